@@ -1,0 +1,38 @@
+"""Phase transitions that seed pattern formation in diffusion models.
+
+The public names below load on first use, so that ``import fastpatch`` costs nothing and pulls in neither
+Numba, torch, Dask nor pyplot.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import analysis, theory
+    from .dictionary import PatchDictionary
+    from .schedule import VPSchedule, log_time_grid
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "PatchDictionary": "dictionary",
+    "VPSchedule": "schedule",
+    "log_time_grid": "schedule",
+}
+_SUBPACKAGES = ("analysis", "neural", "theory")
+
+__all__ = ["PatchDictionary", "VPSchedule", "__version__", "analysis", "log_time_grid", "theory"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    if name in _SUBPACKAGES:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME, *_SUBPACKAGES})

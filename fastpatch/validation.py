@@ -1,0 +1,127 @@
+"""Checks made once, at the public border; kernels trust what has passed here."""
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import DtypeError, InvalidInputError
+
+__all__ = [
+    "finite_float",
+    "floating_dtype",
+    "floating_field",
+    "integer",
+    "lattice_shape",
+    "positive_time",
+    "shell_numbers",
+    "time_grid",
+]
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def floating_dtype(dtype: Any) -> np.dtype[Any]:
+    """float32 or float64 as a ``numpy.dtype``; `DtypeError` for anything else."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        raise DtypeError(f"dtype is {dtype!r}; expected 'float32' or 'float64'") from None
+    if found not in _FLOATS:
+        raise DtypeError(f"dtype is {found.name}; expected float32 or float64")
+    return found
+
+
+def floating_field(x: ArrayLike, name: str = "x", *, minimum_ndim: int = 2) -> NDArray[Any]:
+    """``x`` as a float32 or float64 array of finite values with at least ``minimum_ndim`` axes."""
+    field = np.asarray(x)
+    if field.dtype not in _FLOATS:
+        raise DtypeError(f"{name} has dtype {field.dtype.name}; expected float32 or float64")
+    if field.ndim < minimum_ndim or 0 in field.shape[-minimum_ndim:]:
+        raise InvalidInputError(
+            f"{name} has shape {field.shape}; expected at least {minimum_ndim} axes, the last {minimum_ndim} not empty"
+        )
+    if not np.isfinite(field).all():
+        bad = np.argwhere(~np.isfinite(field))[0]
+        raise InvalidInputError(
+            f"{name} holds {field[tuple(bad)]} at index {tuple(map(int, bad))}; expected finite values"
+        )
+    return field
+
+
+def integer(value: Any, name: str, *, minimum: int, maximum: int | None = None) -> int:
+    """``value`` as an int in [minimum, maximum]; booleans and fractions are refused."""
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        found = operator.index(value)
+    except TypeError:
+        raise DtypeError(f"{name} is {value!r}; expected an integer") from None
+    if found < minimum or (maximum is not None and found > maximum):
+        upper = "" if maximum is None else f" and at most {maximum}"
+        raise InvalidInputError(f"{name} is {found}; expected at least {minimum}{upper}")
+    return found
+
+
+def finite_float(value: Any, name: str) -> float:
+    """``value`` as a finite Python float."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        raise DtypeError(f"{name} is {value!r}; expected a number") from None
+    if not math.isfinite(found):
+        raise InvalidInputError(f"{name} is {found}; expected a finite number")
+    return found
+
+
+def positive_time(t: Any) -> float:
+    """A diffusion time in (0, inf) as a Python float."""
+    found = finite_float(t, "t")
+    if found <= 0.0:
+        raise InvalidInputError(f"t is {found}; expected a diffusion time in (0, inf)")
+    return found
+
+
+def time_grid(times: ArrayLike) -> NDArray[np.float64]:
+    """A strictly decreasing grid of at least two diffusion times in (0, inf), float64."""
+    try:
+        grid = np.asarray(times, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DtypeError(f"times is {times!r}; expected a sequence of numbers") from None
+    if grid.ndim != 1 or grid.size < 2:
+        raise InvalidInputError(f"times has shape {grid.shape}; expected one axis with at least two times")
+    outside = ~(np.isfinite(grid) & (grid > 0.0))
+    if outside.any():
+        at = int(np.argmax(outside))
+        raise InvalidInputError(f"times[{at}] is {grid[at]}; expected diffusion times in (0, inf)")
+    rising = np.diff(grid) >= 0.0
+    if rising.any():
+        at = int(np.argmax(rising))
+        raise InvalidInputError(
+            f"times[{at}] = {grid[at]} is followed by {grid[at + 1]}; expected a strictly decreasing grid"
+        )
+    return grid
+
+
+def lattice_shape(shape: Any) -> tuple[int, int]:
+    """Two positive side lengths (L1, L2)."""
+    sides = tuple(shape) if isinstance(shape, Sequence | np.ndarray) and not isinstance(shape, str) else (shape,)
+    if len(sides) != 2:
+        raise InvalidInputError(f"shape is {shape!r}; expected two side lengths (L1, L2)")
+    return integer(sides[0], "shape[0]", minimum=1), integer(sides[1], "shape[1]", minimum=1)
+
+
+def shell_numbers(shells: Any) -> NDArray[np.int64]:
+    """Distinct non-negative shell numbers n of the modes cos(n k_min i)."""
+    try:
+        found = [integer(n, "a shell number", minimum=0) for n in shells]
+    except TypeError as error:
+        if isinstance(error, DtypeError):
+            raise
+        raise DtypeError(f"shells is {shells!r}; expected a sequence of integers") from None
+    if not found or len(set(found)) != len(found):
+        raise InvalidInputError(f"shells is {found}; expected at least one shell number, each once")
+    return np.asarray(found, dtype=np.int64)
