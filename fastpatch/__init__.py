@@ -10,18 +10,47 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import analysis, theory
     from .dictionary import PatchDictionary
+    from .models import EmpiricalModel, Model, PatchModel, stripe_prototypes
+    from .results import load, save
+    from .run import State, states
     from .schedule import VPSchedule, log_time_grid
+    from .simulation import simulate
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "EmpiricalModel": "models",
+    "Model": "models",
     "PatchDictionary": "dictionary",
+    "PatchModel": "models",
+    "State": "run",
     "VPSchedule": "schedule",
+    "load": "results",
     "log_time_grid": "schedule",
+    "save": "results",
+    "simulate": "simulation",
+    "states": "run",
+    "stripe_prototypes": "models",
 }
-_SUBPACKAGES = ("analysis", "neural", "theory")
+_SUBPACKAGES = ("analysis", "errors", "neural", "theory")
 
-__all__ = ["PatchDictionary", "VPSchedule", "__version__", "analysis", "log_time_grid", "theory"]
+__all__ = [
+    "EmpiricalModel",
+    "Model",
+    "PatchDictionary",
+    "PatchModel",
+    "State",
+    "VPSchedule",
+    "__version__",
+    "analysis",
+    "load",
+    "log_time_grid",
+    "save",
+    "simulate",
+    "states",
+    "stripe_prototypes",
+    "theory",
+]
 
 
 def __getattr__(name: str) -> Any:

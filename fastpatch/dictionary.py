@@ -87,7 +87,9 @@ class PatchDictionary:
         if not 0.0 <= mass <= 1.0:
             raise InvalidInputError(f"uniform_mass is {mass}; expected a probability in [0, 1]")
         if n_random == 0 and mass < 1.0:
-            raise InvalidInputError(f"n_random is 0 and uniform_mass is {mass}; expected uniform_mass = 1 without random patterns")
+            raise InvalidInputError(
+                f"n_random is 0 and uniform_mass is {mass}; expected uniform_mass = 1 without random patterns"
+            )
         rng = np.random.default_rng(integer(seed, "seed", minimum=0))
         drawn = 2.0 * rng.integers(0, 2, size=(n_random, side, side)) - 1.0
         blocks: list[NDArray[np.float64]] = []
@@ -105,7 +107,9 @@ class PatchDictionary:
 
     def __repr__(self) -> str:
         symmetry = "Z2-symmetric" if self.is_z2_symmetric else "not Z2-symmetric"
-        return f"PatchDictionary({len(self)} patterns of {self.size}x{self.size}, {symmetry}, digest {self.digest[:12]})"
+        return (
+            f"PatchDictionary({len(self)} patterns of {self.size}x{self.size}, {symmetry}, digest {self.digest[:12]})"
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PatchDictionary) and self.digest == other.digest

@@ -497,33 +497,57 @@ def _step_band(x, y, band, slope, bias, plan, linear, pull, kick, step, trajecto
                     new[c] = fma(linear, old[c], fma(pull, mean[c], kick * z[c]))
 
 
+@kernel()
+def _record_and_step(s, path, band, x, y, counters, constants, plan, wave, records):
+    """Step s of one band of one trajectory, between the buffers x and y, and what is recorded of it before."""
+    first_trajectory, first_step, key = counters
+    slopes, biases, coefficients = constants
+    record, fields, projections = records
+    source, target = (x[path], y[path]) if s % 2 == 0 else (y[path], x[path])
+    r = record[s]
+    if r >= 0:
+        projection = projections[r, path, band]
+        for i in range(band * BAND, min((band + 1) * BAND, x.shape[1])):
+            fields[r, path, i] = source[i]
+    else:
+        projection = np.empty((0, 0), dtype=np.float64)
+    _step_band(
+        source,
+        target,
+        band,
+        slopes[s],
+        biases[s],
+        plan,
+        coefficients[s, 0],
+        coefficients[s, 1],
+        coefficients[s, 2],
+        first_step + s,
+        first_trajectory + path,
+        key,
+        wave,
+        projection,
+    )
+
+
 @kernel(parallel=True)
-def advance(x, y, first_trajectory, first_step, slopes, biases, plan, coefficients, key, wave, records, projections):
+def advance(x, y, by_trajectory, counters, constants, plan, wave, records):
     """Take ``len(slopes)`` steps from x, alternating between the buffers x and y (T, L1, L2).
 
-    Step s uses ``slopes[s]``, ``biases[s]`` and ``coefficients[s] = (linear, pull, kick)``:
-    ``x <- linear x + pull m(x) + kick eta``, eta being the noise of step ``first_step + s``. Where ``records[s]``
-    is r >= 0, the bands' mode sums of the state before the step go to ``projections[r]``
+    Parallel over whole trajectories (``by_trajectory``: threads meet once a call), or over bands (once a step).
+    ``counters = (first_trajectory, first_step, key)`` number the noise. ``constants = (slopes, biases, coefficients)``:
+    step s is ``x <- linear x + pull m(x) + kick eta`` with ``coefficients[s] = (linear, pull, kick)`` and eta the noise
+    of step ``first_step + s``. ``records = (record, fields, projections)``: where ``record[s]`` is r >= 0, the state
+    before step s goes to ``fields[r]`` (T, L1, L2) and its bands' mode sums to ``projections[r]``
     (T, bands, directions, shells). The last state is in x after an even number of steps, else in y.
     """
+    steps, count = constants[0].size, x.shape[0]
     bands = (x.shape[1] + BAND - 1) // BAND
-    nothing = np.empty((0, 0), dtype=np.float64)
-    for s in range(slopes.size):
-        for task in prange(x.shape[0] * bands):
-            path, band = task // bands, task % bands
-            _step_band(
-                x[path] if s % 2 == 0 else y[path],
-                y[path] if s % 2 == 0 else x[path],
-                band,
-                slopes[s],
-                biases[s],
-                plan,
-                coefficients[s, 0],
-                coefficients[s, 1],
-                coefficients[s, 2],
-                first_step + s,
-                first_trajectory + path,
-                key,
-                wave,
-                projections[records[s], path, band] if records[s] >= 0 else nothing,
-            )
+    if by_trajectory:
+        for path in prange(count):
+            for s in range(steps):
+                for band in range(bands):
+                    _record_and_step(s, path, band, x, y, counters, constants, plan, wave, records)
+    else:
+        for s in range(steps):
+            for task in prange(count * bands):
+                _record_and_step(s, task // bands, task % bands, x, y, counters, constants, plan, wave, records)

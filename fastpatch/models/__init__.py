@@ -1,0 +1,7 @@
+"""Models: anything with a score, a drift and, where it can, exact mode derivatives."""
+
+from .base import Model, ModelWithModes, PosteriorMeanModel
+from .empirical import EmpiricalModel, stripe_prototypes
+from .patch import PatchModel
+
+__all__ = ["EmpiricalModel", "Model", "ModelWithModes", "PatchModel", "PosteriorMeanModel", "stripe_prototypes"]

@@ -1,0 +1,168 @@
+"""Euler-Maruyama integration of the reverse SDE (eqs. 40-42), one engine a kind of model.
+
+An engine holds the state of a batch of trajectories and advances it along the time grid, many steps a call. Mode
+derivatives are measured on the way, which costs little while the posterior is at hand.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from .analysis.modes import directional_derivatives, finite_difference_step, fourier_modes
+from .kernels import cpu
+from .kernels import patch as patch_kernels
+from .models.base import Model, ModelWithModes
+from .models.patch import PatchModel
+from .noise import NoiseStream, noise_key, standard_normals
+
+__all__ = ["Engine", "integrator", "launches"]
+
+_SITE_STEPS_A_LAUNCH = 2**25
+
+
+class Engine(Protocol):
+    """A batch of trajectories on their way down the time grid."""
+
+    x: NDArray[Any]
+    step: int
+
+    def advance(self, records: NDArray[np.int64], fields: NDArray[Any]) -> NDArray[np.float64]:
+        """Take ``len(records)`` steps, recording on the way.
+
+        Where ``records[s]`` is r >= 0, the state before the s-th of these steps is copied to ``fields[r]``
+        (T, L1, L2). Returns lambda (len(fields), T, n_shells, directions) of those states.
+        """
+
+    def measure(self) -> NDArray[np.float64]:
+        """lambda (T, n_shells, directions) of the present state."""
+
+
+def integrator(
+    model: Model,
+    x: NDArray[Any],
+    times: NDArray[np.float64],
+    *,
+    step: int,
+    seed: int,
+    first_trajectory: int,
+    shells: NDArray[np.int64],
+    diagonal: bool,
+) -> Engine:
+    """The engine for a model, started from the state ``x`` (T, L1, L2), which it takes over, at grid index ``step``."""
+    engine = PatchEngine if isinstance(model, PatchModel) else DriftEngine
+    return engine(model, x, times, step, seed, first_trajectory, shells, diagonal)
+
+
+class PatchEngine:
+    """The fused kernels of the patch model."""
+
+    def __init__(
+        self,
+        model: PatchModel,
+        x: NDArray[Any],
+        times: NDArray[np.float64],
+        step: int,
+        seed: int,
+        first_trajectory: int,
+        shells: NDArray[np.int64],
+        diagonal: bool,
+    ) -> None:
+        self.x = np.ascontiguousarray(x)
+        self.step = step
+        self._spare = np.empty_like(self.x)
+        self._model, self._times, self._first = model, times, first_trajectory
+        self._key = noise_key(seed, NoiseStream.STEP)
+        self._tables = patch_kernels.ModeTables(model.plan, (x.shape[1], x.shape[2]), shells, diagonal)
+        self._plan = model.plan.cast(x.dtype)
+        self._slopes, self._biases = patch_kernels.step_constants(model.plan, model.schedule, times, x.dtype)
+        self._coefficients = _euler_coefficients(model, times).astype(x.dtype)
+
+    def advance(self, records: NDArray[np.int64], fields: NDArray[Any]) -> NDArray[np.float64]:
+        steps = len(records)
+        window = slice(self.step, self.step + steps)
+        tables = self._tables
+        bands = patch_kernels.bands(tables.shape)
+        sums = np.zeros((len(fields), len(self.x), bands, tables.directions, tables.shells.size))
+        constants = (self._slopes[window], self._biases[window], self._coefficients[window])
+        counters = (self._first, self.step, self._key)
+        threads = numba.get_num_threads()
+        by_trajectory = len(self.x) % threads == 0 or len(self.x) >= 4 * threads
+        cpu.advance(
+            self.x, self._spare, by_trajectory, counters, constants, self._plan, tables.arrays, (records, fields, sums)
+        )
+        if steps % 2 == 1:
+            self.x, self._spare = self._spare, self.x
+        left = self._times[window][np.flatnonzero(records >= 0)]
+        self.step += steps
+        overlaps = np.moveaxis(sums.sum(axis=2) / tables.squared_norms, -2, -1)
+        return self._model.derivative_of_overlap(overlaps, left[:, None, None, None])
+
+    def measure(self) -> NDArray[np.float64]:
+        return np.asarray(
+            self._model.mode_derivatives(
+                self.x.astype(np.float64), self._times[self.step], self._tables.shells, diagonal=self._tables.diagonal
+            )
+        )
+
+
+class DriftEngine:
+    """Any model with a drift, one NumPy step at a time."""
+
+    def __init__(
+        self,
+        model: Model,
+        x: NDArray[Any],
+        times: NDArray[np.float64],
+        step: int,
+        seed: int,
+        first_trajectory: int,
+        shells: NDArray[np.int64],
+        diagonal: bool,
+    ) -> None:
+        self.x = x
+        self.step = step
+        self._model, self._times, self._seed, self._first = model, times, seed, first_trajectory
+        self._shells, self._diagonal = shells, diagonal
+        self._kicks = np.sqrt(model.schedule.rate(times[:-1]) * -np.diff(times)).astype(x.dtype)
+        self._intervals = np.diff(times).astype(x.dtype)
+
+    def advance(self, records: NDArray[np.int64], fields: NDArray[Any]) -> NDArray[np.float64]:
+        directions = 3 if self._diagonal else 2
+        derivatives = np.empty((len(fields), len(self.x), self._shells.size, directions))
+        for r in records:
+            if r >= 0:
+                fields[r] = self.x
+                derivatives[r] = self.measure()
+            k = self.step
+            noise = standard_normals(
+                self.x.shape, seed=self._seed, step=k, first_trajectory=self._first, dtype=self.x.dtype
+            )
+            drift = np.asarray(self._model.drift(self.x, float(self._times[k])))
+            self.x = self.x + self._intervals[k] * drift + self._kicks[k] * noise
+            self.step += 1
+        return derivatives
+
+    def measure(self) -> NDArray[np.float64]:
+        x, t = self.x.astype(np.float64), float(self._times[self.step])
+        if isinstance(self._model, ModelWithModes):
+            return np.asarray(self._model.mode_derivatives(x, t, self._shells, diagonal=self._diagonal))
+        modes = fourier_modes((x.shape[-2], x.shape[-1]), self._shells, diagonal=self._diagonal)
+        step = finite_difference_step(self._model.schedule.sigma2(t))
+        return np.asarray(directional_derivatives(lambda y: self._model.drift(y, t), x, modes, step))
+
+
+def launches(start: int, stop: int, sites: int) -> Iterator[range]:
+    """Cut steps start … stop - 1 into calls of roughly half a second, between which a run can be interrupted."""
+    steps = max(1, _SITE_STEPS_A_LAUNCH // sites)
+    for first in range(start, stop, steps):
+        yield range(first, min(first + steps, stop))
+
+
+def _euler_coefficients(model: PatchModel, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(linear, pull, kick) of ``x <- linear x + pull m(x) + kick eta`` for every step, (steps, 3)."""
+    t, dt = times[:-1], np.diff(times)
+    alpha, sigma2, rate = model.schedule.alpha(t), model.schedule.sigma2(t), model.schedule.rate(t)
+    return np.stack([1.0 + dt * rate * (1.0 / sigma2 - 0.5), -dt * rate * alpha / sigma2, np.sqrt(rate * -dt)], axis=1)

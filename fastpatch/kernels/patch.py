@@ -1,0 +1,113 @@
+"""From a patch model's mathematics to kernel arguments."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..schedule import VPSchedule
+from . import cpu
+from .plan import PatchPlan
+
+__all__ = ["ModeTables", "bands", "mode_overlaps", "posterior_mean", "response", "step_constants"]
+
+_EMPTY3 = np.empty((0, 0, 0))
+_EMPTY4 = np.empty((0, 0, 0, 0))
+
+
+@dataclass(frozen=True, eq=False)
+class ModeTables:
+    """Tables for the mode sums of one lattice: cos(2 q i), sin(2 q i) and the patterns' Fourier coefficients.
+
+    Directions: 0 varies along axis -2, 1 along axis -1, 2 (``diagonal``, square lattices only) along both.
+    """
+
+    plan: PatchPlan
+    shape: tuple[int, int]
+    shells: NDArray[np.int64]
+    diagonal: bool = False
+
+    @property
+    def directions(self) -> int:
+        return 3 if self.diagonal else 2
+
+    @cached_property
+    def wave_numbers(self) -> NDArray[np.float64]:
+        """|q| per coordinate step, (directions, shells)."""
+        sides = np.array([self.shape[0], self.shape[1], self.shape[0]])[: self.directions]
+        return 2.0 * np.pi * self.shells / sides[:, None]
+
+    @cached_property
+    def squared_norms(self) -> NDArray[np.float64]:
+        """sum_i cos(q i)^2 over the lattice, (directions, shells): N where 2q is a reciprocal vector, else N / 2."""
+        sides = np.array([self.shape[0], self.shape[1], self.shape[0]])[: self.directions]
+        commensurate = (2 * self.shells) % sides[:, None] == 0
+        return 0.5 * self.shape[0] * self.shape[1] * (1.0 + commensurate)
+
+    @cached_property
+    def arrays(self) -> tuple[NDArray[np.float64], ...]:
+        """(cosine, sine, even, odd) as `cpu._add_projections` takes them."""
+        coordinates = np.arange(sum(self.shape))
+        phase = 2.0 * self.wave_numbers[:, :, None] * coordinates
+        radius = self.plan.patterns.shape[-1] // 2
+        offset = np.arange(-radius, radius + 1)
+        u, v = np.meshgrid(offset, offset, indexing="ij")
+        offsets = np.stack([u, v, u + v])[: self.directions]
+        pattern_phase = self.wave_numbers[:, :, None, None] * offsets[:, None]
+        even = np.einsum("kuv,dnuv->dkn", self.plan.patterns, np.cos(pattern_phase))
+        odd = np.einsum("kuv,dnuv->dkn", self.plan.patterns, np.sin(pattern_phase))
+        return np.cos(phase), np.sin(phase), even, odd
+
+
+def bands(shape: tuple[int, int]) -> int:
+    """Number of row bands into which a lattice is cut."""
+    return -(-shape[0] // cpu.BAND)
+
+
+def step_constants(
+    plan: PatchPlan, schedule: VPSchedule, times: NDArray[np.float64], dtype: np.dtype[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """``slopes`` (times,) and ``biases`` (times, U) of the base-2 logits ``slope <p_k, y> + bias_k`` (eq. 36)."""
+    alpha, sigma2 = schedule.alpha(times), schedule.sigma2(times)
+    slopes = np.log2(np.e) * alpha / sigma2
+    return slopes.astype(dtype), plan.bias(alpha**2 / (2.0 * sigma2)).astype(dtype)
+
+
+def posterior_mean(plan: PatchPlan, schedule: VPSchedule, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
+    """m (B, L1, L2) of eq. 38 for x (B, L1, L2), in float64."""
+    mean = np.empty_like(x)
+    _evaluate(plan, schedule, x, t, mean=mean)
+    return mean
+
+
+def response(plan: PatchPlan, schedule: VPSchedule, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
+    """Response fields H (B, U, L1, L2) with ``dm_i/dx_{i+u} = alpha/sigma^2 sum_k H_k(i) p_k(u)``, in float64."""
+    fields = np.empty((x.shape[0], len(plan.patterns), *x.shape[1:]))
+    _evaluate(plan, schedule, x, t, fields=fields)
+    return fields
+
+
+def mode_overlaps(tables: ModeTables, schedule: VPSchedule, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
+    """``sigma^2/alpha v^T (dm/dx) v`` for the unit-norm modes, (B, directions, shells), in float64."""
+    sums = np.zeros((x.shape[0], bands(tables.shape), tables.directions, tables.shells.size))
+    _evaluate(tables.plan, schedule, x, t, tables=tables, sums=sums)
+    return np.asarray(sums.sum(axis=1) / tables.squared_norms)
+
+
+def _evaluate(
+    plan: PatchPlan,
+    schedule: VPSchedule,
+    x: NDArray[np.float64],
+    t: float,
+    *,
+    tables: ModeTables | None = None,
+    mean: NDArray[np.float64] = _EMPTY3,
+    fields: NDArray[np.float64] = _EMPTY4,
+    sums: NDArray[np.float64] = _EMPTY4,
+) -> None:
+    double = np.dtype(np.float64)
+    slopes, biases = step_constants(plan, schedule, np.array([t]), double)
+    waves = tables.arrays if tables is not None else (_EMPTY3,) * 4
+    cpu.evaluate(x, slopes[0], biases[0], plan.cast(double), waves, mean, fields, sums)

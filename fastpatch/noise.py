@@ -1,0 +1,57 @@
+"""Counter-based Gaussian noise: the same number for the same (seed, stream, trajectory, step, site), wherever drawn.
+
+Threefry-4x32-20 maps the 128-bit counter (column j, row block i // 4, step, trajectory) under the key (64-bit seed,
+stream) to four words; Box-Muller turns them into the normals of rows 4 (i // 4) … + 3 in column j. Nothing depends on
+the lattice size, the number of threads, how trajectories are grouped, or the history of the run. Normals are float32
+(32-bit words, |z| < 6.7); float64 runs use the same ones.
+"""
+
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .validation import integer
+
+__all__ = ["MAX_COUNT", "NoiseStream", "noise_key", "standard_normals"]
+
+# Largest trajectory or step number + 1: each has a 32-bit counter word of its own, so counters cannot overflow
+# into one another.
+MAX_COUNT = 2**32
+
+
+class NoiseStream(IntEnum):
+    """Independent uses of one seed."""
+
+    INITIAL = 0
+    STEP = 1
+
+
+def noise_key(seed: int, stream: NoiseStream) -> NDArray[np.uint32]:
+    """The three key words of a seed in [0, 2^64) and a stream."""
+    value = integer(seed, "seed", minimum=0, maximum=2**64 - 1)
+    return np.array([value & 0xFFFFFFFF, value >> 32, int(stream)], dtype=np.uint32)
+
+
+def standard_normals(
+    shape: tuple[int, int, int],
+    *,
+    seed: int,
+    stream: NoiseStream = NoiseStream.STEP,
+    step: int = 0,
+    first_trajectory: int = 0,
+    dtype: Any = np.float32,
+) -> NDArray[Any]:
+    """Standard normals of one step for ``shape = (trajectories, L1, L2)``, of the given dtype.
+
+    Raises `InvalidInputError` for a seed outside [0, 2^64) or a trajectory or step number that reaches 2^32.
+    """
+    from .kernels import cpu
+
+    count = integer(shape[0], "shape[0]", minimum=0)
+    integer(step, "step", minimum=0, maximum=MAX_COUNT - 1)
+    integer(first_trajectory, "first_trajectory", minimum=0, maximum=MAX_COUNT - count)
+    drawn = np.empty(shape, dtype=np.float32)
+    cpu.standard_normals(drawn, step, first_trajectory, noise_key(seed, stream))
+    return drawn.astype(dtype, copy=False)

@@ -1,0 +1,234 @@
+"""`simulate`: a batch of reverse trajectories with its observables, as a labelled dataset (paper Sec. 6, App. C)."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from tqdm import tqdm
+
+from .analysis import correlation_length, fit_equilibrium_length
+from .errors import InvalidInputError
+from .integrators import Engine, integrator, launches
+from .models.base import Model
+from .provenance import environment
+from .run import Run
+from .validation import integer, shell_numbers
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["simulate"]
+
+# The shells whose dispersion the equilibrium length is fitted on (App. C.10), beside shell 0.
+_FITTED_SHELLS = (1, 2, 3)
+
+# Fields are collected to about this many bytes before their correlation lengths are taken together.
+_BLOCK_BYTES = 8 * 2**20
+
+_DIRECTIONS = ("y", "x", "diagonal")
+
+
+def simulate(
+    model: Model,
+    shape: tuple[int, int] = (80, 80),
+    trajectories: int = 4,
+    times: ArrayLike | None = None,
+    seed: int = 0,
+    backend: str = "auto",
+    dtype: Any = "float32",
+    record_every: int = 1,
+    snapshots: int | ArrayLike = 5,
+    progress: bool = False,
+    *,
+    shells: Any = range(7),
+    diagonal: bool = False,
+    first_trajectory: int = 0,
+) -> "xr.Dataset":
+    """Integrate the reverse SDE by Euler-Maruyama (eqs. 40-42) and record its observables on the way.
+
+    Parameters
+    ----------
+    model
+        A `PatchModel` (fused kernels), or anything with ``schedule``, ``score`` and ``drift``. A model without exact
+        ``mode_derivatives`` is measured by the paper's central differences.
+    shape
+        Lattice sides (L1, L2).
+    trajectories
+        Number of independent trajectories T.
+    times
+        Strictly decreasing grid of diffusion times; `log_time_grid()` by default. Steps are explicit: that
+        ``|dt| / sigma^2(t)`` stays well below 1 is not checked.
+    seed
+        In [0, 2^64). The states depend on the seed, the trajectory number, the grid and the precision alone: not on
+        threads, on how trajectories are grouped into calls, or on the CPU.
+    backend
+        "auto" or "cpu".
+    dtype
+        "float32" or "float64", of the states. Derivatives are sums in float64 of quantities in this precision.
+    record_every
+        Observables are taken at grid indices 0, record_every, 2 record_every, … and at the last.
+    snapshots
+        Fields to keep: a number of grid indices evenly spaced from first to last (log-spaced times on the default
+        grid; 0 for none), or a sequence of times, each moved to the nearest grid time in log t.
+    progress
+        Show a progress bar on standard error.
+    shells, diagonal
+        Modes whose derivatives are taken; shells 0, 1, 2 and 3 must be among them. With ``diagonal``, also
+        cos(n k_min (x + y)) (square lattices only).
+    first_trajectory
+        Number of the first trajectory: ``simulate(trajectories=2, first_trajectory=2)`` gives trajectories 2 and 3
+        of a larger run.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``xi_x`` (trajectory, time): first-moment correlation length of sign(x), in sites (eq. 45).
+        ``mode_derivative`` (trajectory, time, shell, direction): lambda, per unit diffusion time.
+        ``xi_eq`` (trajectory, time): equilibrium length, in sites (eq. 51), from the mean of the two axis directions;
+        NaN where it is undefined.
+        ``magnetization`` (trajectory, time): spatial mean of x.
+        ``snapshot`` (trajectory, snapshot_time, y, x), ``final`` (trajectory, y, x): fields.
+        The arrays that define the model, and ``attrs["provenance"]``, JSON of all parameters, versions and the machine.
+
+    Raises
+    ------
+    InvalidInputError, DtypeError
+        For any argument outside what is stated above.
+    BackendUnavailableError
+        For a backend that this machine cannot run.
+
+    Notes
+    -----
+    Compiled kernels run in parallel through Numba; do not call from several Python threads at once.
+    """
+    run = Run.of(model, shape, trajectories, times, seed, backend, dtype, first_trajectory)
+    numbers = shell_numbers(shells)
+    missing = [n for n in (0, *_FITTED_SHELLS) if n not in numbers]
+    if missing:
+        raise InvalidInputError(f"shells is {numbers.tolist()}; expected 0, 1, 2 and 3 among them")
+    if diagonal and run.shape[0] != run.shape[1]:
+        raise InvalidInputError(f"shape is {run.shape}; expected a square lattice for diagonal modes")
+    interval = integer(record_every, "record_every", minimum=1)
+    kept = _snapshot_steps(snapshots, run.times)
+    last = len(run.times) - 1
+    recorded = [*range(0, last, interval), last]
+    recorder = _Recorder(run, recorded, kept, numbers, diagonal)
+    engine = integrator(
+        model, run.initial(), run.times, step=0, seed=run.seed, first_trajectory=run.first_trajectory,
+        shells=numbers, diagonal=diagonal,
+    )  # fmt: skip
+    with tqdm(total=last, unit="step", disable=not progress, leave=False) as bar:
+        for window in launches(0, last, engine.x.size):
+            recorder.run_through(engine, window)
+            bar.update(len(window))
+    recorder.keep([last], engine.x[None], engine.measure()[None])
+    return recorder.dataset(engine.x, {"record_every": interval, "backend": run.backend})
+
+
+class _Recorder:
+    """Fills the arrays of the dataset while the run goes on."""
+
+    def __init__(
+        self, run: Run, recorded: list[int], kept: list[int], shells: NDArray[np.int64], diagonal: bool
+    ) -> None:
+        self._run, self._recorded, self._kept, self._shells = run, recorded, kept, shells
+        self._position = {step: index for index, step in enumerate(recorded)}
+        self._stops = np.array(sorted({*recorded, *kept}))
+        count, directions = run.trajectories, 3 if diagonal else 2
+        self._xi_x = np.empty((count, len(recorded)))
+        self._magnetization = np.empty((count, len(recorded)))
+        self._derivatives = np.empty((count, len(recorded), shells.size, directions))
+        self._snapshots = np.empty((count, len(kept), *run.shape), dtype=run.dtype)
+        block = _BLOCK_BYTES // (count * run.shape[0] * run.shape[1] * run.dtype.itemsize)
+        self._fields = np.empty((min(max(block, 1), len(recorded)), count, *run.shape), dtype=run.dtype)
+
+    def run_through(self, engine: Engine, window: range) -> None:
+        """Take the steps of ``window``, recording the states before those that are wanted."""
+        stops = self._stops[(self._stops >= window.start) & (self._stops < window.stop)]
+        first = window.start
+        for begin in range(0, max(len(stops), 1), len(self._fields)):
+            block = stops[begin : begin + len(self._fields)]
+            end = stops[begin + len(self._fields)] if begin + len(self._fields) < len(stops) else window.stop
+            records = np.full(end - first, -1)
+            records[block - first] = np.arange(len(block))
+            fields = self._fields[: len(block)]
+            self.keep(block.tolist(), fields, engine.advance(records, fields))
+            first = end
+
+    def keep(self, steps: list[int], fields: NDArray[Any], derivatives: NDArray[np.float64]) -> None:
+        """Take the observables of the states ``fields`` (steps, T, L1, L2)."""
+        wanted = [index for index, step in enumerate(steps) if step in self._position]
+        if wanted:
+            at = [self._position[steps[index]] for index in wanted]
+            chosen = fields[wanted] if len(wanted) < len(steps) else fields
+            self._xi_x[:, at] = np.asarray(correlation_length(chosen)).T
+            self._magnetization[:, at] = chosen.mean(axis=(-2, -1), dtype=np.float64).T
+            self._derivatives[:, at] = np.swapaxes(derivatives[wanted], 0, 1)
+        for index, step in enumerate(self._kept):
+            if step in steps:
+                self._snapshots[:, index] = fields[steps.index(step)]
+
+    def dataset(self, final: NDArray[Any], recording: dict[str, Any]) -> "xr.Dataset":
+        import xarray as xr
+
+        run = self._run
+        sides = np.array([run.shape[0], run.shape[1], run.shape[0]])[: self._derivatives.shape[-1]]
+        # Both axes enter the shell mean, so the wave number that goes with it is their root mean square.
+        k_min = float(2.0 * np.pi * np.sqrt(np.mean(1.0 / np.array(run.shape, dtype=np.float64) ** 2)))
+        by_shell = np.full((*self._xi_x.shape, self._shells.max() + 1), np.nan)
+        by_shell[..., self._shells] = self._derivatives[..., :2].mean(axis=-1)
+        provenance = {"run": json.loads(run.identity), **recording, "environment": environment()}
+        arrays = getattr(run.model, "arrays", dict)()
+        time_axes = ("trajectory", "time")
+        return xr.Dataset(
+            {
+                "xi_x": (time_axes, self._xi_x, _label("correlation length of sign(x)", "lattice sites")),
+                "mode_derivative": (
+                    (*time_axes, "shell", "direction"),
+                    self._derivatives,
+                    _label("directional derivative of the reverse drift", "1 / diffusion time"),
+                ),
+                "xi_eq": (
+                    time_axes,
+                    fit_equilibrium_length(by_shell, k_min, shells=_FITTED_SHELLS),
+                    _label("equilibrium correlation length", "lattice sites"),
+                ),
+                "magnetization": (time_axes, self._magnetization, _label("spatial mean of x", "1")),
+                "snapshot": (("trajectory", "snapshot_time", "y", "x"), self._snapshots, _label("field x", "1")),
+                "final": (("trajectory", "y", "x"), final.copy(), _label("field x at the last time", "1")),
+                **arrays,
+            },
+            coords={
+                "trajectory": run.first_trajectory + np.arange(run.trajectories),
+                "time": ("time", run.times[self._recorded], _label("diffusion time t", "1")),
+                "step": ("time", np.array(self._recorded), _label("index into the time grid", "1")),
+                "shell": ("shell", self._shells, _label("mode number n", "1")),
+                "direction": list(_DIRECTIONS[: len(sides)]),
+                "wave_number": (
+                    ("shell", "direction"),
+                    2.0 * np.pi * np.outer(self._shells, 1.0 / sides),
+                    _label("wave number per coordinate step", "radians / lattice site"),
+                ),
+                "snapshot_time": ("snapshot_time", run.times[self._kept], _label("diffusion time t", "1")),
+            },
+            attrs={"provenance": json.dumps(provenance, sort_keys=True), "k_min": k_min},
+        )
+
+
+def _label(long_name: str, units: str) -> dict[str, str]:
+    return {"long_name": long_name, "units": units}
+
+
+def _snapshot_steps(snapshots: int | ArrayLike, times: NDArray[np.float64]) -> list[int]:
+    """Grid indices of the fields to keep."""
+    if np.ndim(snapshots) == 0:
+        count = integer(snapshots, "snapshots", minimum=0, maximum=len(times))
+        return [int(k) for k in np.round(np.linspace(0, len(times) - 1, count))]
+    wanted = np.asarray(snapshots, dtype=np.float64)
+    if wanted.ndim != 1 or not ((wanted >= times[-1]) & (wanted <= times[0])).all():
+        raise InvalidInputError(
+            f"snapshots is {wanted.tolist()}; expected a number or times from {times[-1]} to {times[0]}"
+        )
+    nearest = np.abs(np.log(wanted)[:, None] - np.log(times)).argmin(axis=1)
+    return sorted({int(k) for k in nearest})
