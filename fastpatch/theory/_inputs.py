@@ -1,0 +1,64 @@
+"""Inputs that the formulas of this sub-package share, checked once."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import DtypeError, InvalidInputError
+from ..schedule import VPSchedule
+
+PAPER_SCHEDULE = VPSchedule(beta=1.0)
+
+
+class NoiseLevels(NamedTuple):
+    """alpha, sigma^2 and beta at a time or an array of times."""
+
+    alpha: Any
+    sigma2: Any
+    beta: Any
+
+
+def noise_levels(t: ArrayLike, schedule: VPSchedule) -> NoiseLevels:
+    """alpha(t), sigma^2(t) and beta(t), floats for a scalar ``t``, float64 arrays otherwise."""
+    try:
+        times = np.asarray(t, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DtypeError(f"t is {t!r}; expected a number or an array of numbers") from None
+    outside = ~(np.isfinite(times) & (times > 0.0))
+    if outside.any():
+        raise InvalidInputError(f"t is {times[outside][0]}; expected diffusion times in (0, inf)")
+    return NoiseLevels(schedule.alpha(times), schedule.sigma2(times), schedule.rate(times))
+
+
+def levels_at(integrated_rate: float) -> NoiseLevels:
+    """The levels at a given integral of beta, per unit rate: all critical conditions depend on t through it alone."""
+    return NoiseLevels(np.exp(-0.5 * integrated_rate), -np.expm1(-integrated_rate), 1.0)
+
+
+def real_array(values: ArrayLike, name: str, *, minimum_ndim: int) -> NDArray[np.float64]:
+    """``values`` as a float64 array of finite numbers with at least ``minimum_ndim`` axes, none of them empty."""
+    found: NDArray[Any] = np.asarray(values)
+    if found.dtype.kind not in "iuf":
+        raise DtypeError(f"{name} has dtype {found.dtype.name}; expected real numbers")
+    if found.ndim < minimum_ndim or found.size == 0:
+        raise InvalidInputError(f"{name} has shape {found.shape}; expected at least {minimum_ndim} axes, none empty")
+    if not np.isfinite(found).all():
+        at = tuple(map(int, np.argwhere(~np.isfinite(found))[0]))
+        raise InvalidInputError(f"{name} holds {found[at]} at index {at}; expected finite numbers")
+    return found.astype(np.float64)
+
+
+def wave_vectors(k: ArrayLike, d: int | None = None) -> NDArray[np.float64]:
+    """``k`` as a float64 array (..., d); any d if none is asked for."""
+    vectors = real_array(k, "k", minimum_ndim=1)
+    if d is not None and vectors.shape[-1] != d:
+        raise InvalidInputError(f"k has shape {vectors.shape}; expected (..., {d}), one component a lattice axis")
+    return vectors
+
+
+def one_of(value: Any, name: str, allowed: tuple[str, ...]) -> str:
+    """``value`` if it is one of the ``allowed`` strings."""
+    if value not in allowed:
+        raise InvalidInputError(f"{name} is {value!r}; expected one of {', '.join(map(repr, allowed))}")
+    return str(value)
