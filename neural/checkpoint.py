@@ -1,0 +1,101 @@
+"""The complete state of a training between two optimiser steps, and its file."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..atomic import atomic_path
+from ..errors import InvalidInputError, ResultFileError
+from .unet import UNet
+
+__all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
+
+_FORMAT = 1
+
+
+@dataclass
+class Progress:
+    """Where a training stands. With the seed it fixes all later random draws: each is keyed by its epoch or step.
+
+    Attributes
+    ----------
+    epoch, batch
+        Completed epochs, and completed batches of the one under way.
+    steps
+        Completed optimiser steps.
+    loss_sum, images
+        Sum of the losses over the images of the epoch under way, and their number.
+    loss_per_epoch
+        Mean training loss of each completed epoch.
+    devices
+        What it has been computed on, in order.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    steps: int = 0
+    loss_sum: float = 0.0
+    images: int = 0
+    loss_per_epoch: list[float] = field(default_factory=list)
+    devices: list[str] = field(default_factory=list)
+
+
+def save_checkpoint(
+    path: Path, identity: Mapping[str, Any], progress: Progress, net: UNet, optimizer: torch.optim.Optimizer
+) -> None:
+    """Replace ``path`` in one step; ``identity`` holds all the settings that the training's course depends on.
+
+    The content is tensors, numbers and strings only, so ``torch.load(path, weights_only=True)`` reads it.
+    Raises `OutputError` where the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    content = {
+        "format": _FORMAT,
+        "identity": dict(identity),
+        "progress": asdict(progress),
+        "model": net.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    torch.save(content, buffer)
+    # Through memory, so that a full disk is the OSError that `atomic_path` reports and not one of torch's own.
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
+def load_checkpoint(
+    path: Path, identity: Mapping[str, Any], net: UNet, optimizer: torch.optim.Optimizer
+) -> Progress | None:
+    """Restore ``net`` and ``optimizer`` in place and return the progress, or None where there is no checkpoint.
+
+    Raises `InvalidInputError` if the checkpoint was made under another identity, naming every setting that
+    differs, and `ResultFileError` for a file that is not such a checkpoint.
+    """
+    if not path.exists():
+        return None
+    device = next(net.parameters()).device
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+        if content["format"] != _FORMAT:
+            raise ValueError(f"format {content['format']}, expected {_FORMAT}")
+        found = content["identity"]
+        differing = [
+            f"{name} {found.get(name)!r} instead of {identity.get(name)!r}"
+            for name in sorted(found.keys() | identity.keys())
+            if found.get(name) != identity.get(name)
+        ]
+        if not differing:
+            net.load_state_dict(content["model"])
+            optimizer.load_state_dict(content["optimizer"])
+            return Progress(**{entry.name: content["progress"][entry.name] for entry in fields(Progress)})
+    except Exception as error:  # whatever unpickling a foreign or damaged file raises
+        raise ResultFileError(
+            f"{path} is not a readable checkpoint ({error}); expected one written by `fastpatch unet train`"
+        ) from error
+    raise InvalidInputError(
+        f"{path} belongs to another training, with {', '.join(differing)}; "
+        "expected the same settings, or another output directory"
+    )
