@@ -37,7 +37,9 @@ def load(path: str | Path) -> "xr.Dataset":
     # The HDF5 stack raises whatever layer met the damage first.
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ResultFileError(f"{path} is truncated or not a NetCDF file ({reason}); expected a fastpatch result") from None
+        raise ResultFileError(
+            f"{path} is truncated or not a NetCDF file ({reason}); expected a fastpatch result"
+        ) from None
     provenance(dataset, path)
     return dataset
 

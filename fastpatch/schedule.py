@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ class VPSchedule:
         edges = np.concatenate([[0.0], distinct])
         pieces = [
             quad(lambda s: _rate(self.beta, s), a, b, epsabs=0.0, epsrel=1e-10)[0] if b > a else 0.0
-            for a, b in zip(edges[:-1], edges[1:], strict=True)
+            for a, b in pairwise(edges)
         ]
         return _like(np.cumsum(pieces)[inverse].reshape(times.shape))
 

@@ -89,7 +89,8 @@ def simulate(
         NaN where it is undefined.
         ``magnetization`` (trajectory, time): spatial mean of x.
         ``snapshot`` (trajectory, snapshot_time, y, x), ``final`` (trajectory, y, x): fields.
-        The arrays that define the model, and ``attrs["provenance"]``, JSON of all parameters, versions and the machine.
+        The arrays that define the model. ``attrs``: ``provenance``, JSON of all parameters, versions and the machine;
+        ``k_min``, the wave number of the fit; ``critical_time``, the model's predicted one where it has one.
 
     Raises
     ------
@@ -180,6 +181,10 @@ class _Recorder:
         by_shell[..., self._shells] = self._derivatives[..., :2].mean(axis=-1)
         provenance = {"run": json.loads(run.identity), **recording, "environment": environment()}
         arrays = getattr(run.model, "arrays", dict)()
+        attributes: dict[str, Any] = {"provenance": json.dumps(provenance, sort_keys=True), "k_min": k_min}
+        critical_time = getattr(run.model, "critical_time", None)
+        if critical_time is not None:
+            attributes["critical_time"] = critical_time
         time_axes = ("trajectory", "time")
         return xr.Dataset(
             {
@@ -212,7 +217,7 @@ class _Recorder:
                 ),
                 "snapshot_time": ("snapshot_time", run.times[self._kept], _label("diffusion time t", "1")),
             },
-            attrs={"provenance": json.dumps(provenance, sort_keys=True), "k_min": k_min},
+            attrs=attributes,
         )
 
 

@@ -1,0 +1,36 @@
+"""The command line. Heavy imports stay inside the commands, so that ``--help`` answers at once."""
+
+import os
+import sys
+
+import typer
+
+from ..errors import DtypeError, FastpatchError, InvalidInputError
+from . import empirical, info, patch, plot, theory
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="fastpatch",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Phase transitions that seed pattern formation in diffusion models.",
+)
+app.command("patch")(patch.patch)
+app.command("empirical")(empirical.empirical)
+app.command("theory")(theory.theory)
+app.command("plot")(plot.plot)
+app.command("info")(info.info)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one sentence, never in a traceback."""
+    # Idle OpenMP threads that spin slow every other process down, and this one with them on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        app()
+    except FastpatchError as error:
+        print(f"fastpatch: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, InvalidInputError | DtypeError) else 1)

@@ -100,6 +100,16 @@ class PosteriorMeanModel(ABC):
         gain = (self.schedule.alpha(t) / sigma2) ** 2
         return np.asarray(self.schedule.rate(t) * (-0.5 + 1.0 / sigma2 - gain * overlap))
 
+    @property
+    def critical_time(self) -> float:
+        """Tree-level critical time of the score, where ``sigma^2 = alpha^2 Omega`` (eqs. 27-29)."""
+        return self.schedule.time_of(float(np.log1p(self.Omega)))
+
+    @property
+    @abstractmethod
+    def Omega(self) -> float:
+        """|Omega|, by which the data term at x = 0 multiplies the mode that softens first."""
+
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """JSON-ready identity of the model, for provenance."""

@@ -64,6 +64,12 @@ class EmpiricalModel(PosteriorMeanModel):
         count, height, width = self.prototypes.shape
         return f"EmpiricalModel({count} prototypes of {height}x{width}, {self.schedule!r})"
 
+    @property
+    def Omega(self) -> float:
+        """Largest eigenvalue of the second moment ``sum_a w_a mu_a mu_a^T`` (eq. 6); prototypes assumed centred."""
+        root = np.sqrt(self.weights)
+        return float(np.linalg.eigvalsh(root[:, None] * (self._flat @ self._flat.T) * root)[-1])
+
     def describe(self) -> dict[str, Any]:
         return {
             "type": "EmpiricalModel",

@@ -50,6 +50,11 @@ class PatchModel(PosteriorMeanModel):
         """The dictionary as the kernels take it."""
         return PatchPlan.of(self.dictionary)
 
+    @property
+    def Omega(self) -> float:
+        """Sites of a patch, P^2: exact for the two uniform patterns alone, the paper's estimate for a dictionary."""
+        return float(self.dictionary.size**2)
+
     def describe(self) -> dict[str, Any]:
         return {
             "type": "PatchModel",

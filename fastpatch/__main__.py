@@ -1,0 +1,5 @@
+"""``python -m fastpatch``."""
+
+from .cli import main
+
+main()

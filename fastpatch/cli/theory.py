@@ -1,0 +1,64 @@
+"""``fastpatch theory``: critical times and the mean-field dispersion."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+
+__all__ = ["theory"]
+
+
+def theory(
+    patch_radius: Annotated[int, typer.Option(help="K of the (2K + 1)^d patch.")] = 2,
+    dimension: Annotated[int, typer.Option(help="d, the lattice dimension of the closed forms.")] = 2,
+    beta: options.Beta = 1.0,
+    random_patterns: Annotated[int, typer.Option(help="Random patterns of the dictionary compared.")] = 8,
+    uniform_mass: Annotated[float, typer.Option(help="Prior mass of its uniform patterns.")] = 0.9,
+    dictionary_seed: Annotated[int, typer.Option(help="Seed of its random patterns.")] = 0,
+    out: options.Out = Path("runs/theory"),
+) -> None:
+    """The four critical times, in closed form and for a dictionary, and the dispersion around them.
+
+    Writes dispersion.png.
+    """
+    import numpy as np
+
+    from .. import theory as formulas
+    from ..analysis.figures import draw_dispersion, save_figure
+    from ..atomic import writable_directory
+    from ..dictionary import PatchDictionary
+    from ..schedule import VPSchedule
+
+    directory = writable_directory(out)
+    schedule = VPSchedule(beta)
+    dictionary = PatchDictionary.random(
+        random_patterns, uniform_mass=uniform_mass, size=2 * patch_radius + 1, seed=dictionary_seed
+    )
+    closed = formulas.critical_times(K=patch_radius, d=dimension, schedule=schedule)
+    exact = formulas.critical_times(dictionary=dictionary, schedule=schedule)
+    labels = {
+        "score": "1/sigma^2 = alpha^2/sigma^4 Omega          (eqs. 26-30)",
+        "eq17": "1/2 + 1/sigma^2 = alpha^2/sigma^4 Omega    (eq. 17)",
+        "drift": "1/sigma^2 - 1/2 = alpha^2/sigma^4 Omega    (drift Jacobian)",
+        "renormalised": "drift Jacobian averaged over x ~ N(0, 1)   (eqs. 20-21)",
+    }
+    omega = formulas.hypercube_volume(patch_radius, dimension)
+    print(f"critical times, beta = {beta:g}")
+    print(f"{'':<15}{'condition':<58}{f'Omega = {omega}':>12}{f'{len(dictionary)} patterns':>14}")
+    for name, label in labels.items():
+        print(f"{name:<15}{label:<58}{closed[name]:12.4f}{exact[name]:14.4f}")
+    marked = {"drift": exact["drift"], "renormalised": exact["renormalised"], "score": exact["score"]}
+    times = [1.5 * exact["drift"], *marked.values(), exact["eq17"]]
+    notes = ["", *(f" ({name} $t_c$)" for name in marked), " (eq. 17 $t_c$)"]
+    labels_of_curves = [f"$t$ = {t:.2f}{note}" for t, note in zip(times, notes, strict=True)]
+    k = np.linspace(0.0, np.pi, 201)
+    vectors = np.stack([k, np.zeros_like(k)], axis=-1)
+    curves = [formulas.dispersion(vectors, t, dictionary=dictionary, schedule=schedule) for t in times]
+    path = directory / "dispersion.png"
+    save_figure(
+        draw_dispersion(k, curves, labels_of_curves, f"Mean-field dispersion at x = 0, {len(dictionary)} patterns"),
+        path,
+    )
+    print(f"wrote {path}")
