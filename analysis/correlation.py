@@ -37,7 +37,7 @@ def autocorrelation(field: ArrayLike, *, binarize: bool = True, connected: bool 
     -------
     C : array (..., L1, L2), float64, or float32 for a float32 field
         ``C[..., a, b]`` belongs to the displacement (a, b) modulo the sides, so ``C[..., 0, 0]`` is the mean square.
-        For a sign field the values are exact up to their last rounding: N C is an integer, and is rounded to it.
+        For a sign field N C is an integer and is rounded to it, which makes C exact to its last digit.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def autocorrelation(field: ArrayLike, *, binarize: bool = True, connected: bool 
     subtract = not binarize if connected is None else connected
     with np.errstate(over="ignore", invalid="ignore"):
         if binarize:
-            correlation = 1.0 - (4.0 / sites) * unequal_pairs(values)
+            correlation = (sites - 4.0 * unequal_pairs(values)) / sites
             if subtract:
                 correlation -= sign_field(values, np.float64).mean(axis=(-2, -1), keepdims=True) ** 2
         else:

@@ -90,7 +90,8 @@ def equilibrium_length_peak(
     def peak(grid: Curve, length: Curve, zero_mode: Curve) -> float:
         end = _crossing(grid, nan_median(zero_mode, 0))
         enough = 2 * np.count_nonzero(~np.isnan(length), axis=0) >= len(length)
-        median = np.where(enough & ~(grid < end), nan_median(length, 0), 0.0)
+        searched = enough & ~(grid < end)  # all of the grid if end is NaN
+        median = np.where(searched, nan_median(length, 0), 0.0)
         at = int(np.argmax(median))
         return float(grid[at]) if median[at] > 0.0 else math.nan
 
@@ -166,18 +167,17 @@ def fastest_growth(
 
 
 def _crossing(grid: Curve, curve: Curve) -> float:
-    shown = np.flatnonzero(~np.isnan(curve) & (curve != 0.0))
-    if not shown.size:
-        return math.nan
     present = ~np.isnan(curve)
-    present[: shown[0]] = False  # zeros before the first value with a sign
     value, log_t = curve[present], np.log(grid[present])
-    changed = np.sign(value) != np.sign(value[0])
-    at = int(np.argmax(changed))
-    if not changed[at]:
+    sign = np.sign(value)
+    start = int(np.argmax(sign != 0.0)) if value.size else 0
+    changed = np.flatnonzero(sign[start:] != sign[start]) if value.size else np.array([], dtype=np.intp)
+    if not changed.size:
         return math.nan
-    fraction = value[at - 1] / (value[at - 1] - value[at])
-    return math.exp(log_t[at - 1] + fraction * (log_t[at] - log_t[at - 1]))
+    after = start + int(changed[0])
+    before = after - 1
+    fraction = value[before] / (value[before] - value[after])
+    return math.exp(log_t[before] + fraction * (log_t[after] - log_t[before]))
 
 
 def _deepest_dip(magnitude: Curve) -> int | None:

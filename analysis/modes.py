@@ -106,7 +106,7 @@ def directional_derivatives(
         shift = (step * v).astype(fields.dtype)
         difference = evaluate(fields + shift) - evaluate(fields - shift)
         derivatives[..., at] = np.tensordot(difference, v.astype(np.float64), axes=2) / (2.0 * step)
-    return derivatives.reshape(*fields.shape[:-2], *directions.shape[:-2])
+    return derivatives.reshape(fields.shape[:-2] + directions.shape[:-2])
 
 
 def shell_average(derivatives: ArrayLike) -> NDArray[Any]:

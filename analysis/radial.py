@@ -38,8 +38,8 @@ def radial_correlation(field: ArrayLike, *, binarize: bool = True) -> NDArray[np
     spectrum is taken to C(r) by one matrix product, without the inverse FFT; the matrix is kept per lattice shape.
 
     ``field`` is an array (..., L1, L2) of finite values, float32, float64 or integer. Returns float64 (..., R + 1) for
-    r = 0, ..., R, R = min(L1, L2) // 2. For a sign field the result is exact up to its last rounding and does not
-    depend on the dtype or on the other fields of the batch; connected fields are computed in float64.
+    r = 0, ..., R, R = min(L1, L2) // 2. For a sign field the result is exact to its last digit and depends
+    neither on the dtype nor on the other fields of the batch; connected fields are computed in float64.
 
     Raises `DtypeError` or `InvalidInputError` as `autocorrelation` does.
     """
@@ -57,13 +57,13 @@ def radial_correlation(field: ArrayLike, *, binarize: bool = True) -> NDArray[np
 def _of_signs(values: NDArray[Any]) -> NDArray[np.float64]:
     L1, L2 = values.shape[-2:]
     labels, counts = radial_bins(L1, L2)
-    quarter = 0.25 * L1 * L2 * counts
+    products = L1 * L2 * counts
     if _map_fits(L1, L2):
         # Rounded to the integer for the same reason as in `unequal_pairs`, of which this is a sum over the bin.
-        pairs = np.rint((1.0 - _from_spectrum(sign_field(values, np.float32))) * quarter)
+        pairs = np.rint((1.0 - _from_spectrum(sign_field(values, np.float32))) * (0.25 * products))
     else:
         pairs = radial_sums(unequal_pairs(values), labels, len(counts))
-    return np.asarray(1.0 - pairs / quarter)
+    return np.asarray((products - 4.0 * pairs) / products)
 
 
 def _of_connected(values: NDArray[Any]) -> NDArray[np.float64]:
