@@ -92,7 +92,7 @@ class PatchDictionary:
             )
         rng = np.random.default_rng(integer(seed, "seed", minimum=0))
         drawn = 2.0 * rng.integers(0, 2, size=(n_random, side, side)) - 1.0
-        blocks: list[NDArray[np.float64]] = []
+        blocks: list[NDArray[Any]] = []
         priors: list[NDArray[np.float64]] = []
         if mass < 1.0:
             blocks.append(np.concatenate([drawn, -drawn]) if sign_flips else drawn)
@@ -135,7 +135,7 @@ class PatchDictionary:
     @property
     def squared_norms(self) -> NDArray[np.float64]:
         """||p_k||^2, (K,)."""
-        return np.einsum("kuv,kuv->k", self.patterns, self.patterns)
+        return np.asarray(np.einsum("kuv,kuv->k", self.patterns, self.patterns))
 
     @cached_property
     def is_z2_symmetric(self) -> bool:
@@ -160,7 +160,7 @@ def _numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
     found: NDArray[Any] = np.asarray(values)
     if found.dtype.kind not in "iuf":
         raise DtypeError(f"{name} has dtype {found.dtype.name}; expected real numbers")
-    numbers = found.astype(np.float64)
+    numbers: NDArray[np.float64] = found.astype(np.float64)
     if not np.isfinite(numbers).all():
         at = tuple(map(int, np.argwhere(~np.isfinite(numbers))[0]))
         raise InvalidInputError(f"{name} holds {numbers[at]} at index {at}; expected finite numbers")

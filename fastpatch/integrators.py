@@ -52,8 +52,9 @@ def integrator(
     diagonal: bool,
 ) -> Engine:
     """The engine for a model, started from the state ``x`` (T, L1, L2), which it takes over, at grid index ``step``."""
-    engine = PatchEngine if isinstance(model, PatchModel) else DriftEngine
-    return engine(model, x, times, step, seed, first_trajectory, shells, diagonal)
+    if isinstance(model, PatchModel):
+        return PatchEngine(model, x, times, step, seed, first_trajectory, shells, diagonal)
+    return DriftEngine(model, x, times, step, seed, first_trajectory, shells, diagonal)
 
 
 class PatchEngine:

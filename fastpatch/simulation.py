@@ -180,7 +180,7 @@ class _Recorder:
         by_shell = np.full((*self._xi_x.shape, self._shells.max() + 1), np.nan)
         by_shell[..., self._shells] = self._derivatives[..., :2].mean(axis=-1)
         provenance = {"run": json.loads(run.identity), **recording, "environment": environment()}
-        arrays = getattr(run.model, "arrays", dict)()
+        arrays: dict[str, Any] = getattr(run.model, "arrays", dict)()
         attributes: dict[str, Any] = {"provenance": json.dumps(provenance, sort_keys=True), "k_min": k_min}
         critical_time = getattr(run.model, "critical_time", None)
         if critical_time is not None:

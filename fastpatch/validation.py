@@ -27,7 +27,7 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 def floating_dtype(dtype: Any) -> np.dtype[Any]:
     """float32 or float64 as a ``numpy.dtype``; `DtypeError` for anything else."""
     try:
-        found = np.dtype(dtype)
+        found: np.dtype[Any] = np.dtype(dtype)
     except TypeError:
         raise DtypeError(f"dtype is {dtype!r}; expected 'float32' or 'float64'") from None
     if found not in _FLOATS:

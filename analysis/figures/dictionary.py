@@ -28,7 +28,7 @@ def draw_snapshots(dataset: "xr.Dataset", trajectory: int = 0) -> Figure:
     times = dataset["snapshot_time"].to_numpy()
     with house_style():
         figure = new_figure(10.0, 3.0)
-        top, bottom = figure.subfigures(2, 1, height_ratios=[1.0, 2.6])
+        top, bottom = np.asarray(figure.subfigures(2, 1, height_ratios=[1.0, 2.6]))
         if len(patterns):
             for axes, pattern, weight in zip(
                 np.atleast_1d(top.subplots(1, len(patterns))), patterns, weights, strict=False

@@ -35,7 +35,7 @@ _STYLE: dict[str, Any] = {
 @contextmanager
 def house_style() -> Iterator[None]:
     """The project's style inside the block; the caller's settings outside it."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(_STYLE):  # type: ignore[arg-type]  # matplotlib types the keys as literals
         yield
 
 

@@ -6,7 +6,7 @@ import sys
 import typer
 
 from ..errors import DtypeError, FastpatchError, InvalidInputError
-from . import empirical, info, patch, plot, theory
+from . import empirical, info, patch, plot, theory, unet
 
 __all__ = ["app", "main"]
 
@@ -23,6 +23,7 @@ app.command("empirical")(empirical.empirical)
 app.command("theory")(theory.theory)
 app.command("plot")(plot.plot)
 app.command("info")(info.info)
+app.add_typer(unet.app, name="unet")
 
 
 def main() -> None:

@@ -18,9 +18,10 @@ __all__ = ["critical_report", "run_experiment", "set_threads"]
 def set_threads(threads: int | None) -> None:
     """Limit Numba's threads; `InvalidInputError` outside 1 … the machine's number."""
     import numba
+    from numba.core import config
 
     if threads is not None:
-        most = numba.config.NUMBA_NUM_THREADS
+        most = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # set at run time
         if not 1 <= threads <= most:
             raise InvalidInputError(f"threads is {threads}; expected a number from 1 to {most}")
         numba.set_num_threads(threads)
@@ -71,7 +72,7 @@ def critical_report(dataset: "xr.Dataset", model: "PosteriorMeanModel") -> str:
     if isinstance(model, PatchModel):
         exact = theory.critical_times(dictionary=model.dictionary, schedule=model.schedule)
         columns[f"{len(model.dictionary)} patterns"] = exact
-    names = {
+    names: dict[theory.CriticalCondition, str] = {
         "score": "score, log(1 + Omega) (eq. 30)",
         "eq17": "eq. 17 as printed",
         "drift": "drift Jacobian at x = 0",
@@ -80,7 +81,7 @@ def critical_report(dataset: "xr.Dataset", model: "PosteriorMeanModel") -> str:
     lines = [f"{'predicted critical times':<36}" + "".join(f"{name:>14}" for name in columns)]
     lines += [f"  {label:<34}" + "".join(f"{c[key]:14.4g}" for c in columns.values()) for key, label in names.items()]
     count = dataset.sizes["trajectory"]
-    lines.append(f"{f'measured, median of {count}':<36}{'t':>14}     95 % interval")
+    lines.append(f"{f'measured, median of {count}':<36}{'t':>14}     bootstrap interval (nominally 95 %)")
     labels = {
         "zero_mode_crossing": "lambda_0 crosses zero",
         "softest_zero_mode": "|lambda_0| smallest",

@@ -12,7 +12,9 @@ _OPTIONAL = ("torch", "safetensors", "pooch", "numba-cuda")
 def info() -> None:
     """Versions, CPU, threads, threading layer, GPU, and where compiled kernels are cached."""
     import numba
+    from numba.core import config
     from numba.core.errors import NumbaError
+    from numba.np.ufunc.parallel import threading_layer
 
     from ..provenance import cpu_name, environment
 
@@ -25,10 +27,11 @@ def info() -> None:
         except metadata.PackageNotFoundError:
             rows[name] = "not installed"
     rows["CPU"] = f"{cpu_name()}, {os.cpu_count()} cores"
-    rows["threads"] = f"{numba.get_num_threads()} of {numba.config.NUMBA_NUM_THREADS}"
+    most = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # set at run time
+    rows["threads"] = f"{numba.get_num_threads()} of {most}"
     _start_threads()
     try:
-        rows["threading layer"] = numba.threading_layer()
+        rows["threading layer"] = threading_layer()
     except (ValueError, NumbaError) as error:
         rows["threading layer"] = f"not available ({error})"
     rows["GPU"] = _gpu()

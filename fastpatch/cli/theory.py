@@ -38,7 +38,7 @@ def theory(
     )
     closed = formulas.critical_times(K=patch_radius, d=dimension, schedule=schedule)
     exact = formulas.critical_times(dictionary=dictionary, schedule=schedule)
-    labels = {
+    labels: dict[formulas.CriticalCondition, str] = {
         "score": "1/sigma^2 = alpha^2/sigma^4 Omega          (eqs. 26-30)",
         "eq17": "1/2 + 1/sigma^2 = alpha^2/sigma^4 Omega    (eq. 17)",
         "drift": "1/sigma^2 - 1/2 = alpha^2/sigma^4 Omega    (drift Jacobian)",

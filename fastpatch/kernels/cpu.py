@@ -258,7 +258,7 @@ def _correlate_row(pad, weights, out, n):
 
 @kernel()
 def _stack_rows(correlated, index, sign, stride, out, n):
-    """out[f] = sum_u sign[u] correlated[index[u], f + u stride]: the dot product of a pattern with each neighbourhood."""
+    """out[f] = sum_u sign[u] correlated[index[u], f + u stride]: a pattern's dot product with each neighbourhood."""
     if index.size == 5:
         s0, s1, s2, s3, s4 = sign[0], sign[1], sign[2], sign[3], sign[4]
         r0, r1, r2 = correlated[index[0]], correlated[index[1], stride:], correlated[index[2], 2 * stride :]
@@ -306,7 +306,7 @@ def _add_single(d, slope, bias, center, top, mean, total, n):
 
 @kernel()
 def _keep_weights(d, slope, bias, paired, top, total, even, n):
-    """Turn a unit's dot products into the difference of its two normalised weights, and leave their sum in ``even``."""
+    """Turn a unit's dot products into the difference of its two normalised weights, their sum in ``even``."""
     if paired:
         for f in range(n):
             plus = exp2(fma(slope, d[f], bias) - top[f]) / total[f]
@@ -451,7 +451,7 @@ def _evaluate_band(x, band, slope, bias, plan, wave, mean, response, projection)
 
 @kernel(parallel=True)
 def evaluate(x, slope, bias, plan, wave, mean, response, projections):
-    """Fill what is not empty of mean (T, L1, L2), response (T, U, L1, L2), projections (T, bands, directions, shells)."""
+    """Fill what is not empty of mean (T, L1, L2), response (T, U, L1, L2), projections (T, bands, ways, shells)."""
     bands = (x.shape[1] + BAND - 1) // BAND
     for task in prange(x.shape[0] * bands):
         path, band = task // bands, task % bands
@@ -470,7 +470,7 @@ def evaluate(x, slope, bias, plan, wave, mean, response, projections):
 
 @kernel()
 def _step_band(x, y, band, slope, bias, plan, linear, pull, kick, step, trajectory, key, wave, projection):
-    """One Euler-Maruyama step x -> y of one band of rows; its mode sums at x as well, unless ``projection`` is empty."""
+    """One Euler-Maruyama step x -> y of a band of rows; its mode sums at x as well, unless ``projection`` is empty."""
     rows, unit_row, unit_sign, centers, n_pairs = plan
     cosine, sine, even, odd = wave
     size, units = rows.shape[1], centers.size

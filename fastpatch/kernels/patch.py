@@ -37,14 +37,14 @@ class ModeTables:
     def wave_numbers(self) -> NDArray[np.float64]:
         """|q| per coordinate step, (directions, shells)."""
         sides = np.array([self.shape[0], self.shape[1], self.shape[0]])[: self.directions]
-        return 2.0 * np.pi * self.shells / sides[:, None]
+        return np.asarray(2.0 * np.pi * self.shells / sides[:, None])
 
     @cached_property
     def squared_norms(self) -> NDArray[np.float64]:
         """sum_i cos(q i)^2 over the lattice, (directions, shells): N where 2q is a reciprocal vector, else N / 2."""
         sides = np.array([self.shape[0], self.shape[1], self.shape[0]])[: self.directions]
         commensurate = (2 * self.shells) % sides[:, None] == 0
-        return 0.5 * self.shape[0] * self.shape[1] * (1.0 + commensurate)
+        return np.asarray(0.5 * self.shape[0] * self.shape[1] * (1.0 + commensurate))
 
     @cached_property
     def arrays(self) -> tuple[NDArray[np.float64], ...]:

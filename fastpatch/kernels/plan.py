@@ -53,7 +53,7 @@ class PatchPlan:
 
     @cached_property
     def squared_norms(self) -> NDArray[np.float64]:
-        return np.einsum("kuv,kuv->k", self.patterns, self.patterns)
+        return np.asarray(np.einsum("kuv,kuv->k", self.patterns, self.patterns))
 
     def bias(self, alpha2_over_2sigma2: NDArray[np.float64]) -> NDArray[np.float64]:
         """log2 of ``pi_k exp(-alpha^2/(2 sigma^2) |p_k|^2)`` up to a constant of k, shape (times, U).

@@ -100,7 +100,7 @@ class EmpiricalModel(PosteriorMeanModel):
         return np.asarray(softmax(logits, axis=-1))
 
     def _posterior_mean(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
-        return (self._weights(x, t) @ self._flat).reshape(x.shape)
+        return np.asarray(self._weights(x, t) @ self._flat).reshape(x.shape)
 
     def _covariance(self, x: NDArray[np.float64], t: float, projections: NDArray[np.float64]) -> NDArray[np.float64]:
         """Posterior variance of the prototypes' projections (M, ...) on unit modes, (B, ...)."""
@@ -108,7 +108,7 @@ class EmpiricalModel(PosteriorMeanModel):
         mean = np.tensordot(weights, projections, axes=1)
         # Centred before squaring: the variance of a locked posterior would drown in its mean's rounding error.
         deviation = projections - mean[:, None]
-        return np.einsum("ba,ba...->b...", weights, deviation**2)
+        return np.asarray(np.einsum("ba,ba...->b...", weights, deviation**2))
 
     def _mode_overlaps(
         self, x: NDArray[np.float64], t: float, shells: NDArray[np.int64], diagonal: bool
@@ -125,7 +125,7 @@ class EmpiricalModel(PosteriorMeanModel):
         return self._covariance(x, t, np.stack(parts, axis=1))
 
     def _spectrum_overlap(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
-        return self._covariance(x, t, self._mode_projections())[0]
+        return np.asarray(self._covariance(x, t, self._mode_projections())[0])
 
     def _mode_projections(self) -> NDArray[np.float64]:
         """<mu_a, v_q> for the unit-norm cos modes of the half plane, (M, L1, L2 // 2 + 1)."""

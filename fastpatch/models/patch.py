@@ -73,7 +73,8 @@ class PatchModel(PosteriorMeanModel):
     def check_lattice(self, shape: tuple[int, int]) -> None:
         if min(shape) < self.dictionary.size:
             raise InvalidInputError(
-                f"the lattice is {shape[0]}x{shape[1]}; expected sides of at least the pattern size {self.dictionary.size}"
+                f"the lattice is {shape[0]}x{shape[1]}; "
+                f"expected sides of at least the pattern size {self.dictionary.size}"
             )
 
     def _posterior_mean(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
@@ -102,4 +103,4 @@ class PatchModel(PosteriorMeanModel):
             doubled = transform[np.ix_(rows, columns)]
             total += 0.5 * (symbol.real * (transform[0, 0].real + doubled.real) - symbol.imag * doubled.imag)
         standing = (rows[:, None] == 0) & (columns[None, :] == 0)
-        return total / (0.5 * height * width * (1.0 + standing))
+        return np.asarray(total / (0.5 * height * width * (1.0 + standing)))

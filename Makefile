@@ -1,0 +1,46 @@
+# Every target is complete on a machine that has only Python >= 3.11 and make: it sets up .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: run test test-all bench lint clean
+
+run: $(VENV)/.run  ## the paper's patch experiment, into runs/patch
+	$(BIN)/fastpatch patch
+
+test: $(VENV)/.test  ## the default tests, a few minutes
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/.test  ## the long tests too
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+bench: $(VENV)/.test  ## the benchmarks
+	$(BIN)/python -m pytest bench --benchmark-only
+
+lint: $(VENV)/.lint  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is older than 3.11; set PYTHON to a newer one, as in: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable ".[neural,test]"
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.lint: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable ".[neural,test,lint]"
+	@touch $@ $(VENV)/.run $(VENV)/.test
+
+clean:  ## everything that can be made again
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
