@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .analysis.modes import directional_derivatives, finite_difference_step, fourier_modes
+from .errors import BackendUnavailableError
 from .kernels import cpu
 from .kernels import patch as patch_kernels
 from .models.base import Model, ModelWithModes
 from .models.patch import PatchModel
 from .noise import NoiseStream, noise_key, standard_normals
 
-__all__ = ["Engine", "integrator", "launches"]
+__all__ = ["Engine", "euler_coefficients", "integrator", "launches"]
 
 _SITE_STEPS_A_LAUNCH = 2**25
 
@@ -26,8 +27,11 @@ _SITE_STEPS_A_LAUNCH = 2**25
 class Engine(Protocol):
     """A batch of trajectories on their way down the time grid."""
 
-    x: NDArray[Any]
     step: int
+
+    @property
+    def x(self) -> NDArray[Any]:
+        """The states (T, L1, L2)."""
 
     def advance(self, records: NDArray[np.int64], fields: NDArray[Any]) -> NDArray[np.float64]:
         """Take ``len(records)`` steps, recording on the way.
@@ -50,8 +54,20 @@ def integrator(
     first_trajectory: int,
     shells: NDArray[np.int64],
     diagonal: bool,
+    backend: str = "cpu",
 ) -> Engine:
-    """The engine for a model, started from the state ``x`` (T, L1, L2), which it takes over, at grid index ``step``."""
+    """The engine for a model, started from the state ``x`` (T, L1, L2), which it takes over, at grid index ``step``.
+
+    Raises `BackendUnavailableError` for a model that the resolved ``backend`` has no kernels for.
+    """
+    if backend == "cuda":
+        if not isinstance(model, PatchModel):
+            raise BackendUnavailableError(
+                f"backend 'cuda' has no kernels for {type(model).__name__}; expected a PatchModel, or backend='cpu'"
+            )
+        from .cuda_engine import CudaPatchEngine
+
+        return CudaPatchEngine(model, x, times, step, seed, first_trajectory, shells, diagonal)
     if isinstance(model, PatchModel):
         return PatchEngine(model, x, times, step, seed, first_trajectory, shells, diagonal)
     return DriftEngine(model, x, times, step, seed, first_trajectory, shells, diagonal)
@@ -77,9 +93,9 @@ class PatchEngine:
         self._model, self._times, self._first = model, times, first_trajectory
         self._key = noise_key(seed, NoiseStream.STEP)
         self._tables = patch_kernels.ModeTables(model.plan, (x.shape[1], x.shape[2]), shells, diagonal)
-        self._plan = model.plan.cast(x.dtype)
+        self._plan, self._waves = model.plan.cast(x.dtype), self._tables.arrays(x.dtype)
         self._slopes, self._biases = patch_kernels.step_constants(model.plan, model.schedule, times, x.dtype)
-        self._coefficients = _euler_coefficients(model, times).astype(x.dtype)
+        self._coefficients = euler_coefficients(model, times).astype(x.dtype)
 
     def advance(self, records: NDArray[np.int64], fields: NDArray[Any]) -> NDArray[np.float64]:
         steps = len(records)
@@ -91,8 +107,19 @@ class PatchEngine:
         counters = (self._first, self.step, self._key)
         threads = numba.get_num_threads()
         by_trajectory = len(self.x) % threads == 0 or len(self.x) >= 4 * threads
+        scratch = patch_kernels.scratch_space(self._model.plan, self.x.dtype)
+        noise = np.empty((threads, cpu.NOISE_SIZE), dtype=np.float32)
         cpu.advance(
-            self.x, self._spare, by_trajectory, counters, constants, self._plan, tables.arrays, (records, fields, sums)
+            self.x,
+            self._spare,
+            by_trajectory,
+            counters,
+            constants,
+            self._plan,
+            self._waves,
+            scratch,
+            noise,
+            (records, fields, sums),
         )
         if steps % 2 == 1:
             self.x, self._spare = self._spare, self.x
@@ -162,7 +189,7 @@ def launches(start: int, stop: int, sites: int) -> Iterator[range]:
         yield range(first, min(first + steps, stop))
 
 
-def _euler_coefficients(model: PatchModel, times: NDArray[np.float64]) -> NDArray[np.float64]:
+def euler_coefficients(model: PatchModel, times: NDArray[np.float64]) -> NDArray[np.float64]:
     """(linear, pull, kick) of ``x <- linear x + pull m(x) + kick eta`` for every step, (steps, 3)."""
     t, dt = times[:-1], np.diff(times)
     alpha, sigma2, rate = model.schedule.alpha(t), model.schedule.sigma2(t), model.schedule.rate(t)

@@ -57,7 +57,7 @@ class State:
     def load(cls, path: str | Path) -> "State":
         """Read a checkpoint; nothing in it is unpickled. Raises `ResultFileError` if it is missing or damaged."""
         try:
-            with np.load(path, allow_pickle=False) as content:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
                 if str(content["format"]) != _FORMAT:
                     raise ResultFileError(f"{path} has format {content['format']}; expected {_FORMAT}")
                 return cls(content["x"], int(content["step"]), float(content["time"]), str(content["identity"]))
@@ -162,7 +162,7 @@ def states(
     x = run.initial() if start is None else run.resume_from(start)
     engine = integrator(
         model, x, run.times, step=step, seed=run.seed, first_trajectory=run.first_trajectory,
-        shells=np.arange(1), diagonal=False,
+        shells=np.arange(1), diagonal=False, backend=run.backend,
     )  # fmt: skip
     identity = run.identity
     nothing = np.empty((0, *x.shape), dtype=x.dtype)

@@ -3,27 +3,96 @@
 All kernels and the functions they call share this file, because Numba's disk cache does not notice an edited callee
 in another one. They trust their arguments; `fastpatch.kernels.patch` prepares these.
 
-The lattice is worked on in tiles of a few rows by about a hundred columns, small enough for the second-level cache.
-A tile with its halo is one flat array: row u of a pattern is then an offset of u rows, and every inner loop is one
-long run over contiguous memory that the compiler vectorises. Halo columns are computed along and ignored.
+The lattice is cut into bands of sixteen rows, the unit of parallel work, and a band into tiles of some eighty columns.
+A tile with its halo is one flat array: row u of a pattern is then an offset of u rows, every inner loop is one long run
+over contiguous memory, and halo columns are computed along and ignored. Within a tile the posterior is worked out in
+runs of four rows, so that what a run reads stays in the first-level cache. All scratch space of a thread is one flat
+array, addressed by offsets: slicing it would cost more than the loops.
 """
 
 import numpy as np
 from llvmlite import ir
 from numba import prange, types
+from numba.core import cgutils
 from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array
 
 from .jit import kernel
 
-__all__ = ["BAND", "advance", "evaluate", "standard_normals", "threefry4x32"]
+__all__ = [
+    "BAND",
+    "NOISE_SIZE",
+    "advance",
+    "evaluate",
+    "scratch_size",
+    "standard_normals",
+    "threefry4x32",
+    "tile_columns",
+]
 
-# Rows of a band, the unit of parallel work; a multiple of 4 because one noise block serves four rows. Sums over the
-# lattice are taken band by band in a fixed order, so they do not depend on the number of threads.
+# Rows of a band; a multiple of 4 because one noise block serves four rows. Sums over the lattice are taken band by band
+# in a fixed order, so they do not depend on the number of threads.
 BAND = 16
-_TILE_COLUMNS = 128
+_RUN = 4
+
+# Floats a tile may hold. An odd number of cache lines, so that the streams of the sixteen row combinations fall into
+# different cache sets.
+_TILE = 1744
+
+# Loops run over a multiple of this many elements: what a vectorised loop leaves over is done one by one.
+_ROUND = 64
+
+# Floats of noise a thread draws at once: four rows of a tile.
+NOISE_SIZE = 4 * _TILE
 
 _F = np.float32
 _U = np.uint32
+
+
+@intrinsic
+def _load(typing_context, array, index):
+    """Element ``index`` of a contiguous array, declared not to overlap what `_store` writes in the same loop."""
+
+    def codegen(context, builder, signature, arguments):
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        value = builder.load(builder.gep(data, [arguments[1]]))
+        value.set_metadata("alias.scope", _scope(builder.module))
+        return value
+
+    return array.dtype(array, types.int64), codegen
+
+
+@intrinsic
+def _read(typing_context, array, index):
+    """Element ``index`` of a contiguous array; plain indexing would test for a negative index."""
+
+    def codegen(context, builder, signature, arguments):
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.load(builder.gep(data, [arguments[1]]))
+
+    return array.dtype(array, types.int64), codegen
+
+
+@intrinsic
+def _store(typing_context, array, index, value):
+    """Write element ``index`` of a contiguous array, declared not to overlap what `_load` reads in the same loop.
+
+    Without the declaration the compiler must compare every pair of streams before a loop, and gives up on vectorising
+    beyond eight comparisons.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        stored = builder.store(arguments[2], builder.gep(data, [arguments[1]]))
+        stored.set_metadata("noalias", _scope(builder.module))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, array.dtype), codegen
+
+
+def _scope(module):
+    domain = module.add_metadata(["fastpatch kernels"])
+    return module.add_metadata([module.add_metadata(["read only in this loop", domain])])
 
 
 @intrinsic
@@ -197,15 +266,24 @@ def _box_muller(w, v):
 
 
 @kernel()
+def _copy(source, start, target, at, n):
+    for c in range(n):
+        _store(target, at + c, _load(source, start + c))
+
+
+@kernel()
 def _noise_block(out, j0, columns, block, step, trajectory, key):
-    """Normals of rows 4 block … 4 block + 3, columns j0 … j0 + columns - 1, into out (4, >= columns)."""
-    z0, z1, z2, z3 = out[0], out[1], out[2], out[3]
+    """Normals of rows 4 block … 4 block + 3, columns j0 … j0 + columns - 1; lane l of the four starts at l _TILE."""
     k0, k1, k2 = key[0], key[1], key[2]
     row, time, path = _U(block), _U(step), _U(trajectory)
     for c in range(columns):
         w0, w1, w2, w3 = threefry4x32(_U(j0 + c), row, time, path, k0, k1, k2, _U(0))
-        z0[c], z1[c] = _box_muller(w0, w1)
-        z2[c], z3[c] = _box_muller(w2, w3)
+        z0, z1 = _box_muller(w0, w1)
+        z2, z3 = _box_muller(w2, w3)
+        _store(out, c, z0)
+        _store(out, c + _TILE, z1)
+        _store(out, c + 2 * _TILE, z2)
+        _store(out, c + 3 * _TILE, z3)
 
 
 @kernel(parallel=True)
@@ -215,296 +293,532 @@ def standard_normals(out, step, first_trajectory, key):
     blocks = (height + 3) // 4
     for task in prange(count * blocks):
         trajectory, block = task // blocks, task % blocks
-        z = np.empty((4, width), dtype=np.float32)
-        _noise_block(z, 0, width, block, step, first_trajectory + trajectory, key)
-        for lane in range(min(4, height - 4 * block)):
-            out[trajectory, 4 * block + lane] = z[lane]
+        z = np.empty(4 * _TILE, dtype=np.float32)
+        for j0 in range(0, width, _TILE):
+            columns = min(_TILE, width - j0)
+            _noise_block(z, j0, columns, block, step, first_trajectory + trajectory, key)
+            for lane in range(min(4, height - 4 * block)):
+                start = ((trajectory * height) + 4 * block + lane) * width + j0
+                _copy(z, lane * _TILE, out, start, columns)
+
+
+# Layout of a thread's scratch space, in floats, for U units and Q distinct pattern rows: the padded field, the
+# posterior mean of the tile and of a run, top logits and total weights of a run, two sums over units, then U times the
+# dot products of a run (later the response) and a unit's sum of weights, U column sums, diagonal sums and row sums, and
+# Q row correlations. Two streams that one loop writes must lie a known distance apart for it to be vectorised.
+_MEAN = _TILE
+_RUN_MEAN = 2 * _TILE
+_TOP = 3 * _TILE
+_TOTAL = 4 * _TILE
+_SUMS = 5 * _TILE
+_DOTS = 7 * _TILE
 
 
 @kernel()
-def _load_padded(x, i0, height, j0, width, radius, pad):
-    """Rows i0 - R … and columns j0 - R … of a tile, periodically wrapped, as one flat array."""
+def _columns(units):
+    return _DOTS + 2 * units * _TILE
+
+
+@kernel()
+def _row_correlations(units):
+    return _DOTS + 5 * units * _TILE
+
+
+@kernel()
+def scratch_size(units, n_rows):
+    """Floats of scratch space a thread needs."""
+    return _row_correlations(units) + n_rows * _TILE
+
+
+@kernel()
+def tile_columns(size):
+    """Most columns of a tile for patterns of this size; less than one if they are too large for these kernels."""
+    return (_TILE - _ROUND - size) // (BAND + size - 1) - (size - 1)
+
+
+@kernel()
+def _rounded(n):
+    return (n + _ROUND - 1) // _ROUND * _ROUND
+
+
+@kernel()
+def _load_padded(x, i0, height, j0, width, radius, s):
+    """Rows i0 - R … and columns j0 - R … of a tile, periodically wrapped, at the start of the scratch space."""
     lattice_rows, lattice_columns = x.shape
-    padded_width = width + 2 * radius
+    at = 0
     for g in range(height + 2 * radius):
-        source = x[(i0 - radius + g) % lattice_rows]
-        target = pad[g * padded_width : (g + 1) * padded_width]
-        if j0 >= radius and j0 + width + radius <= lattice_columns:
-            target[:] = source[j0 - radius : j0 + width + radius]
-        else:
-            for c in range(radius):
-                target[c] = source[(j0 - radius + c) % lattice_columns]
-                target[radius + width + c] = source[(j0 + width + c) % lattice_columns]
-            target[radius : radius + width] = source[j0 : j0 + width]
+        i = (i0 - radius + g) % lattice_rows
+        for c in range(radius):
+            s[at + c] = x[i, (j0 - radius + c) % lattice_columns]
+            s[at + radius + width + c] = x[i, (j0 + width + c) % lattice_columns]
+        at += radius
+        _copy(x, i * lattice_columns + j0, s, at, width)
+        at += width + radius
+    # The last run reads past the tile's end; what it finds there is ignored but should not be a denormal.
+    for c in range(_ROUND + 2 * radius):
+        s[at + c] = 0.0
 
 
 @kernel()
-def _correlate_row(pad, weights, out, n):
-    """out[f] = sum_v weights[v] pad[f + v]."""
-    if weights.size == 5:
-        w0, w1, w2, w3, w4 = weights[0], weights[1], weights[2], weights[3], weights[4]
-        p0, p1, p2, p3, p4 = pad, pad[1:], pad[2:], pad[3:], pad[4:]
-        for f in range(n):
-            out[f] = fma(w4, p4[f], fma(w3, p3[f], fma(w2, p2[f], fma(w1, p1[f], w0 * p0[f]))))
-    else:
-        w0 = weights[0]
-        for f in range(n):
-            out[f] = w0 * pad[f]
-        for v in range(1, weights.size):
-            shifted, w = pad[v:], weights[v]
-            for f in range(n):
-                out[f] = fma(w, shifted[f], out[f])
-
-
-@kernel()
-def _stack_rows(correlated, index, sign, stride, out, n):
-    """out[f] = sum_u sign[u] correlated[index[u], f + u stride]: a pattern's dot product with each neighbourhood."""
-    if index.size == 5:
-        s0, s1, s2, s3, s4 = sign[0], sign[1], sign[2], sign[3], sign[4]
-        r0, r1, r2 = correlated[index[0]], correlated[index[1], stride:], correlated[index[2], 2 * stride :]
-        r3, r4 = correlated[index[3], 3 * stride :], correlated[index[4], 4 * stride :]
-        for f in range(n):
-            out[f] = fma(s4, r4[f], fma(s3, r3[f], fma(s2, r2[f], fma(s1, r1[f], s0 * r0[f]))))
-    else:
-        first, s = correlated[index[0]], sign[0]
-        for f in range(n):
-            out[f] = s * first[f]
-        for u in range(1, index.size):
-            row, s = correlated[index[u], u * stride :], sign[u]
-            for f in range(n):
-                out[f] = fma(s, row[f], out[f])
-
-
-@kernel()
-def _logits_top(d, slope, bias, paired, top, n):
-    """Raise ``top`` to the larger logit of one unit."""
-    if paired:
-        for f in range(n):
-            top[f] = max(top[f], fma(slope, abs(d[f]), bias))
-    else:
-        for f in range(n):
-            top[f] = max(top[f], fma(slope, d[f], bias))
-
-
-@kernel()
-def _add_pair(d, slope, bias, center, top, mean, total, n):
-    """Add a pair's two weights, relative to the top logit, to the weighted sum of centre pixels and to the total."""
+def _sign_combinations(s, out, n):
+    """The sixteen sums a ± b ± c ± d ± e of five neighbours, in the order of their signs (- before +)."""
     for f in range(n):
-        plus = exp2(fma(slope, d[f], bias) - top[f])
-        minus = exp2(fma(-slope, d[f], bias) - top[f])
-        mean[f] = fma(center, plus - minus, mean[f])
-        total[f] += plus + minus
+        a, b, c, d, e = _load(s, f), _load(s, f + 1), _load(s, f + 2), _load(s, f + 3), _load(s, f + 4)
+        p, m, q, r = a + b, a - b, c + d, c - d
+        pp, pm, mp, mm = p + q, p + r, p - r, p - q
+        np_, nm, nn, no = m + q, m + r, m - r, m - q
+        _store(s, out + f, no - e)
+        _store(s, out + f + _TILE, no + e)
+        _store(s, out + f + 2 * _TILE, nn - e)
+        _store(s, out + f + 3 * _TILE, nn + e)
+        _store(s, out + f + 4 * _TILE, nm - e)
+        _store(s, out + f + 5 * _TILE, nm + e)
+        _store(s, out + f + 6 * _TILE, np_ - e)
+        _store(s, out + f + 7 * _TILE, np_ + e)
+        _store(s, out + f + 8 * _TILE, mm - e)
+        _store(s, out + f + 9 * _TILE, mm + e)
+        _store(s, out + f + 10 * _TILE, mp - e)
+        _store(s, out + f + 11 * _TILE, mp + e)
+        _store(s, out + f + 12 * _TILE, pm - e)
+        _store(s, out + f + 13 * _TILE, pm + e)
+        _store(s, out + f + 14 * _TILE, pp - e)
+        _store(s, out + f + 15 * _TILE, pp + e)
 
 
 @kernel()
-def _add_single(d, slope, bias, center, top, mean, total, n):
-    for f in range(n):
-        weight = exp2(fma(slope, d[f], bias) - top[f])
-        mean[f] = fma(center, weight, mean[f])
-        total[f] += weight
-
-
-@kernel()
-def _keep_weights(d, slope, bias, paired, top, total, even, n):
-    """Turn a unit's dot products into the difference of its two normalised weights, their sum in ``even``."""
-    if paired:
-        for f in range(n):
-            plus = exp2(fma(slope, d[f], bias) - top[f]) / total[f]
-            minus = exp2(fma(-slope, d[f], bias) - top[f]) / total[f]
-            even[f] = plus + minus
-            d[f] = plus - minus
-    else:
-        for f in range(n):
-            weight = exp2(fma(slope, d[f], bias) - top[f]) / total[f]
-            even[f] = weight
-            d[f] = weight
-
-
-@kernel()
-def _posterior_tile(scratch, height, width, slope, bias, rows, unit_row, unit_sign, centers, n_pairs, want_response):
-    """Posterior mean of the tile whose padded field is scratch[0], left in scratch[1]; the flat row stride returned.
-
-    Logits are in base 2: ``slope = log2(e) alpha / sigma^2``. With ``want_response``, the response fields
-    ``H_k = c_k (w+ + w-) - m (w+ - w-)`` of the U units (``w (c_k - m)`` for a single) are left in scratch[4:4 + U].
-    """
-    size, units = rows.shape[1], centers.size
-    stride = width + size - 1
-    n = height * stride
-    pad, mean, top, total = scratch[0], scratch[1], scratch[2], scratch[3]
-    dots = scratch[4 : 4 + units]
-    correlated = scratch[4 + units :]
+def _correlate_rows(s, rows, out, n):
+    """sum_v rows[q, v] x[f + v] for every distinct pattern row q, at out + q _TILE."""
     for q in range(rows.shape[0]):
-        _correlate_row(pad, rows[q], correlated[q], n + (size - 1) * stride)
-    top[:n] = -np.inf
-    for k in range(units):
-        _stack_rows(correlated, unit_row[k], unit_sign[k], stride, dots[k], n)
-        _logits_top(dots[k], slope, bias[k], k < n_pairs, top, n)
-    mean[:n] = 0.0
-    total[:n] = 0.0
-    for k in range(n_pairs):
-        _add_pair(dots[k], slope, bias[k], centers[k], top, mean, total, n)
-    for k in range(n_pairs, units):
-        _add_single(dots[k], slope, bias[k], centers[k], top, mean, total, n)
-    for f in range(n):
-        mean[f] /= total[f]
-    if want_response:
-        even = correlated[0]
-        for k in range(units):
-            difference, center = dots[k], centers[k]
-            _keep_weights(difference, slope, bias[k], k < n_pairs, top, total, even, n)
+        at = out + q * _TILE
+        weight = rows[q, 0]
+        for f in range(n):
+            _store(s, at + f, weight * _load(s, f))
+        for v in range(1, rows.shape[1]):
+            weight = rows[q, v]
             for f in range(n):
-                difference[f] = center * even[f] - mean[f] * difference[f]
+                _store(s, at + f, fma(weight, _load(s, f + v), _read(s, at + f)))
+
+
+@kernel()
+def _stack_five_rows(s, correlated, row, sign, k, stride, slope, bias, out, n):
+    """`_stack_rows` and `_raise_top` in one pass, for a pair of patterns of size 5."""
+    r0 = correlated + row[k, 0] * _TILE
+    r1 = correlated + row[k, 1] * _TILE + stride
+    r2 = correlated + row[k, 2] * _TILE + 2 * stride
+    r3 = correlated + row[k, 3] * _TILE + 3 * stride
+    r4 = correlated + row[k, 4] * _TILE + 4 * stride
+    s0, s1, s2, s3, s4 = sign[k, 0], sign[k, 1], sign[k, 2], sign[k, 3], sign[k, 4]
+    for f in range(n):
+        d = fma(s1, _load(s, r1 + f), s0 * _load(s, r0 + f))
+        d = fma(s3, _load(s, r3 + f), fma(s2, _load(s, r2 + f), d))
+        d = fma(s4, _load(s, r4 + f), d)
+        _store(s, out + f, d)
+        _store(s, _TOP + f, max(s[_TOP + f], fma(slope, abs(d), bias)))
+
+
+@kernel()
+def _stack_rows(s, correlated, row, sign, k, stride, out, n):
+    """sum_u sign[k, u] row-correlation row[k, u] at f + u stride: pattern k's dot product with each neighbourhood."""
+    at, weight = correlated + row[k, 0] * _TILE, sign[k, 0]
+    for f in range(n):
+        _store(s, out + f, weight * _load(s, at + f))
+    for u in range(1, row.shape[1]):
+        at, weight = correlated + row[k, u] * _TILE + u * stride, sign[k, u]
+        for f in range(n):
+            _store(s, out + f, fma(weight, _load(s, at + f), _read(s, out + f)))
+
+
+@kernel()
+def _raise_top(s, d, slope, bias, paired, n):
+    """Raise the top logit to the larger logit of one unit."""
+    if paired:
+        for f in range(n):
+            _store(s, _TOP + f, max(s[_TOP + f], fma(slope, abs(_load(s, d + f)), bias)))
+    else:
+        for f in range(n):
+            _store(s, _TOP + f, max(s[_TOP + f], fma(slope, _load(s, d + f), bias)))
+
+
+@kernel()
+def _all_tops_exceed(s, threshold, n):
+    """Whether every top logit of a run exceeds a positive threshold."""
+    # The bits of non-negative floats are ordered like them, those of negative ones lie below; and an integer minimum is
+    # vectorised where a float one, for the sake of NaN, is not.
+    lowest = _bits(s[_TOP])
+    for f in range(n):
+        pattern = _bits(s[_TOP + f])
+        lowest = pattern if pattern < lowest else lowest
+    return lowest > _bits(threshold)
+
+
+@kernel()
+def _clear(s, at, value, n):
+    for f in range(n):
+        _store(s, at + f, value)
+
+
+@kernel()
+def _add_pairs(s, k, slope, bias, centers, n):
+    """Add three pairs' weights, relative to the top logit, to the weighted sum of centre pixels and to the total."""
+    d0, d1, d2 = _DOTS + 2 * k * _TILE, _DOTS + 2 * (k + 1) * _TILE, _DOTS + 2 * (k + 2) * _TILE
+    b0, b1, b2 = bias[k], bias[k + 1], bias[k + 2]
+    c0, c1, c2 = centers[k], centers[k + 1], centers[k + 2]
+    for f in range(n):
+        x0, x1, x2, top = _load(s, d0 + f), _load(s, d1 + f), _load(s, d2 + f), _load(s, _TOP + f)
+        p0, m0 = exp2(fma(slope, x0, b0) - top), exp2(fma(-slope, x0, b0) - top)
+        p1, m1 = exp2(fma(slope, x1, b1) - top), exp2(fma(-slope, x1, b1) - top)
+        p2, m2 = exp2(fma(slope, x2, b2) - top), exp2(fma(-slope, x2, b2) - top)
+        _store(s, _RUN_MEAN + f, fma(c2, p2 - m2, fma(c1, p1 - m1, fma(c0, p0 - m0, s[_RUN_MEAN + f]))))
+        _store(s, _TOTAL + f, ((s[_TOTAL + f] + (p0 + m0)) + (p1 + m1)) + (p2 + m2))
+
+
+@kernel()
+def _add_dominant(s, k, slope, bias, centers, n):
+    """`_add_pairs` where every top logit is so large that the lesser weight of each pair rounds away."""
+    d0, d1, d2 = _DOTS + 2 * k * _TILE, _DOTS + 2 * (k + 1) * _TILE, _DOTS + 2 * (k + 2) * _TILE
+    b0, b1, b2 = bias[k], bias[k + 1], bias[k + 2]
+    c0, c1, c2 = centers[k], centers[k + 1], centers[k + 2]
+    for f in range(n):
+        x0, x1, x2, top = _load(s, d0 + f), _load(s, d1 + f), _load(s, d2 + f), _load(s, _TOP + f)
+        w0 = exp2(fma(slope, abs(x0), b0) - top)
+        w1 = exp2(fma(slope, abs(x1), b1) - top)
+        w2 = exp2(fma(slope, abs(x2), b2) - top)
+        _store(s, _TOTAL + f, ((s[_TOTAL + f] + w0) + w1) + w2)
+        w0 = w0 if x0 >= 0 else -w0
+        w1 = w1 if x1 >= 0 else -w1
+        w2 = w2 if x2 >= 0 else -w2
+        _store(s, _RUN_MEAN + f, fma(c2, w2, fma(c1, w1, fma(c0, w0, s[_RUN_MEAN + f]))))
+
+
+@kernel()
+def _add_unit(s, d, slope, bias, center, paired, n):
+    """Add one unit, a pair or a single pattern."""
+    if paired:
+        for f in range(n):
+            x, top = _load(s, d + f), _load(s, _TOP + f)
+            plus, minus = exp2(fma(slope, x, bias) - top), exp2(fma(-slope, x, bias) - top)
+            _store(s, _RUN_MEAN + f, fma(center, plus - minus, s[_RUN_MEAN + f]))
+            _store(s, _TOTAL + f, s[_TOTAL + f] + (plus + minus))
+    else:
+        for f in range(n):
+            weight = exp2(fma(slope, _load(s, d + f), bias) - _load(s, _TOP + f))
+            _store(s, _RUN_MEAN + f, fma(center, weight, s[_RUN_MEAN + f]))
+            _store(s, _TOTAL + f, s[_TOTAL + f] + weight)
+
+
+@kernel()
+def _keep_unit(s, d, slope, bias, center, paired, dominant, n):
+    """`_add_unit` that leaves the difference of the unit's two weights at ``d`` and their sum behind it."""
+    if paired and dominant:
+        for f in range(n):
+            x = _read(s, d + f)
+            weight = exp2(fma(slope, abs(x), bias) - _load(s, _TOP + f))
+            _store(s, d + f, weight if x >= 0 else -weight)
+            _store(s, d + _TILE + f, weight)
+    elif paired:
+        for f in range(n):
+            x, top = _read(s, d + f), _load(s, _TOP + f)
+            plus, minus = exp2(fma(slope, x, bias) - top), exp2(fma(-slope, x, bias) - top)
+            _store(s, d + f, plus - minus)
+            _store(s, d + _TILE + f, plus + minus)
+    else:
+        for f in range(n):
+            weight = exp2(fma(slope, _read(s, d + f), bias) - _load(s, _TOP + f))
+            _store(s, d + f, weight)
+            _store(s, d + _TILE + f, weight)
+    for f in range(n):
+        _store(s, _RUN_MEAN + f, fma(center, _load(s, d + f), s[_RUN_MEAN + f]))
+        _store(s, _TOTAL + f, s[_TOTAL + f] + _load(s, d + _TILE + f))
+
+
+@kernel()
+def _respond(s, d, center, n):
+    """Turn a unit's kept weights into its response ``c (w+ + w-) - m (w+ - w-)``, or ``w (c - m)`` for a single."""
+    for f in range(n):
+        value = center * _load(s, d + _TILE + f) - _load(s, _RUN_MEAN + f) * _read(s, d + f)
+        _store(s, d + f, value / _load(s, _TOTAL + f))
+
+
+@kernel()
+def _divide(s, out, n):
+    """Divide the weighted sums by the total weights, in place and into the tile's posterior mean."""
+    for f in range(n):
+        mean = s[_RUN_MEAN + f] / _load(s, _TOTAL + f)
+        s[_RUN_MEAN + f] = mean
+    for f in range(n):
+        _store(s, out + f, _load(s, _RUN_MEAN + f))
+
+
+@kernel()
+def _posterior_run(s, start, n, stride, slope, bias, plan, correlated, want_response):
+    """Posterior mean of one run, at ``_MEAN + start``; its response fields at the units' dot products, if wanted."""
+    row, sign, centers, n_pairs = plan[1], plan[2], plan[3], plan[4]
+    units = centers.size
+    # Loops with long bodies are vectorised by 16, short ones unrolled to 64; a remainder is done one by one.
+    exact, n = (n + 15) // 16 * 16, _rounded(n)
+    _clear(s, _TOP, -np.inf, n)
+    for k in range(units):
+        d = _DOTS + 2 * k * _TILE
+        if k < n_pairs and row.shape[1] == 5:
+            _stack_five_rows(s, correlated + start, row, sign, k, stride, slope, bias[k], d, n)
+        else:
+            _stack_rows(s, correlated + start, row, sign, k, stride, d, n)
+            _raise_top(s, d, slope, bias[k], k < n_pairs, n)
+    _clear(s, _RUN_MEAN, 0.0, n)
+    _clear(s, _TOTAL, 0.0, n)
+    thirds = n_pairs - n_pairs % 3
+    # The lesser weights of all pairs add up to less than 2^-top of the total, since the priors do to at most 1.
+    dominant = thirds > 0 and _all_tops_exceed(s, plan[6], n)
+    # All three ways add in the same order: what is recorded of a step must not change its result.
+    if want_response:
+        for k in range(units):
+            d = _DOTS + 2 * k * _TILE
+            _keep_unit(s, d, slope, bias[k], centers[k], k < n_pairs, dominant and k < thirds, exact)
+    else:
+        for k in range(0, thirds, 3):
+            if dominant:
+                _add_dominant(s, k, slope, bias, centers, exact)
+            else:
+                _add_pairs(s, k, slope, bias, centers, exact)
+        for k in range(thirds, units):
+            _add_unit(s, _DOTS + 2 * k * _TILE, slope, bias[k], centers[k], k < n_pairs, exact)
+    _divide(s, _MEAN + start, n)
+    if want_response:
+        for k in range(units):
+            _respond(s, _DOTS + 2 * k * _TILE, centers[k], exact)
+
+
+@kernel()
+def _correlate_tile(s, plan, correlated, n):
+    """Row correlations of the tile in the scratch space."""
+    rows, binary = plan[0], plan[5]
+    if binary:
+        _sign_combinations(s, correlated, n)
+    else:
+        _correlate_rows(s, rows, correlated, n)
+
+
+@intrinsic
+def _sum_sixteens(typing_context, array, index, n):
+    """Sum of n elements, a multiple of 16, by sixteen partial sums and a tree of fixed order on any CPU."""
+
+    def codegen(context, builder, signature, arguments):
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        element = context.get_value_type(array.dtype)
+        vector = ir.VectorType(element, 16)
+        partial = cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * 16))
+        step = context.get_constant(types.int64, 16)
+        with cgutils.for_range_slice(builder, context.get_constant(types.int64, 0), arguments[2], step) as (at, _):
+            start = builder.gep(data, [builder.add(arguments[1], at)])
+            loaded = builder.load(builder.bitcast(start, vector.as_pointer()), align=array.dtype.bitwidth // 8)
+            builder.store(builder.fadd(builder.load(partial), loaded), partial)
+        total = builder.load(partial)
+        for half in (8, 4, 2, 1):
+            lanes = ir.Constant(ir.VectorType(ir.IntType(32), 16), [i + half if i < half else i for i in range(16)])
+            total = builder.fadd(total, builder.shuffle_vector(total, total, lanes))
+        return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
+
+    return array.dtype(array, types.int64, types.int64), codegen
+
+
+@kernel()
+def _sum(s, at, n):
+    """Sum of n neighbours in an order that depends on n alone."""
+    whole = n - n % 16
+    total = _sum_sixteens(s, at, whole)
+    for c in range(whole, n):
+        total += _read(s, at + c)
+    return total
+
+
+@kernel()
+def _add_lines(s, line, stride, out, n):
+    """Add four lines to the sums over a direction."""
+    for c in range(n):
+        four = (_load(s, line + c) + _load(s, line + stride + c)) + (
+            _load(s, line + 2 * stride + c) + _load(s, line + 3 * stride + c)
+        )
+        _store(s, out + c, _read(s, out + c) + four)
+
+
+@kernel()
+def _add_line(s, line, out, n):
+    for c in range(n):
+        _store(s, out + c, _read(s, out + c) + _load(s, line + c))
+
+
+@kernel()
+def _sum_lines(s, g0, height, width, stride, units, diagonal):
+    """Add a run's response fields to the tile's sums over rows, columns and, if wanted, diagonals."""
+    columns = _columns(units)
+    diagonals, rows = columns + units * _TILE, columns + 2 * units * _TILE
+    for k in range(units):
+        line, out = _DOTS + 2 * k * _TILE, columns + k * _TILE
+        if height == 4:
+            _add_lines(s, line, stride, out, width)
+        else:
+            for g in range(height):
+                _add_line(s, line + g * stride, out, width)
+        if diagonal:
+            for g in range(height):
+                _add_line(s, line + g * stride, diagonals + k * _TILE + g0 + g, width)
+        for g in range(height):
+            s[rows + k * _TILE + g0 + g] = _sum(s, line + g * stride, width)
+
+
+@kernel()
+def _contract(s, lines, extent, origin, direction, units, wave, out):
+    """Add a tile's share of ``sum_i v_i H_k(i) sum_u p_k(u) v_{i+u}``, v = cos(q i), to out[direction].
+
+    With F the Fourier coefficients of the response summed over the lines across a direction, the sum is
+    ``1/2 sum_k [A_k(q) (F_k(0) + Re F_k(2q)) - B_k(q) Im F_k(2q)]``, where A and B (``even`` and ``odd``,
+    (directions, U, shells)) are the same coefficients of the pattern. ``risen`` and ``sine`` hold 1 + cos(2 q i) and
+    sin(2 q i), flattened from (directions, shells, coordinates).
+    """
+    risen, sine, even, odd = wave
+    directions, shells = out.shape
+    length = risen.size // (directions * shells)
+    first, second = _SUMS, _SUMS + _TILE
+    n = (extent + 15) // 16 * 16
+    for shell in range(shells):
+        _clear(s, first, 0.0, n)
+        _clear(s, second, 0.0, n)
+        thirds = units - units % 3
+        for k in range(0, thirds, 3):
+            a0, a1, a2 = even[direction, k, shell], even[direction, k + 1, shell], even[direction, k + 2, shell]
+            b0, b1, b2 = odd[direction, k, shell], odd[direction, k + 1, shell], odd[direction, k + 2, shell]
+            line = lines + k * _TILE
+            for i in range(n):
+                h0, h1, h2 = _load(s, line + i), _load(s, line + _TILE + i), _load(s, line + 2 * _TILE + i)
+                _store(s, first + i, fma(a2, h2, fma(a1, h1, fma(a0, h0, s[first + i]))))
+                _store(s, second + i, fma(b2, h2, fma(b1, h1, fma(b0, h0, s[second + i]))))
+        for k in range(thirds, units):
+            a, b, line = even[direction, k, shell], odd[direction, k, shell], lines + k * _TILE
+            for i in range(n):
+                h = _load(s, line + i)
+                _store(s, first + i, fma(a, h, s[first + i]))
+                _store(s, second + i, fma(b, h, s[second + i]))
+        at = (direction * shells + shell) * length + origin
+        for i in range(extent):
+            value = s[first + i] * _load(risen, at + i) - _load(s, second + i) * _load(sine, at + i)
+            _store(s, first + i, value)
+        out[direction, shell] += 0.5 * _sum(s, first, extent)
+
+
+@kernel()
+def _contract_tile(s, i0, height, j0, width, units, wave, out):
+    columns = _columns(units)
+    diagonals, rows = columns + units * _TILE, columns + 2 * units * _TILE
+    _contract(s, rows, height, i0, 0, units, wave, out)
+    _contract(s, columns, width, j0, 1, units, wave, out)
+    if out.shape[0] > 2:
+        _contract(s, diagonals, width + height - 1, i0 + j0, 2, units, wave, out)
+
+
+@kernel()
+def _posterior_tile(s, x, i0, height, j0, width, slope, bias, plan, wave, response, projection):
+    """Posterior mean of a tile, at ``_MEAN``; its response fields and mode sums where those are not empty."""
+    size, units = plan[1].shape[1], plan[3].size
+    stride = width + size - 1
+    correlated = _row_correlations(units)
+    _load_padded(x, i0, height, j0, width, size // 2, s)
+    _correlate_tile(s, plan, correlated, _rounded((height + size - 1) * stride))
+    if projection.size > 0:
+        for k in range(3 * units):
+            _clear(s, _columns(units) + k * _TILE, 0.0, _rounded(width + height))
+    for g0 in range(0, height, _RUN):
+        g1 = min(g0 + _RUN, height)
+        want_response = response.size + projection.size > 0
+        _posterior_run(s, g0 * stride, (g1 - g0) * stride, stride, slope, bias, plan, correlated, want_response)
+        if projection.size > 0:
+            _sum_lines(s, g0, g1 - g0, width, stride, units, projection.shape[0] > 2)
+        if response.size > 0:
+            for k in range(units):
+                for g in range(g1 - g0):
+                    for c in range(width):
+                        response[k, i0 + g0 + g, j0 + c] = s[_DOTS + 2 * k * _TILE + g * stride + c]
+    if projection.size > 0:
+        _contract_tile(s, i0, height, j0, width, units, wave, projection)
     return stride
 
 
 @kernel()
-def _scratch(height, width, size, units, n_rows, like):
-    """Space for one tile: the padded field, mean, top logit, total weight, a dot product a unit, a run a row."""
-    longest = (height + size - 1) * (width + size - 1) + size
-    return np.zeros((4 + units + n_rows, longest), dtype=like.dtype)
-
-
-@kernel()
-def _add_projections(response, height, width, stride, i0, j0, cosine, sine, even, odd, out):
-    """Add a tile's share of ``sum_i v_i H_k(i) sum_u p_k(u) v_{i+u}``, v = cos(q i), to out (directions, shells).
-
-    With F the Fourier coefficients of the response projected on a direction (rows, columns or diagonals), the sum is
-    ``1/2 sum_k [A_k(q) (F_k(0) + Re F_k(2q)) - B_k(q) Im F_k(2q)]``, where A and B (``even`` and ``odd``, each
-    (directions, U, shells)) are the same coefficients of the pattern. ``cosine`` and ``sine`` hold cos(2 q i) and
-    sin(2 q i), (directions, shells, coordinates).
-    """
-    directions, shells = out.shape
-    sums = np.empty(height + width, dtype=np.float64)
-    for k in range(response.shape[0]):
-        h = response[k]
-        for direction in range(directions):
-            if direction == 0:
-                extent, origin = height, i0
-                for g in range(height):
-                    line = h[g * stride : g * stride + width]
-                    # Sixteen partial sums: vectorised, in an order fixed by the tile alone.
-                    lanes = np.zeros(16, dtype=h.dtype)
-                    whole = width - width % 16
-                    for c in range(0, whole, 16):
-                        for lane in range(16):
-                            lanes[lane] += line[c + lane]
-                    total = 0.0
-                    for lane in range(16):
-                        total += lanes[lane]
-                    for c in range(whole, width):
-                        total += line[c]
-                    sums[g] = total
-            else:
-                # Direction 1 adds up columns, direction 2 diagonals: the same lines, each shifted by its row number.
-                lean = direction - 1
-                extent, origin = width + lean * (height - 1), j0 + lean * i0
-                sums[:extent] = 0.0
-                for g in range(height):
-                    line = h[g * stride : g * stride + width]
-                    target = sums[lean * g : lean * g + width]
-                    for c in range(width):
-                        target[c] += line[c]
-            zero = 0.0
-            for s in range(extent):
-                zero += sums[s]
-            for n in range(shells):
-                real = 0.0
-                imaginary = 0.0
-                for s in range(extent):
-                    real += sums[s] * cosine[direction, n, origin + s]
-                    imaginary += sums[s] * sine[direction, n, origin + s]
-                out[direction, n] += 0.5 * (even[direction, k, n] * (zero + real) - odd[direction, k, n] * imaginary)
-
-
-@kernel()
-def _tiling(band, shape):
+def _tiling(band, shape, size):
     """First row, height and widest tile of a band; its tiles are equal to within rounding."""
     i0 = band * BAND
-    tiles = (shape[1] + _TILE_COLUMNS - 1) // _TILE_COLUMNS
+    tiles = (shape[1] + tile_columns(size) - 1) // tile_columns(size)
     return i0, min(BAND, shape[0] - i0), (shape[1] + tiles - 1) // tiles
 
 
 @kernel()
-def _evaluate_band(x, band, slope, bias, plan, wave, mean, response, projection):
+def _evaluate_band(s, x, band, slope, bias, plan, wave, mean, response, projection):
     """Posterior mean, response fields (U, L1, L2) and mode sums (directions, shells) of a band, each if not empty."""
-    rows, unit_row, unit_sign, centers, n_pairs = plan
-    cosine, sine, even, odd = wave
-    size, units = rows.shape[1], centers.size
-    i0, height, widest = _tiling(band, x.shape)
-    scratch = _scratch(height, widest, size, units, rows.shape[0], x)
-    want_response = response.size + projection.size > 0
+    i0, height, widest = _tiling(band, x.shape, plan[1].shape[1])
     for j0 in range(0, x.shape[1], widest):
         width = min(widest, x.shape[1] - j0)
-        _load_padded(x, i0, height, j0, width, size // 2, scratch[0])
-        stride = _posterior_tile(
-            scratch, height, width, slope, bias, rows, unit_row, unit_sign, centers, n_pairs, want_response
-        )
-        if projection.size > 0:
-            _add_projections(scratch[4 : 4 + units], height, width, stride, i0, j0, cosine, sine, even, odd, projection)
-        for g in range(height):
-            at = slice(g * stride, g * stride + width)
-            if mean.size > 0:
-                mean[i0 + g, j0 : j0 + width] = scratch[1, at]
-            if response.size > 0:
-                response[:, i0 + g, j0 : j0 + width] = scratch[4 : 4 + units, at]
+        stride = _posterior_tile(s, x, i0, height, j0, width, slope, bias, plan, wave, response, projection)
+        if mean.size > 0:
+            for g in range(height):
+                for c in range(width):
+                    mean[i0 + g, j0 + c] = s[_MEAN + g * stride + c]
 
 
 @kernel(parallel=True)
-def evaluate(x, slope, bias, plan, wave, mean, response, projections):
-    """Fill what is not empty of mean (T, L1, L2), response (T, U, L1, L2), projections (T, bands, ways, shells)."""
+def evaluate(x, slope, bias, plan, wave, scratch, mean, response, projections):
+    """Fill what is not empty of mean (T, L1, L2), response (T, U, L1, L2), projections (T, bands, ways, shells).
+
+    ``scratch`` (workers, `scratch_size`) sets the number of parallel workers.
+    """
     bands = (x.shape[1] + BAND - 1) // BAND
-    for task in prange(x.shape[0] * bands):
-        path, band = task // bands, task % bands
-        _evaluate_band(
-            x[path],
-            band,
-            slope,
-            bias,
-            plan,
-            wave,
-            mean[path if mean.size > 0 else 0],
-            response[path if response.size > 0 else 0],
-            projections[path if projections.size > 0 else 0, band if projections.size > 0 else 0],
-        )
+    workers = scratch.shape[0]
+    for worker in prange(workers):
+        for task in range(worker, x.shape[0] * bands, workers):
+            path, band = task // bands, task % bands
+            _evaluate_band(
+                scratch[worker],
+                x[path],
+                band,
+                slope,
+                bias,
+                plan,
+                wave,
+                mean[path if mean.size > 0 else 0],
+                response[path if response.size > 0 else 0],
+                projections[path if projections.size > 0 else 0, band if projections.size > 0 else 0],
+            )
 
 
 @kernel()
-def _step_band(x, y, band, slope, bias, plan, linear, pull, kick, step, trajectory, key, wave, projection):
+def _update(x, y, at, s, mean, noise, eta, linear, pull, kick, n):
+    """y = linear x + pull mean + kick eta along a piece of a row."""
+    for c in range(n):
+        value = fma(pull, _load(s, mean + c), kick * _load(noise, eta + c))
+        _store(y, at + c, fma(linear, _load(x, at + c), value))
+
+
+@kernel()
+def _step_band(s, x, y, band, slope, bias, plan, linear, pull, kick, step, trajectory, key, noise, wave, projection):
     """One Euler-Maruyama step x -> y of a band of rows; its mode sums at x as well, unless ``projection`` is empty."""
-    rows, unit_row, unit_sign, centers, n_pairs = plan
-    cosine, sine, even, odd = wave
-    size, units = rows.shape[1], centers.size
-    i0, height, widest = _tiling(band, x.shape)
-    scratch = _scratch(height, widest, size, units, rows.shape[0], x)
-    noise = np.empty((4, widest), dtype=np.float32)
+    i0, height, widest = _tiling(band, x.shape, plan[1].shape[1])
+    response = np.empty((0, 0, 0), dtype=x.dtype)
     for j0 in range(0, x.shape[1], widest):
         width = min(widest, x.shape[1] - j0)
-        _load_padded(x, i0, height, j0, width, size // 2, scratch[0])
-        stride = _posterior_tile(
-            scratch, height, width, slope, bias, rows, unit_row, unit_sign, centers, n_pairs, projection.size > 0
-        )
-        if projection.size > 0:
-            _add_projections(scratch[4 : 4 + units], height, width, stride, i0, j0, cosine, sine, even, odd, projection)
+        stride = _posterior_tile(s, x, i0, height, j0, width, slope, bias, plan, wave, response, projection)
         for g0 in range(0, height, 4):
             _noise_block(noise, j0, width, (i0 + g0) // 4, step, trajectory, key)
             for lane in range(min(4, height - g0)):
-                g = g0 + lane
-                old = x[i0 + g, j0 : j0 + width]
-                new = y[i0 + g, j0 : j0 + width]
-                mean = scratch[1, g * stride : g * stride + width]
-                z = noise[lane]
-                for c in range(width):
-                    new[c] = fma(linear, old[c], fma(pull, mean[c], kick * z[c]))
+                at, mean = (i0 + g0 + lane) * x.shape[1] + j0, _MEAN + (g0 + lane) * stride
+                _update(x, y, at, s, mean, noise, lane * _TILE, linear, pull, kick, width)
 
 
 @kernel()
-def _record_and_step(s, path, band, x, y, counters, constants, plan, wave, records):
-    """Step s of one band of one trajectory, between the buffers x and y, and what is recorded of it before."""
+def _record_and_step(s, noise, n, path, band, x, y, counters, constants, plan, wave, records):
+    """Step n of one band of one trajectory, between the buffers x and y, and what is recorded of it before."""
     first_trajectory, first_step, key = counters
     slopes, biases, coefficients = constants
     record, fields, projections = records
-    source, target = (x[path], y[path]) if s % 2 == 0 else (y[path], x[path])
-    r = record[s]
+    source, target = (x[path], y[path]) if n % 2 == 0 else (y[path], x[path])
+    r = record[n]
     if r >= 0:
         projection = projections[r, path, band]
         for i in range(band * BAND, min((band + 1) * BAND, x.shape[1])):
@@ -512,42 +826,51 @@ def _record_and_step(s, path, band, x, y, counters, constants, plan, wave, recor
     else:
         projection = np.empty((0, 0), dtype=np.float64)
     _step_band(
+        s,
         source,
         target,
         band,
-        slopes[s],
-        biases[s],
+        slopes[n],
+        biases[n],
         plan,
-        coefficients[s, 0],
-        coefficients[s, 1],
-        coefficients[s, 2],
-        first_step + s,
+        coefficients[n, 0],
+        coefficients[n, 1],
+        coefficients[n, 2],
+        first_step + n,
         first_trajectory + path,
         key,
+        noise,
         wave,
         projection,
     )
 
 
 @kernel(parallel=True)
-def advance(x, y, by_trajectory, counters, constants, plan, wave, records):
+def advance(x, y, by_trajectory, counters, constants, plan, wave, scratch, noise, records):
     """Take ``len(slopes)`` steps from x, alternating between the buffers x and y (T, L1, L2).
 
-    Parallel over whole trajectories (``by_trajectory``: threads meet once a call), or over bands (once a step).
+    Parallel over whole trajectories (``by_trajectory``: threads meet once a call), or over bands (once a step), with
+    one worker a row of ``scratch`` (workers, `scratch_size`) and ``noise`` (workers, `NOISE_SIZE`).
+
     ``counters = (first_trajectory, first_step, key)`` number the noise. ``constants = (slopes, biases, coefficients)``:
-    step s is ``x <- linear x + pull m(x) + kick eta`` with ``coefficients[s] = (linear, pull, kick)`` and eta the noise
-    of step ``first_step + s``. ``records = (record, fields, projections)``: where ``record[s]`` is r >= 0, the state
-    before step s goes to ``fields[r]`` (T, L1, L2) and its bands' mode sums to ``projections[r]``
+    step n is ``x <- linear x + pull m(x) + kick eta`` with ``coefficients[n] = (linear, pull, kick)`` and eta the noise
+    of step ``first_step + n``. ``records = (record, fields, projections)``: where ``record[n]`` is r >= 0, the state
+    before step n goes to ``fields[r]`` (T, L1, L2) and its bands' mode sums to ``projections[r]``
     (T, bands, directions, shells). The last state is in x after an even number of steps, else in y.
     """
-    steps, count = constants[0].size, x.shape[0]
+    steps, count, workers = constants[0].size, x.shape[0], scratch.shape[0]
     bands = (x.shape[1] + BAND - 1) // BAND
     if by_trajectory:
-        for path in prange(count):
-            for s in range(steps):
-                for band in range(bands):
-                    _record_and_step(s, path, band, x, y, counters, constants, plan, wave, records)
+        for worker in prange(workers):
+            s, z = scratch[worker], noise[worker]
+            for path in range(worker, count, workers):
+                for n in range(steps):
+                    for band in range(bands):
+                        _record_and_step(s, z, n, path, band, x, y, counters, constants, plan, wave, records)
     else:
-        for s in range(steps):
-            for task in prange(count * bands):
-                _record_and_step(s, task // bands, task % bands, x, y, counters, constants, plan, wave, records)
+        for n in range(steps):
+            for worker in prange(workers):
+                s, z = scratch[worker], noise[worker]
+                for task in range(worker, count * bands, workers):
+                    path, band = task // bands, task % bands
+                    _record_and_step(s, z, n, path, band, x, y, counters, constants, plan, wave, records)

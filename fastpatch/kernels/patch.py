@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +12,7 @@ from ..schedule import VPSchedule
 from . import cpu
 from .plan import PatchPlan
 
-__all__ = ["ModeTables", "bands", "mode_overlaps", "posterior_mean", "response", "step_constants"]
+__all__ = ["ModeTables", "bands", "mode_overlaps", "posterior_mean", "response", "scratch_space", "step_constants"]
 
 _EMPTY3 = np.empty((0, 0, 0))
 _EMPTY4 = np.empty((0, 0, 0, 0))
@@ -19,7 +20,7 @@ _EMPTY4 = np.empty((0, 0, 0, 0))
 
 @dataclass(frozen=True, eq=False)
 class ModeTables:
-    """Tables for the mode sums of one lattice: cos(2 q i), sin(2 q i) and the patterns' Fourier coefficients.
+    """Tables for the mode sums of one lattice: 1 + cos(2 q i), sin(2 q i) and the patterns' Fourier coefficients.
 
     Directions: 0 varies along axis -2, 1 along axis -1, 2 (``diagonal``, square lattices only) along both.
     """
@@ -46,9 +47,8 @@ class ModeTables:
         commensurate = (2 * self.shells) % sides[:, None] == 0
         return np.asarray(0.5 * self.shape[0] * self.shape[1] * (1.0 + commensurate))
 
-    @cached_property
-    def arrays(self) -> tuple[NDArray[np.float64], ...]:
-        """(cosine, sine, even, odd) as `cpu._add_projections` takes them."""
+    def arrays(self, dtype: np.dtype[Any]) -> tuple[NDArray[Any], ...]:
+        """(risen, sine, even, odd) as `cpu._contract` takes them."""
         coordinates = np.arange(sum(self.shape))
         phase = 2.0 * self.wave_numbers[:, :, None] * coordinates
         radius = self.plan.patterns.shape[-1] // 2
@@ -58,7 +58,8 @@ class ModeTables:
         pattern_phase = self.wave_numbers[:, :, None, None] * offsets[:, None]
         even = np.einsum("kuv,dnuv->dkn", self.plan.patterns, np.cos(pattern_phase))
         odd = np.einsum("kuv,dnuv->dkn", self.plan.patterns, np.sin(pattern_phase))
-        return np.cos(phase), np.sin(phase), even, odd
+        tables = (1.0 + np.cos(phase)).ravel(), np.sin(phase).ravel(), even, odd
+        return tuple(np.ascontiguousarray(table, dtype=dtype) for table in tables)
 
 
 def bands(shape: tuple[int, int]) -> int:
@@ -73,6 +74,12 @@ def step_constants(
     alpha, sigma2 = schedule.alpha(times), schedule.sigma2(times)
     slopes = np.log2(np.e) * alpha / sigma2
     return slopes.astype(dtype), plan.bias(alpha**2 / (2.0 * sigma2)).astype(dtype)
+
+
+def scratch_space(plan: PatchPlan, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Working space of every thread, which also sets how many work."""
+    size = cpu.scratch_size(len(plan.patterns), len(plan.rows))
+    return np.empty((numba.get_num_threads(), size), dtype=dtype)
 
 
 def posterior_mean(plan: PatchPlan, schedule: VPSchedule, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
@@ -109,5 +116,5 @@ def _evaluate(
 ) -> None:
     double = np.dtype(np.float64)
     slopes, biases = step_constants(plan, schedule, np.array([t]), double)
-    waves = tables.arrays if tables is not None else (_EMPTY3,) * 4
-    cpu.evaluate(x, slopes[0], biases[0], plan.cast(double), waves, mean, fields, sums)
+    waves = tables.arrays(double) if tables is not None else (_EMPTY3.ravel(), _EMPTY3.ravel(), _EMPTY3, _EMPTY3)
+    cpu.evaluate(x, slopes[0], biases[0], plan.cast(double), waves, scratch_space(plan, double), mean, fields, sums)

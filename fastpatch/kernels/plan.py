@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,11 @@ from numpy.typing import NDArray
 from ..dictionary import PatchDictionary
 
 __all__ = ["PatchPlan"]
+
+# Base-2 logit beyond which 2^-logit is below half a unit in the last place of 1.
+_NEGLIGIBLE = {"float32": 26.0, "float64": 55.0}
+
+_SIGN_ROWS = np.array([(1.0, *signs) for signs in product((-1.0, 1.0), repeat=4)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +35,8 @@ class PatchPlan:
         The representative pattern of each unit; for a pair, the prior of one of its two patterns.
     n_pairs : int
         Units 0 … n_pairs - 1 are pairs, the rest singles.
+    binary : bool
+        ``rows`` are the sixteen rows (1, ±1, ±1, ±1, ±1), of patterns of size 5 with entries ±1.
     """
 
     rows: NDArray[np.float64]
@@ -37,14 +45,18 @@ class PatchPlan:
     patterns: NDArray[np.float64]
     log2_prior: NDArray[np.float64]
     n_pairs: int
+    binary: bool
 
     @classmethod
     def of(cls, dictionary: PatchDictionary) -> "PatchPlan":
         pairs, singles = _match_sign_flips(dictionary)
         members = np.array(pairs + singles)
         patterns = dictionary.patterns[members]
-        rows, unit_row, unit_sign = _distinct_rows(patterns)
-        return cls(rows, unit_row, unit_sign, patterns, np.log2(dictionary.prior[members]), len(pairs))
+        binary = patterns.shape[-1] == 5 and bool((np.abs(patterns) == 1.0).all())
+        rows, unit_row, unit_sign = _distinct_rows(
+            patterns, _SIGN_ROWS if binary else np.empty((0, patterns.shape[-1]))
+        )
+        return cls(rows, unit_row, unit_sign, patterns, np.log2(dictionary.prior[members]), len(pairs), binary)
 
     @cached_property
     def centers(self) -> NDArray[np.float64]:
@@ -71,6 +83,8 @@ class PatchPlan:
             self.unit_sign.astype(dtype),
             self.centers.astype(dtype),
             self.n_pairs,
+            self.binary,
+            dtype.type(_NEGLIGIBLE[dtype.name]),
         )
 
 
@@ -92,11 +106,13 @@ def _match_sign_flips(dictionary: PatchDictionary) -> tuple[list[int], list[int]
 
 
 def _distinct_rows(
-    patterns: NDArray[np.float64],
+    patterns: NDArray[np.float64], known: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """The distinct rows of all patterns and of ``known`` up to sign, in lexicographic order; where each is used."""
     units, size, _ = patterns.shape
-    flat = patterns.reshape(-1, size)
+    flat = np.concatenate([patterns.reshape(-1, size), known])
     leading = flat[np.arange(len(flat)), np.argmax(flat != 0.0, axis=1)]
     signs = np.where(leading < 0.0, -1.0, 1.0)
     rows, index = np.unique(signs[:, None] * flat + 0.0, axis=0, return_inverse=True)
-    return rows, index.reshape(units, size).astype(np.int64), signs.reshape(units, size)
+    used = slice(0, units * size)
+    return rows, index[used].reshape(units, size).astype(np.int64), signs[used].reshape(units, size)
