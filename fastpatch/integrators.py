@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .analysis.modes import directional_derivatives, finite_difference_step, fourier_modes
 from .errors import BackendUnavailableError
-from .kernels import cpu
+from .kernels import cpu, dense
 from .kernels import patch as patch_kernels
 from .models.base import Model, ModelWithModes
 from .models.patch import PatchModel
@@ -68,7 +68,7 @@ def integrator(
         from .cuda_engine import CudaPatchEngine
 
         return CudaPatchEngine(model, x, times, step, seed, first_trajectory, shells, diagonal)
-    if isinstance(model, PatchModel):
+    if isinstance(model, PatchModel) and not dense.suits(model.plan):
         return PatchEngine(model, x, times, step, seed, first_trajectory, shells, diagonal)
     return DriftEngine(model, x, times, step, seed, first_trajectory, shells, diagonal)
 
@@ -92,7 +92,7 @@ class PatchEngine:
         self._spare = np.empty_like(self.x)
         self._model, self._times, self._first = model, times, first_trajectory
         self._key = noise_key(seed, NoiseStream.STEP)
-        self._tables = patch_kernels.ModeTables(model.plan, (x.shape[1], x.shape[2]), shells, diagonal)
+        self._tables = patch_kernels.ModeTables(model.plan.patterns, (x.shape[1], x.shape[2]), shells, diagonal)
         self._plan, self._waves = model.plan.cast(x.dtype), self._tables.arrays(x.dtype)
         self._slopes, self._biases = patch_kernels.step_constants(model.plan, model.schedule, times, x.dtype)
         self._coefficients = euler_coefficients(model, times).astype(x.dtype)

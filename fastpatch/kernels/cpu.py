@@ -24,6 +24,8 @@ __all__ = [
     "NOISE_SIZE",
     "advance",
     "evaluate",
+    "fold_block",
+    "respond_block",
     "scratch_size",
     "standard_normals",
     "threefry4x32",
@@ -874,3 +876,59 @@ def advance(x, y, by_trajectory, counters, constants, plan, wave, scratch, noise
                 for task in range(worker, count * bands, workers):
                     path, band = task // bands, task % bands
                     _record_and_step(s, z, n, path, band, x, y, counters, constants, plan, wave, records)
+
+
+@kernel()
+def fold_block(d, slope, bias, centers, n_pairs, top, raised, weighted, total):
+    """Fold the dot products d (units, sites) of some units into a streaming softmax over sites.
+
+    ``top``, ``weighted`` and ``total`` hold the top logit so far, the sum of centre pixels and that of weights, both
+    relative to it; ``raised`` is working space. The first ``n_pairs`` units are pairs.
+    """
+    units, sites = d.shape
+    for f in range(sites):
+        _store(raised, f, _load(top, f))
+    for k in range(units):
+        at, b = k * sites, bias[k]
+        if k < n_pairs:
+            for f in range(sites):
+                _store(raised, f, max(_read(raised, f), fma(slope, abs(_load(d, at + f)), b)))
+        else:
+            for f in range(sites):
+                _store(raised, f, max(_read(raised, f), fma(slope, _load(d, at + f), b)))
+    for f in range(sites):
+        fade = exp2(_load(top, f) - _load(raised, f))
+        weighted[f] *= fade
+        total[f] *= fade
+    for f in range(sites):
+        _store(top, f, _load(raised, f))
+    for k in range(units):
+        at, b, center = k * sites, bias[k], centers[k]
+        if k < n_pairs:
+            for f in range(sites):
+                x = _load(d, at + f)
+                plus, minus = exp2(fma(slope, x, b) - _load(top, f)), exp2(fma(-slope, x, b) - _load(top, f))
+                weighted[f] = fma(center, plus - minus, weighted[f])
+                total[f] += plus + minus
+        else:
+            for f in range(sites):
+                weight = exp2(fma(slope, _load(d, at + f), b) - _load(top, f))
+                weighted[f] = fma(center, weight, weighted[f])
+                total[f] += weight
+
+
+@kernel()
+def respond_block(d, slope, bias, centers, n_pairs, top, total, mean):
+    """Turn the dot products of some units, in place, into their response, see `_respond`."""
+    units, sites = d.shape
+    for k in range(units):
+        at, b, c = k * sites, bias[k], centers[k]
+        if k < n_pairs:
+            for f in range(sites):
+                x = _read(d, at + f)
+                plus, minus = exp2(fma(slope, x, b) - _load(top, f)), exp2(fma(-slope, x, b) - _load(top, f))
+                _store(d, at + f, (c * (plus + minus) - _load(mean, f) * (plus - minus)) / _load(total, f))
+        else:
+            for f in range(sites):
+                weight = exp2(fma(slope, _read(d, at + f), b) - _load(top, f))
+                _store(d, at + f, weight * (c - _load(mean, f)) / _load(total, f))

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..schedule import VPSchedule
-from . import cpu
+from . import cpu, dense
 from .plan import PatchPlan
 
 __all__ = ["ModeTables", "bands", "mode_overlaps", "posterior_mean", "response", "scratch_space", "step_constants"]
 
+_DOUBLE = np.dtype(np.float64)
 _EMPTY3 = np.empty((0, 0, 0))
 _EMPTY4 = np.empty((0, 0, 0, 0))
+_NO_WAVES = (np.empty(0), np.empty(0), _EMPTY3, _EMPTY3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +27,7 @@ class ModeTables:
     Directions: 0 varies along axis -2, 1 along axis -1, 2 (``diagonal``, square lattices only) along both.
     """
 
-    plan: PatchPlan
+    patterns: NDArray[np.float64]
     shape: tuple[int, int]
     shells: NDArray[np.int64]
     diagonal: bool = False
@@ -51,13 +53,13 @@ class ModeTables:
         """(risen, sine, even, odd) as `cpu._contract` takes them."""
         coordinates = np.arange(sum(self.shape))
         phase = 2.0 * self.wave_numbers[:, :, None] * coordinates
-        radius = self.plan.patterns.shape[-1] // 2
+        radius = self.patterns.shape[-1] // 2
         offset = np.arange(-radius, radius + 1)
         u, v = np.meshgrid(offset, offset, indexing="ij")
         offsets = np.stack([u, v, u + v])[: self.directions]
         pattern_phase = self.wave_numbers[:, :, None, None] * offsets[:, None]
-        even = np.einsum("kuv,dnuv->dkn", self.plan.patterns, np.cos(pattern_phase))
-        odd = np.einsum("kuv,dnuv->dkn", self.plan.patterns, np.sin(pattern_phase))
+        even = np.einsum("kuv,dnuv->dkn", self.patterns, np.cos(pattern_phase))
+        odd = np.einsum("kuv,dnuv->dkn", self.patterns, np.sin(pattern_phase))
         tables = (1.0 + np.cos(phase)).ravel(), np.sin(phase).ravel(), even, odd
         return tuple(np.ascontiguousarray(table, dtype=dtype) for table in tables)
 
@@ -84,37 +86,67 @@ def scratch_space(plan: PatchPlan, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def posterior_mean(plan: PatchPlan, schedule: VPSchedule, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
     """m (B, L1, L2) of eq. 38 for x (B, L1, L2), in float64."""
+    slope, bias = _constants(plan, schedule, t)
+    if dense.suits(plan):
+        return dense.posterior_mean(plan, slope, bias, x)
     mean = np.empty_like(x)
-    _evaluate(plan, schedule, x, t, mean=mean)
+    cpu.evaluate(x, slope, bias, plan.cast(_DOUBLE), _NO_WAVES, scratch_space(plan, _DOUBLE), mean, _EMPTY4, _EMPTY4)
     return mean
 
 
-def response(plan: PatchPlan, schedule: VPSchedule, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
-    """Response fields H (B, U, L1, L2) with ``dm_i/dx_{i+u} = alpha/sigma^2 sum_k H_k(i) p_k(u)``, in float64."""
+def response(
+    plan: PatchPlan, schedule: VPSchedule, x: NDArray[np.float64], t: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fields H (B, U, L1, L2) and patterns p (U, P, P) with ``dm_i/dx_{i+u} = alpha/sigma^2 sum_k H_k(i) p_k(u)``."""
+    slope, bias = _constants(plan, schedule, t)
+    if dense.suits(plan):
+        size = plan.patterns.shape[-1]
+        return dense.window_response(plan, slope, bias, x), np.eye(size * size).reshape(-1, size, size)
     fields = np.empty((x.shape[0], len(plan.patterns), *x.shape[1:]))
-    _evaluate(plan, schedule, x, t, fields=fields)
-    return fields
+    cpu.evaluate(x, slope, bias, plan.cast(_DOUBLE), _NO_WAVES, scratch_space(plan, _DOUBLE), _EMPTY3, fields, _EMPTY4)
+    return fields, plan.patterns
 
 
-def mode_overlaps(tables: ModeTables, schedule: VPSchedule, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
-    """``sigma^2/alpha v^T (dm/dx) v`` for the unit-norm modes, (B, directions, shells), in float64."""
-    sums = np.zeros((x.shape[0], bands(tables.shape), tables.directions, tables.shells.size))
-    _evaluate(tables.plan, schedule, x, t, tables=tables, sums=sums)
-    return np.asarray(sums.sum(axis=1) / tables.squared_norms)
-
-
-def _evaluate(
+def mode_overlaps(
     plan: PatchPlan,
     schedule: VPSchedule,
     x: NDArray[np.float64],
     t: float,
-    *,
-    tables: ModeTables | None = None,
-    mean: NDArray[np.float64] = _EMPTY3,
-    fields: NDArray[np.float64] = _EMPTY4,
-    sums: NDArray[np.float64] = _EMPTY4,
-) -> None:
-    double = np.dtype(np.float64)
-    slopes, biases = step_constants(plan, schedule, np.array([t]), double)
-    waves = tables.arrays(double) if tables is not None else (_EMPTY3.ravel(), _EMPTY3.ravel(), _EMPTY3, _EMPTY3)
-    cpu.evaluate(x, slopes[0], biases[0], plan.cast(double), waves, scratch_space(plan, double), mean, fields, sums)
+    shells: NDArray[np.int64],
+    diagonal: bool,
+) -> NDArray[np.float64]:
+    """``sigma^2/alpha v^T (dm/dx) v`` for the unit-norm modes, (B, directions, shells), in float64."""
+    shape = (x.shape[-2], x.shape[-1])
+    if dense.suits(plan):
+        fields, patterns = response(plan, schedule, x, t)
+        return _line_overlaps(ModeTables(patterns, shape, shells, diagonal), fields)
+    slope, bias = _constants(plan, schedule, t)
+    tables = ModeTables(plan.patterns, shape, shells, diagonal)
+    sums = np.zeros((x.shape[0], bands(shape), tables.directions, shells.size))
+    scratch = scratch_space(plan, _DOUBLE)
+    cpu.evaluate(x, slope, bias, plan.cast(_DOUBLE), tables.arrays(_DOUBLE), scratch, _EMPTY3, _EMPTY4, sums)
+    return np.asarray(sums.sum(axis=1) / tables.squared_norms)
+
+
+def _constants(plan: PatchPlan, schedule: VPSchedule, t: float) -> tuple[np.float64, NDArray[np.float64]]:
+    slopes, biases = step_constants(plan, schedule, np.array([t]), _DOUBLE)
+    return slopes[0], biases[0]
+
+
+def _line_overlaps(tables: ModeTables, fields: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`cpu._contract` for whole response fields (B, U, L1, L2)."""
+    risen, sine, even, odd = tables.arrays(_DOUBLE)
+    risen, sine = (table.reshape(tables.directions, tables.shells.size, -1) for table in (risen, sine))
+    lines = [fields.sum(axis=-1), fields.sum(axis=-2)]
+    if tables.diagonal:
+        sheared = [np.roll(fields[..., i, :], i, axis=-1) for i in range(tables.shape[0])]
+        lines.append(np.sum(sheared, axis=0))
+    overlaps = [
+        0.5
+        * (
+            np.einsum("kn,bks,ns->bn", even[d], line, risen[d, :, : line.shape[-1]])
+            - np.einsum("kn,bks,ns->bn", odd[d], line, sine[d, :, : line.shape[-1]])
+        )
+        for d, line in enumerate(lines)
+    ]
+    return np.asarray(np.stack(overlaps, axis=1) / tables.squared_norms)

@@ -83,8 +83,7 @@ class PatchModel(PosteriorMeanModel):
     def _mode_overlaps(
         self, x: NDArray[np.float64], t: float, shells: NDArray[np.int64], diagonal: bool
     ) -> NDArray[np.float64]:
-        tables = kernels.ModeTables(self.plan, (x.shape[-2], x.shape[-1]), shells, diagonal)
-        return kernels.mode_overlaps(tables, self.schedule, x, t)
+        return kernels.mode_overlaps(self.plan, self.schedule, x, t, shells, diagonal)
 
     def _spectrum_overlap(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
         # With v = cos(q i): sum_i v_i H_k(i) v_{i+u} = [cos(q u) (F(0) + Re F(2q)) - sin(q u) Im F(2q)] / 2,
@@ -97,7 +96,8 @@ class PatchModel(PosteriorMeanModel):
         along_rows = np.exp(2j * np.pi * np.outer(np.arange(height), offset) / height)
         along_columns = np.exp(2j * np.pi * np.outer(np.arange(half), offset) / width)
         total = np.zeros((height, half))
-        for pattern, field in zip(self.plan.patterns, kernels.response(self.plan, self.schedule, x, t)[0], strict=True):
+        fields, patterns = kernels.response(self.plan, self.schedule, x, t)
+        for pattern, field in zip(patterns, fields[0], strict=True):
             transform = np.conj(scipy.fft.fft2(field))
             symbol = along_rows @ pattern @ along_columns.T
             doubled = transform[np.ix_(rows, columns)]
