@@ -1,7 +1,9 @@
 """`simulate`: a batch of reverse trajectories with its observables, as a labelled dataset (paper Sec. 6, App. C)."""
 
 import json
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,7 +11,8 @@ from tqdm import tqdm
 
 from .analysis import correlation_length, fit_equilibrium_length
 from .errors import InvalidInputError
-from .integrators import Engine, integrator, launches
+from .flow import FlowEngine
+from .integrators import Engine, integrator
 from .models.base import Model
 from .provenance import environment
 from .run import Run
@@ -18,7 +21,9 @@ from .validation import integer, shell_numbers
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["simulate"]
+__all__ = ["Dynamics", "simulate"]
+
+Dynamics = Literal["sde", "ode"]
 
 # The shells whose dispersion the equilibrium length is fitted on (App. C.10), beside shell 0.
 _FITTED_SHELLS = (1, 2, 3)
@@ -44,6 +49,7 @@ def simulate(
     shells: Any = range(7),
     diagonal: bool = False,
     first_trajectory: int = 0,
+    dynamics: Dynamics = "sde",
 ) -> "xr.Dataset":
     """Integrate the reverse SDE by Euler-Maruyama (eqs. 40-42) and record its observables on the way.
 
@@ -79,6 +85,9 @@ def simulate(
     first_trajectory
         Number of the first trajectory: ``simulate(trajectories=2, first_trajectory=2)`` gives trajectories 2 and 3
         of a larger run.
+    dynamics
+        "sde", or "ode": the probability-flow ODE by Heun's method, whose marginals are those of the SDE for an exact
+        score. Its derivatives are nevertheless those of the SDE's drift.
 
     Returns
     -------
@@ -110,21 +119,38 @@ def simulate(
         raise InvalidInputError(f"shells is {numbers.tolist()}; expected 0, 1, 2 and 3 among them")
     if diagonal and run.shape[0] != run.shape[1]:
         raise InvalidInputError(f"shape is {run.shape}; expected a square lattice for diagonal modes")
+    if dynamics not in get_args(Dynamics):
+        raise InvalidInputError(f"dynamics is {dynamics!r}; expected 'sde' or 'ode'")
     interval = integer(record_every, "record_every", minimum=1)
     kept = _snapshot_steps(snapshots, run.times)
     last = len(run.times) - 1
     recorded = [*range(0, last, interval), last]
     recorder = _Recorder(run, recorded, kept, numbers, diagonal)
-    engine = integrator(
-        model, run.initial(), run.times, step=0, seed=run.seed, first_trajectory=run.first_trajectory,
-        shells=numbers, diagonal=diagonal,
-    )  # fmt: skip
+    engine: Engine
+    if dynamics == "sde":
+        engine = integrator(
+            model, run.initial(), run.times, step=0, seed=run.seed, first_trajectory=run.first_trajectory,
+            shells=numbers, diagonal=diagonal, backend=run.backend,
+        )  # fmt: skip
+    else:
+        engine = FlowEngine(model, run.initial(), run.times, 0, run.seed, run.first_trajectory, numbers, diagonal)
     with tqdm(total=last, unit="step", disable=not progress, leave=False) as bar:
-        for window in launches(0, last, engine.x.size):
+        for window in _paced(last):
             recorder.run_through(engine, window)
             bar.update(len(window))
     recorder.keep([last], engine.x[None], engine.measure()[None])
-    return recorder.dataset(engine.x, {"record_every": interval, "backend": run.backend})
+    return recorder.dataset(engine.x, {"record_every": interval, "backend": run.backend, "dynamics": dynamics})
+
+
+def _paced(steps: int) -> Iterator[range]:
+    """Cut the steps into windows of roughly half a second, whatever a step costs, between which a bar can move."""
+    start, size = 0, 1
+    while start < steps:
+        stop = min(start + size, steps)
+        begin = time.perf_counter()
+        yield range(start, stop)
+        elapsed = time.perf_counter() - begin
+        start, size = stop, max(1, min(4 * size, int(0.5 * size / max(elapsed, 1e-9))))
 
 
 class _Recorder:
