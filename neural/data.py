@@ -64,7 +64,11 @@ _LABELS: dict[Split, _Published] = {
 
 
 def load_images(
-    split: Split = "train", variant: Variant = "binarised", data: str | os.PathLike[str] | None = None
+    split: Split = "train",
+    variant: Variant = "binarised",
+    data: str | os.PathLike[str] | None = None,
+    *,
+    download: bool = True,
 ) -> NDArray[np.float32]:
     """The 60 000 training or 10 000 test images as fields (N, 1, 28, 28), float32, in the published order.
 
@@ -73,7 +77,8 @@ def load_images(
 
     ``data`` is a directory with the IDX files, plain or with the suffix ``.gz``; without it the environment
     variable FASTPATCH_DATA names one, and without that the file is downloaded once (26 MB) into the user's cache
-    directory. In each case the decompressed bytes are checked against the published SHA-256.
+    directory. In each case the decompressed bytes are checked against the published SHA-256. With ``download=False``
+    a file that would have to be downloaded counts as missing.
 
     Raises `DataFileError` for a missing, truncated or altered file and for a failed download, and
     `InvalidInputError` for an unknown split or variant.
@@ -81,7 +86,7 @@ def load_images(
     published = _of_split(_IMAGES, split)
     if variant not in get_args(Variant):
         raise InvalidInputError(f"variant is {variant!r}; expected one of {', '.join(get_args(Variant))}")
-    grey = _read(published, data)
+    grey = _read(published, data, download=download)
     if variant == "binarised":
         # p = grey / 255 > 0.5 in integers, free of rounding.
         fields = np.where(2 * grey.astype(np.uint16) > 255, np.float32(1.0), np.float32(-1.0))
@@ -106,10 +111,10 @@ def _of_split(files: dict[Split, _Published], split: Split) -> _Published:
     return files[split]
 
 
-def _read(published: _Published, data: str | os.PathLike[str] | None) -> NDArray[np.uint8]:
+def _read(published: _Published, data: str | os.PathLike[str] | None, *, download: bool = True) -> NDArray[np.uint8]:
     """The verified content of an IDX file as the array its header describes."""
     directory = os.fspath(data) if data is not None else os.environ.get(DATA_VARIABLE)
-    path = _find(published.name, Path(directory).expanduser()) if directory else _download(published)
+    path = _find(published.name, Path(directory).expanduser()) if directory else _cached(published, download)
     try:
         content = path.read_bytes()
         if path.suffix == ".gz":
@@ -137,7 +142,7 @@ def _find(name: str, directory: Path) -> Path:
     raise DataFileError(f"{directory} holds neither {name} nor {name}.gz; expected one of them, from {_HOME}")
 
 
-def _download(published: _Published) -> Path:
+def _cached(published: _Published, download: bool) -> Path:
     """The published archive in the user's cache, fetched from the first mirror that delivers it."""
     try:
         import pooch
@@ -147,6 +152,12 @@ def _download(published: _Published) -> Path:
             f"in a directory named by --data or {DATA_VARIABLE}"
         ) from error
     archive = f"{published.name}.gz"
+    cache = pooch.os_cache("fastpatch") / "fashion-mnist"
+    if not download and not (cache / archive).is_file():
+        raise DataFileError(
+            f"{published.name} is not on this machine; expected the files of {_HOME} in a directory named by --data "
+            f"or {DATA_VARIABLE}"
+        )
     failures: list[str] = []
     for mirror in _MIRRORS:
         try:
@@ -154,7 +165,7 @@ def _download(published: _Published) -> Path:
                 url=mirror + archive,
                 known_hash=f"md5:{published.archive_md5}",
                 fname=archive,
-                path=pooch.os_cache("fastpatch") / "fashion-mnist",
+                path=cache,
             )
             return Path(path)
         except OSError as error:  # includes every error of requests and urllib3 that pooch lets through

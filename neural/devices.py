@@ -57,10 +57,13 @@ def device_name(device: torch.device) -> str:
 
 
 @contextmanager
-def reproducible(device: torch.device) -> Iterator[None]:
-    """Convolutions that give the same bits every time; the CPU's always do for one number of threads."""
+def reproducible(device: torch.device, *, tf32: bool = True) -> Iterator[None]:
+    """Convolutions that give the same bits every time; the CPU's always do for one number of threads.
+
+    ``tf32=False`` keeps a GPU from rounding the factors of float32 convolutions to ten bits, as it does by default.
+    """
     if device.type == "cuda":
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32):
             yield
     else:
         yield

@@ -11,9 +11,10 @@ from safetensors.torch import save
 
 from ..atomic import atomic_path
 from ..errors import ResultFileError
+from .data import Variant
 from .unet import UNet
 
-__all__ = ["load_weights", "read_card", "save_weights"]
+__all__ = ["load_weights", "read_card", "save_weights", "shipped_weights"]
 
 _CARD = "fastpatch"
 
@@ -63,6 +64,18 @@ def load_weights(path: str | Path) -> tuple[UNet, dict[str, Any]]:
         raise ResultFileError(f"{source} does not fit its card: {faults[0]}{more}; expected the weights of {UNet.NAME}")
     net.load_state_dict(tensors)
     return net.eval(), card
+
+
+def shipped_weights(variant: Variant = "binarised") -> Path:
+    """The file of weights that comes with the package; `ResultFileError` where this installation has none."""
+    path = Path(__file__).resolve().parent / "pretrained" / f"unet-{variant}.safetensors"
+    if not path.is_file():
+        option = " --grey" if variant == "grey" else ""
+        raise ResultFileError(
+            f"{path} does not exist: this installation has no weights of the {variant} model; "
+            f"expected `fastpatch unet train{option}` first, and then its file in --weights"
+        )
+    return path
 
 
 def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

@@ -109,7 +109,7 @@ def test_damaged_archive(tmp_path, published, damage):
 
 
 def test_missing_file_in_named_directory_is_not_downloaded(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_download", lambda _: pytest.fail("downloaded"))
+    monkeypatch.setattr(module, "_cached", lambda *_: pytest.fail("downloaded"))
     with pytest.raises(DataFileError, match=r"holds neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz"):
         load_images("train", data=tmp_path)
 
@@ -152,6 +152,18 @@ def test_offline_says_how_to_supply_the_files(monkeypatch):
         DataFileError, match=r"train-images.*by hand.*directory and name it by --data or FASTPATCH_DATA"
     ):
         load_images("train")
+
+
+def test_without_download_only_the_cache_is_looked_at(tmp_path, published, monkeypatch):
+    pooch = pytest.importorskip("pooch", reason="pooch, which downloads, is not installed")
+    name, content = published
+    monkeypatch.setattr(pooch, "os_cache", lambda _: tmp_path)
+    with pytest.raises(DataFileError, match=rf"{name} is not on this machine; expected .*--data or FASTPATCH_DATA"):
+        load_images("test", download=False)
+    (tmp_path / "fashion-mnist").mkdir()
+    (tmp_path / "fashion-mnist" / f"{name}.gz").write_bytes(gzip.compress(content))
+    monkeypatch.setattr(pooch, "retrieve", lambda fname, path, **_: str(path / fname))
+    assert load_images("test", download=False).shape == (2, 1, 28, 28)
 
 
 def test_without_pooch(monkeypatch):

@@ -3,6 +3,17 @@
 from .dictionary import draw_snapshots
 from .dispersion import draw_dispersion
 from .dynamics import draw_dynamics
+from .locality import draw_locality
+from .samples import draw_denoising, draw_fidelity, draw_samples
 from .style import save_figure
 
-__all__ = ["draw_dispersion", "draw_dynamics", "draw_snapshots", "save_figure"]
+__all__ = [
+    "draw_denoising",
+    "draw_dispersion",
+    "draw_dynamics",
+    "draw_fidelity",
+    "draw_locality",
+    "draw_samples",
+    "draw_snapshots",
+    "save_figure",
+]

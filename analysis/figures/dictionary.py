@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import GREY, house_style, new_figure
+from .style import frame, house_style, new_figure
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,19 +34,13 @@ def draw_snapshots(dataset: "xr.Dataset", trajectory: int = 0) -> Figure:
             ):
                 axes.imshow(pattern, cmap="gray", vmin=-1.2, vmax=1.2)
                 axes.set_title(f"{weight:.3g}", fontsize=7.0, pad=2.0)
-                _frame(axes)
+                frame(axes)
             top.suptitle(f"{name}s and their prior probability", fontsize=9.0)
         if len(snapshots):
             panels = np.atleast_1d(bottom.subplots(1, len(snapshots)))
             for axes, field, t in zip(panels, snapshots, times, strict=True):
                 image = axes.imshow(field, cmap="gray", vmin=-2.0, vmax=2.0, interpolation="nearest")
                 axes.set_title(f"$t$ = {t:.3g}")
-                _frame(axes)
+                frame(axes)
             bottom.colorbar(image, ax=panels.tolist(), label="field $x$", extend="both", pad=0.01)
     return figure
-
-
-def _frame(axes: Axes) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set(visible=True, color=GREY, linewidth=0.6)

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ...atomic import atomic_path
 
-__all__ = ["BLUE", "GREY", "RED", "TIME_LABEL", "house_style", "new_figure", "save_figure"]
+__all__ = ["BLUE", "GREY", "RED", "TIME_LABEL", "frame", "house_style", "new_figure", "save_figure"]
 
 BLUE, RED, GREY = "#0072B2", "#C6372F", "#6E6E6E"
 TIME_LABEL = "diffusion time $t$  (reverse run: left to right)"
@@ -44,6 +45,14 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def frame(axes: Axes) -> None:
+    """A thin frame without ticks, for images."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(visible=False)
+    axes.spines[:].set(visible=True, color=GREY, linewidth=0.6)
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 160) -> None:

@@ -1,0 +1,100 @@
+"""Samples of a trained network: a grid of them, their denoising, and their statistics beside the data's."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from .style import BLUE, GREY, RED, frame, house_style, new_figure
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["draw_denoising", "draw_fidelity", "draw_samples"]
+
+_MOST_ROWS, _MOST_NEIGHBOURS = 4, 12
+
+
+def draw_samples(dataset: "xr.Dataset", title: str | None = None) -> Figure:
+    """All ``final`` fields in a near-square grid, grey values from -1 to 1."""
+    fields = dataset["final"].to_numpy()
+    columns = int(np.ceil(np.sqrt(len(fields))))
+    rows = -(-len(fields) // columns)
+    with house_style():
+        side = max(0.62, 4.4 / columns)  # wide enough for the title
+        figure = new_figure(side * columns, side * rows + 0.3)
+        grid = np.asarray(figure.subplots(rows, columns, squeeze=False))
+        for axes in grid.flat[len(fields) :]:
+            axes.set_axis_off()
+        for axes, field in zip(grid.flat, fields, strict=False):
+            _image(axes, field)
+        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.0, hspace=0.0)  # type: ignore[union-attr, call-arg]
+        if title:
+            figure.suptitle(title, fontsize=9.0)
+    return figure
+
+
+def draw_denoising(dataset: "xr.Dataset", title: str | None = None) -> Figure:
+    """The ``snapshot`` fields of the first trajectories, a row each, from noise (left) to image, from -2 to 2."""
+    fields = dataset["snapshot"].to_numpy()[:_MOST_ROWS]
+    times = dataset["snapshot_time"].to_numpy()
+    with house_style():
+        figure = new_figure(0.95 * len(times) + 0.1, 0.95 * len(fields) + 0.55)
+        grid = np.asarray(figure.subplots(len(fields), len(times), squeeze=False))
+        for row, trajectory in zip(grid, fields, strict=True):
+            for axes, field in zip(row, trajectory, strict=True):
+                _image(axes, field, limit=2.0)
+        for axes, t in zip(grid[0], times, strict=True):
+            axes.set_title(f"$t$ = {t:.2g}", fontsize=8.0)
+        figure.suptitle(title or "Denoising, reverse run from left to right", fontsize=9.0)
+    return figure
+
+
+def draw_fidelity(dataset: "xr.Dataset") -> Figure:
+    """Statistics of samples beside held-out data, from the variables of `fastpatch.neural.compare_with_data`.
+
+    Top: samples, each above the training image nearest to it. Bottom: mean pixel, correlation C(r), and the distance
+    to the nearest training image, where samples to the left of the data would have been memorised.
+    """
+    samples = dataset["final"].to_numpy()[:_MOST_NEIGHBOURS]
+    nearest = dataset["nearest"].to_numpy()[:_MOST_NEIGHBOURS]
+    with house_style():
+        figure = new_figure(9.6, 4.9)
+        top, bottom = np.asarray(figure.subfigures(2, 1, height_ratios=[1.0, 1.5]))
+        grid = np.asarray(top.subplots(2, len(samples), squeeze=False))
+        for column, pair in zip(grid.T, zip(samples, nearest, strict=True), strict=True):
+            for axes, field in zip(column, pair, strict=True):
+                _image(axes, field)
+        top.suptitle("Samples, and below each the training image nearest to it", fontsize=9.5)
+        left, middle, right = bottom.subplots(1, 3)
+        _histograms(left, dataset["sample_mean"].to_numpy(), dataset["reference_mean"].to_numpy())
+        left.set_xlabel("mean pixel of an image")
+        middle.plot(dataset["reference_correlation"].to_numpy(), color=GREY, label="held-out data")
+        middle.plot(dataset["sample_correlation"].to_numpy(), color=BLUE, label="samples")
+        middle.set_xlabel("distance $r$ (sites)")
+        middle.set_ylabel("correlation $C(r)$")
+        _histograms(right, dataset["sample_to_train"].to_numpy(), dataset["reference_to_train"].to_numpy())
+        right.axvline(float(dataset["sample_to_test"].median()), color=RED, linestyle=(0, (4, 2)))
+        right.set_xlabel("distance to the nearest training image")
+        right.set_ylim(top=1.45 * right.get_ylim()[1])
+        right.legend(["held-out data", "samples", "samples to the test set, median"], loc="upper right")
+        left.xaxis.set_major_locator(MaxNLocator(5))
+        middle.legend()
+    return figure
+
+
+def _histograms(axes: Axes, samples: NDArray[Any], reference: NDArray[Any]) -> None:
+    """Both distributions on common bins, as densities."""
+    both = np.concatenate([samples, reference])
+    edges = np.linspace(both.min(), both.max(), 21).tolist()
+    axes.hist(reference, bins=edges, density=True, color=GREY, alpha=0.45, label="held-out data")
+    axes.hist(samples, bins=edges, density=True, histtype="step", color=BLUE, linewidth=1.4, label="samples")
+    axes.set_ylabel("density")
+
+
+def _image(axes: Axes, field: NDArray[Any], limit: float = 1.0) -> None:
+    axes.imshow(field, cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
+    frame(axes)
