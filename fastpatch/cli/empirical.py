@@ -31,12 +31,14 @@ def empirical(
     """
     from ..models import EmpiricalModel, stripe_prototypes
     from ..schedule import VPSchedule, log_time_grid
-    from .experiment import run_experiment
+    from .experiment import critical_report, run_experiment
 
+    model = EmpiricalModel(stripe_prototypes(size), schedule=VPSchedule(beta))
     run_experiment(
-        EmpiricalModel(stripe_prototypes(size), schedule=VPSchedule(beta)),
+        model,
         out,
         f"Empirical score of two patterns on {size}×{size} sites",
+        report=lambda dataset: critical_report(dataset, model),
         quiet=quiet,
         shape=(size, size),
         trajectories=trajectories,

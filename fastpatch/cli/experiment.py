@@ -1,7 +1,9 @@
-"""What `patch` and `empirical` have in common: run, write, draw, report."""
+"""What the commands that simulate have in common: run, write, draw, report."""
 
+import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +12,10 @@ from ..errors import InvalidInputError
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..models import PosteriorMeanModel
+    from ..analysis import CriticalPoint
+    from ..models import Model, PosteriorMeanModel
 
-__all__ = ["critical_report", "run_experiment", "set_threads"]
+__all__ = ["critical_report", "draw_figures", "measured_lines", "point_line", "run_experiment", "set_threads"]
 
 
 def set_threads(threads: int | None) -> None:
@@ -27,8 +30,20 @@ def set_threads(threads: int | None) -> None:
         numba.set_num_threads(threads)
 
 
-def run_experiment(model: "PosteriorMeanModel", out: Path, title: str, *, quiet: bool, **arguments: Any) -> None:
-    """Simulate, write ``result.nc`` and the two figures into ``out``, and print the table of critical times."""
+def run_experiment(
+    model: "Model",
+    out: Path,
+    title: str,
+    *,
+    report: Callable[["xr.Dataset"], str],
+    extend: Callable[["xr.Dataset"], "xr.Dataset"] | None = None,
+    quiet: bool,
+    **arguments: Any,
+) -> None:
+    """Simulate, write ``result.nc`` and its figures into ``out``, and print the report.
+
+    ``extend`` may add to the dataset, or take from it, before anything is written.
+    """
     from ..atomic import writable_directory
 
     directory = writable_directory(out)
@@ -38,36 +53,44 @@ def run_experiment(model: "PosteriorMeanModel", out: Path, title: str, *, quiet:
     begin = time.perf_counter()
     dataset = simulate(model, progress=not quiet and sys.stderr.isatty(), **arguments)
     simulated = time.perf_counter() - begin
+    if extend is not None:
+        dataset = extend(dataset)
     dataset.attrs["title"] = title
     save(dataset, directory / "result.nc")
     written = draw_figures(dataset, directory)
-    print(critical_report(dataset, model))
+    print(report(dataset))
     print(f"{'wall time (s)':<36}{time.perf_counter() - begin:14.2f}     simulation: {simulated:.2f}")
     print("wrote " + ", ".join(str(path) for path in (directory / "result.nc", *written)))
 
 
 def draw_figures(dataset: "xr.Dataset", directory: Path) -> list[Path]:
-    """Draw the figures of a result from the dataset alone; their paths."""
-    from ..analysis.figures import draw_dynamics, draw_snapshots, save_figure
+    """Draw every figure that a result has the variables of, from the dataset alone; their paths."""
+    from ..analysis import figures
 
-    paths = [directory / "figure3.png", directory / "snapshots.png"]
-    save_figure(draw_dynamics(dataset, dataset.attrs.get("title")), paths[0])
-    save_figure(draw_snapshots(dataset), paths[1])
-    return paths
+    title = dataset.attrs.get("title")
+    drawn = {}
+    if "xi_x" in dataset:
+        drawn["figure3.png"] = figures.draw_dynamics(dataset, title)
+    else:
+        drawn["samples.png"] = figures.draw_samples(dataset, title)
+    if "pattern" in dataset or "prototype" in dataset:
+        drawn["snapshots.png"] = figures.draw_snapshots(dataset)
+    elif dataset.sizes["snapshot_time"]:
+        drawn["denoising.png"] = figures.draw_denoising(dataset)
+    if "dispersion" in dataset:
+        drawn["locality.png"] = figures.draw_locality(dataset, title)
+    if "sample_to_train" in dataset:
+        drawn["statistics.png"] = figures.draw_fidelity(dataset)
+    for name, figure in drawn.items():
+        figures.save_figure(figure, directory / name)
+    return [directory / name for name in drawn]
 
 
 def critical_report(dataset: "xr.Dataset", model: "PosteriorMeanModel") -> str:
     """Predicted and measured critical times as an aligned table."""
-    import numpy as np
-
     from .. import theory
-    from ..analysis import critical_points
     from ..models import PatchModel
 
-    zero_mode = dataset["mode_derivative"].sel(shell=0).isel(direction=slice(0, 2)).mean("direction").to_numpy()
-    measured = critical_points(
-        dataset["time"].to_numpy(), dataset["xi_x"].to_numpy(), dataset["xi_eq"].to_numpy(), zero_mode
-    )
     columns = {f"Omega = {model.Omega:g}": theory.critical_times(Omega=model.Omega, schedule=model.schedule)}
     if isinstance(model, PatchModel):
         exact = theory.critical_times(dictionary=model.dictionary, schedule=model.schedule)
@@ -79,21 +102,37 @@ def critical_report(dataset: "xr.Dataset", model: "PosteriorMeanModel") -> str:
         "renormalised": "renormalised by fluctuations",
     }
     lines = [f"{'predicted critical times':<36}" + "".join(f"{name:>14}" for name in columns)]
-    lines += [f"  {label:<34}" + "".join(f"{c[key]:14.4g}" for c in columns.values()) for key, label in names.items()]
+    lines += [f"  {label:<34}" + "".join(f"{shown(c[key]):>14}" for c in columns.values()) for key, label in names.items()]
+    return "\n".join([*lines, *measured_lines(dataset)])
+
+
+def measured_lines(dataset: "xr.Dataset") -> list[str]:
+    """The measured critical times and the final correlation lengths, as lines of the table."""
+    import numpy as np
+
+    from ..analysis import critical_points
+
+    zero_mode = dataset["mode_derivative"].sel(shell=0).isel(direction=slice(0, 2)).mean("direction").to_numpy()
+    measured = critical_points(
+        dataset["time"].to_numpy(), dataset["xi_x"].to_numpy(), dataset["xi_eq"].to_numpy(), zero_mode
+    )
     count = dataset.sizes["trajectory"]
-    lines.append(f"{f'measured, median of {count}':<36}{'t':>14}     bootstrap interval (nominally 95 %)")
+    lines = [f"{f'measured, median of {count}':<36}{'t':>14}     bootstrap interval (nominally 95 %)"]
     labels = {
         "zero_mode_crossing": "lambda_0 crosses zero",
         "softest_zero_mode": "|lambda_0| smallest",
         "equilibrium_length_peak": "xi_eq largest",
         "fastest_growth": "xi_x grows fastest",
     }
-    for key, label in labels.items():
-        point = measured[key]
-        value = "none" if np.isnan(point.time) else f"{point.time:.4g}"
-        interval = "" if np.isnan(point.low) else f"     [{point.low:.4g}, {point.high:.4g}]"
-        lines.append(f"  {label:<34}{value:>14}{interval}")
+    lines += [point_line(label, measured[key]) for key, label in labels.items()]
     final = dataset["xi_x"].isel(time=-1).to_numpy()
     each = ", ".join(f"{value:.2f}" for value in final[:8]) + (" …" if count > 8 else "")
     lines.append(f"{'final xi_x (sites)':<36}{np.median(final):14.4g}     each: {each}")
-    return "\n".join(lines)
+    return lines
+
+
+def point_line(label: str, point: "CriticalPoint") -> str:
+    """One critical time and its interval as a line of the table."""
+    value = "none" if math.isnan(point.time) else f"{point.time:.4g}"
+    interval = "" if math.isnan(point.low) else f"     [{point.low:.4g}, {point.high:.4g}]"
+    return f"  {label:<34}{value:>14}{interval}"

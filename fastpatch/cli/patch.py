@@ -41,14 +41,16 @@ def patch(
     from ..dictionary import PatchDictionary
     from ..models import PatchModel
     from ..schedule import VPSchedule, log_time_grid
-    from .experiment import run_experiment, set_threads
+    from .experiment import critical_report, run_experiment, set_threads
 
     dictionary = PatchDictionary.random(random_patterns, sign_flips, uniform_mass, patch_size, dictionary_seed)
     set_threads(threads)
+    model = PatchModel(dictionary, VPSchedule(beta))
     run_experiment(
-        PatchModel(dictionary, VPSchedule(beta)),
+        model,
         out,
         f"Patch model, {len(dictionary)} patterns of {patch_size}×{patch_size} on {shape[0]}×{shape[1]} sites",
+        report=lambda dataset: critical_report(dataset, model),
         quiet=quiet,
         shape=shape,
         trajectories=trajectories,

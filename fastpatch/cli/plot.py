@@ -12,7 +12,7 @@ def plot(
     file: Annotated[Path, typer.Argument(help="A result.nc written by fastpatch.")],
     out: Annotated[Path | None, typer.Option(help="Directory of the figures; the result's own by default.")] = None,
 ) -> None:
-    """Draw figure3.png and snapshots.png again, without running anything."""
+    """Draw the figures of a result again, without running anything."""
     from ..atomic import writable_directory
     from ..results import load
     from .experiment import draw_figures

@@ -1,25 +1,48 @@
-"""``fastpatch unet``: train the paper's U-Net on Fashion-MNIST (App. D)."""
+"""``fastpatch unet``: train the paper's U-Net on Fashion-MNIST (App. D), sample from it, and analyse it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from ..errors import BackendUnavailableError
+from . import options
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="The U-Net trained on Fashion-MNIST (App. D).")
 
+_Data = Annotated[
+    Path | None, typer.Option(help="Directory with the IDX files; else $FASTPATCH_DATA, else the user's cache.")
+]
+_Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+_Grey = Annotated[bool, typer.Option("--grey", help="Grey values instead of binarised ones.")]
+_Weights = Annotated[
+    Path | None, typer.Option(help="A safetensors file of `fastpatch unet train`; else the one that is shipped.")
+]
+_Dynamics = Annotated[
+    Literal["sde", "ode"], typer.Option(help="Reverse SDE (Euler-Maruyama), or probability-flow ODE (Heun).")
+]
 
-@app.callback()
-def _group() -> None:
-    """Keeps ``train`` a sub-command even while it is the only one."""
+_SIDE = 28
+
+
+@contextmanager
+def _torch_for(purpose: str) -> Iterator[None]:
+    """Turns a missing optional package into one sentence."""
+    try:
+        yield
+    except ImportError as error:
+        raise BackendUnavailableError(
+            f"{purpose} needs {error.name}, which is not installed; expected `pip install fastpatch[neural]`"
+        ) from error
 
 
 @app.command()
 def train(
-    grey: Annotated[bool, typer.Option("--grey", help="Train on grey values instead of binarised ones.")] = False,
+    grey: _Grey = False,
     data: Annotated[
         Path | None,
         typer.Option(help="Directory with the IDX files; else $FASTPATCH_DATA, else downloaded once."),
@@ -34,22 +57,18 @@ def train(
         Literal["auto", "float32", "bfloat16"],
         typer.Option(help="auto: bfloat16 where the device multiplies in it."),
     ] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: _Device = "auto",
 ) -> None:
     """Train, or go on with an interrupted training of the same settings found in --out.
 
     It may be stopped or killed at any time. After every epoch the weights and their card are in
     OUT/unet-binarised.safetensors or OUT/unet-grey.safetensors.
     """
-    try:
+    with _torch_for("training"):
         from ..neural.data import image_hash, load_images
         from ..neural.devices import default_precision, resolve_device
         from ..neural.settings import TrainingSettings
         from ..neural.training import train as run
-    except ImportError as error:
-        raise BackendUnavailableError(
-            f"training needs {error.name}, which is not installed; expected `pip install fastpatch[neural]`"
-        ) from error
 
     target = resolve_device(None if device == "auto" else device)
     settings = TrainingSettings(
@@ -64,3 +83,117 @@ def train(
     images = load_images("train", settings.variant, data)
     path = run(images, settings, out, device=target, data_sha256=image_hash("train"), progress=True)
     typer.echo(f"weights: {path}")
+
+
+@app.command()
+def analyze(
+    grey: _Grey = False,
+    weights: _Weights = None,
+    data: _Data = None,
+    t_max: options.TMax = 50.0,
+    t_min: options.TMin = 1e-3,
+    steps: options.Steps = 2000,
+    dynamics: _Dynamics = "sde",
+    trajectories: options.Trajectories = 8,
+    shells: options.Shells = 6,
+    seed: options.Seed = 0,
+    record_every: options.RecordEvery = 20,
+    derivatives: Annotated[
+        Literal["jvp", "finite-difference"], typer.Option(help="Exact, or by the paper's differences.")
+    ] = "jvp",
+    probes: Annotated[int, typer.Option(help="Random-phase probes of the dispersion, a field and time.")] = 16,
+    sites: Annotated[int, typer.Option(help="Sites whose impulse response is taken, a field and time.")] = 32,
+    device: _Device = "auto",
+    out: options.Out = Path("runs/unet-analysis"),
+    quiet: options.Quiet = False,
+) -> None:
+    """Correlation length, mode softening and local response along reverse runs (Figs. 3 bottom and 6; --grey: 7).
+
+    Writes result.nc, figure3.png, denoising.png and locality.png.
+    """
+    with _torch_for("analysing a network"):
+        from ..neural.dynamics import UNetModel
+        from ..neural.weights import shipped_weights
+
+    from ..schedule import log_time_grid
+    from . import network
+    from .experiment import run_experiment
+
+    variant: Literal["binarised", "grey"] = "grey" if grey else "binarised"
+    model = UNetModel.load(
+        shipped_weights(variant) if weights is None else weights,
+        method=derivatives,
+        device=None if device == "auto" else device,
+    )
+    times = log_time_grid(t_max, t_min, steps)
+    omega = network.data_omega(variant, data)
+    run_experiment(
+        model,
+        out,
+        network.title(model),
+        report=lambda dataset: network.analysis_report(dataset, model),
+        extend=lambda dataset: network.locality(
+            model, dataset, omega, probes=probes, sites=sites, seed=seed, quiet=quiet
+        ),
+        quiet=quiet,
+        shape=(_SIDE, _SIDE),
+        trajectories=trajectories,
+        times=times,
+        seed=seed,
+        record_every=record_every,
+        snapshots=network.response_times(times, record_every),
+        shells=range(shells + 1),
+        dynamics=dynamics,
+    )
+
+
+@app.command()
+def sample(
+    grey: _Grey = False,
+    weights: _Weights = None,
+    data: _Data = None,
+    count: Annotated[int, typer.Option(help="Number of samples.")] = 64,
+    t_max: options.TMax = 50.0,
+    t_min: options.TMin = 1e-3,
+    steps: options.Steps = 500,
+    dynamics: _Dynamics = "sde",
+    seed: options.Seed = 0,
+    device: _Device = "auto",
+    out: options.Out = Path("runs/unet-samples"),
+    quiet: options.Quiet = False,
+) -> None:
+    """A grid of samples, their denoising, and their statistics beside the data's where the data is found.
+
+    Writes result.nc, samples.png, denoising.png and statistics.png.
+    """
+    with _torch_for("sampling"):
+        from ..neural.dynamics import UNetModel
+        from ..neural.weights import shipped_weights
+
+    from ..schedule import log_time_grid
+    from . import network
+    from .experiment import run_experiment
+
+    variant: Literal["binarised", "grey"] = "grey" if grey else "binarised"
+    model = UNetModel.load(
+        shipped_weights(variant) if weights is None else weights, device=None if device == "auto" else device
+    )
+    train_images, test_images = (network.find_images(split, variant, data) for split in ("train", "test"))
+    run_experiment(
+        model,
+        out,
+        network.title(model),
+        report=network.sample_report,
+        extend=lambda dataset: network.sample_statistics(
+            dataset, train_images, test_images, binarised=not grey, seed=seed
+        ),
+        quiet=quiet,
+        shape=(_SIDE, _SIDE),
+        trajectories=count,
+        times=log_time_grid(t_max, t_min, steps),
+        seed=seed,
+        record_every=steps,
+        snapshots=min(10, steps + 1),
+        shells=range(4),
+        dynamics=dynamics,
+    )
