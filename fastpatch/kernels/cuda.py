@@ -1,0 +1,563 @@
+"""CUDA kernels of the patch machine: noise, posterior, Euler-Maruyama step, mode sums.
+
+Imported only for a run on a GPU. The kernels and the functions they call share this file, for the same reason as in
+`fastpatch.kernels.cpu`, whose mathematics and noise these are.
+
+A block works on a strip of rows by a run of columns, copied with its halo to shared memory; a thread walks down one
+column, four rows (a quad, which shares one Threefry call) at a time. Two ways to the dot products:
+
+- `sliding_step` has the dictionary compiled in as constants. All loops over it unroll; a pattern row common to several
+  patterns, or a common beginning of two rows, is multiplied once, and weights of +-1 become additions. Partial dot
+  products move down with the window in registers.
+- `streaming_step` reads the patterns from memory, for dictionaries too large to unroll, with a running log-sum-exp.
+
+Where every operation is written out (products fused by hand, sums in a fixed order) the bits are those of the CPU:
+noise, dot products, logits. The exponential (float32: the hardware's ex2.approx, relative error 2^-22; float64: 1 ulp)
+and the reciprocal of the total weight (1 ulp) are not.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import cuda, types
+from numba.core import config
+
+QUAD = 4
+
+_F = np.float32
+_I = np.int32
+_U = np.uint32
+# Array indices are unsigned, or Numba would test each for being negative.
+_N = np.uintp
+
+if config.ENABLE_CUDASIM:
+    from .cuda_simulator import add, bits, compiled, device, exp2, fma, from_bits, inverse, rotate_left
+else:
+    from llvmlite import ir
+    from numba.cuda.extending import intrinsic
+
+    device = cuda.jit(device=True, forceinline=True)
+
+    def compiled(function):
+        """A kernel, its machine code cached on disk where `fastpatch.kernels.jit` finds that possible."""
+        try:
+            return cuda.jit(cache=True)(function)
+        except RuntimeError as error:
+            if "cache" not in str(error):
+                raise
+            return cuda.jit(function)
+
+    @device
+    def fma(a, b, c):
+        return cuda.fma(a, b, c)
+
+    @device
+    def add(a, b):
+        return _U(a + b)
+
+    @device
+    def rotate_left(word, count):
+        return _U(_U(word << _U(count)) | _U(word >> _U(32 - count)))
+
+    @device
+    def bits(value):
+        return cuda.libdevice.float_as_int(value)
+
+    @device
+    def from_bits(pattern):
+        return cuda.libdevice.int_as_float(pattern)
+
+    def _approximate(builder, instruction, value):
+        """A hardware approximation in float32, by its name in PTX; subnormals count as zero."""
+        f32 = ir.FloatType()
+        assembly = ir.InlineAsm(ir.FunctionType(f32, [f32]), f"{instruction} $0, $1;", "=f,f", side_effect=False)
+        return builder.call(assembly, [value])
+
+    @intrinsic
+    def exp2(typing_context, z):
+        """2**z for z <= 0."""
+
+        def codegen(context, builder, signature, arguments):
+            if z == types.float32:
+                return _approximate(builder, "ex2.approx.ftz.f32", arguments[0])
+            double = ir.DoubleType()
+            library = builder.module.globals.get("__nv_exp2") or ir.Function(
+                builder.module, ir.FunctionType(double, [double]), "__nv_exp2"
+            )
+            return builder.call(library, arguments)
+
+        return z(z), codegen
+
+    @intrinsic
+    def inverse(typing_context, value):
+        """1 / value for a normal value >= 1; in float32 the hardware's estimate after one Newton iteration."""
+
+        def codegen(context, builder, signature, arguments):
+            one = ir.Constant(arguments[0].type, 1.0)
+            if value == types.float64:
+                return builder.fdiv(one, arguments[0])
+            guess = _approximate(builder, "rcp.approx.ftz.f32", arguments[0])
+            negative = builder.fsub(ir.Constant(arguments[0].type, -0.0), arguments[0])
+            error = builder.fma(negative, guess, one)
+            return builder.fma(error, guess, guess)
+
+        return value(value), codegen
+
+
+@device
+def _mix(a, b, c, d, r, s):
+    """One Threefry round on the word pairs (a, b) and (c, d)."""
+    a = add(a, b)
+    c = add(c, d)
+    return a, rotate_left(b, r) ^ a, c, rotate_left(d, s) ^ c
+
+
+@device
+def _even_rounds(a, b, c, d):
+    a, b, c, d = _mix(a, b, c, d, 10, 26)
+    a, d, c, b = _mix(a, d, c, b, 11, 21)
+    a, b, c, d = _mix(a, b, c, d, 13, 27)
+    a, d, c, b = _mix(a, d, c, b, 23, 5)
+    return a, b, c, d
+
+
+@device
+def _odd_rounds(a, b, c, d):
+    a, b, c, d = _mix(a, b, c, d, 6, 20)
+    a, d, c, b = _mix(a, d, c, b, 17, 11)
+    a, b, c, d = _mix(a, b, c, d, 25, 10)
+    a, d, c, b = _mix(a, d, c, b, 18, 20)
+    return a, b, c, d
+
+
+@device
+def threefry4x32(c0, c1, c2, c3, k0, k1, k2, k3):
+    """Threefry-4x32 with 20 rounds (Salmon et al., SC11): four random words of a 128-bit counter and key."""
+    k4 = k0 ^ k1 ^ k2 ^ k3 ^ _U(0x1BD11BDA)
+    a, b, c, d = _even_rounds(add(c0, k0), add(c1, k1), add(c2, k2), add(c3, k3))
+    a, b, c, d = _odd_rounds(add(a, k1), add(b, k2), add(c, k3), add(add(d, k4), _U(1)))
+    a, b, c, d = _even_rounds(add(a, k2), add(b, k3), add(c, k4), add(add(d, k0), _U(2)))
+    a, b, c, d = _odd_rounds(add(a, k3), add(b, k4), add(c, k0), add(add(d, k1), _U(3)))
+    a, b, c, d = _even_rounds(add(a, k4), add(b, k0), add(c, k1), add(add(d, k2), _U(4)))
+    return add(a, k0), add(b, k1), add(c, k2), add(add(d, k3), _U(5))
+
+
+@device
+def box_muller(w, v):
+    """Two standard normals of two random words: the operations of `fastpatch.kernels.cpu`, one by one."""
+    u = fma(_F(_I(w >> _U(1))), _F(2.0**-31), _F(2.0**-32))
+    pattern = bits(u)
+    exponent = _I(_I(pattern - _I(0x3F3504F3)) >> _I(23))
+    f = from_bits(_I(pattern - _I(exponent << _I(23)))) - _F(1.0)
+    p = fma(_F(-0.0790274377), f, _F(0.126223198))
+    p = fma(p, f, _F(-0.129981838))
+    p = fma(p, f, _F(0.142144959))
+    p = fma(p, f, _F(-0.166412815))
+    p = fma(p, f, _F(0.200010451))
+    p = fma(p, f, _F(-0.250003064))
+    p = fma(p, f, _F(0.333333307))
+    p = fma(p * f, f * f, fma(_F(-0.5) * f, f, f))
+    radius = _F(math.sqrt(_F(-2.0) * fma(_F(exponent), _F(0.69314718), p)))
+    x = _F(_I(v)) * _F(2.0**-31)
+    shifted = (x + x) + _F(12582912.0)
+    y = fma(_F(-0.5), shifted - _F(12582912.0), x)
+    quarter = bits(shifted)
+    y2 = y * y
+    s = fma(_F(0.0812295746), y2, _F(-0.599228796))
+    s = fma(s, y2, _F(2.55016359))
+    s = fma(s, y2, _F(-5.16771278))
+    sine = fma(s * y2, y, _F(3.14159265) * y)
+    c = fma(_F(0.232125414), y2, _F(-1.33513781))
+    c = fma(c, y2, _F(4.05871057))
+    c = fma(c, y2, _F(-4.93480220))
+    cosine = fma(c, y2, _F(1.0))
+    odd = (quarter & _I(1)) != 0
+    first = sine if odd else cosine
+    second = cosine if odd else sine
+    first = -first if ((quarter + _I(1)) & _I(2)) != 0 else first
+    second = -second if (quarter & _I(2)) != 0 else second
+    return radius * first, radius * second
+
+
+@device
+def _place(shape, height):
+    """Trajectory, number within it, first row and first column of this block's strip of ``height`` rows."""
+    down = (shape[1] + height - 1) // height
+    across = (shape[2] + cuda.blockDim.x - 1) // cuda.blockDim.x
+    path = cuda.blockIdx.x // (down * across)
+    block = cuda.blockIdx.x - path * down * across
+    strip = block // across
+    return path, block, strip * height, (block - strip * across) * cuda.blockDim.x
+
+
+@device
+def _load_tile(x, i0, height, j0, width, radius, tile):
+    """Copy rows i0 - R … i0 + height + R - 1 and columns j0 - R … j0 + width + R - 1, periodically wrapped."""
+    rows, columns = x.shape
+    stride = cuda.blockDim.x + 2 * radius
+    for c in range(cuda.threadIdx.x, width + 2 * radius, cuda.blockDim.x):
+        j = j0 - radius + c
+        j = j + columns if j < 0 else j
+        j = j - columns if j >= columns else j
+        i = i0 - radius
+        i = i + rows if i < 0 else i
+        at = c
+        for _ in range(height + 2 * radius):
+            tile[_N(at)] = x[_N(i), _N(j)]
+            at += stride
+            i += 1
+            i = 0 if i == rows else i
+
+
+@device
+def _draw_quad(j, block, step, trajectory, k0, k1, k2):
+    """Normals of rows 4 block … 4 block + 3 in column j."""
+    w0, w1, w2, w3 = threefry4x32(_U(j), _U(block), _U(step), _U(trajectory), k0, k1, k2, _U(0))
+    z0, z1 = box_muller(w0, w1)
+    z2, z3 = box_muller(w2, w3)
+    return z0, z1, z2, z3
+
+
+@device
+def _correlate_row(tile, at, rows, correlated):
+    """``correlated[q] = sum_v rows[q, v] tile[at + v]``."""
+    for q in range(rows.shape[0]):
+        value = rows[q, 0] * tile[_N(at)]
+        for v in range(1, rows.shape[1]):
+            value = fma(rows[q, v], tile[_N(at + v)], value)
+        correlated[q] = value
+
+
+@device
+def _slide(correlated, unit_row, unit_sign, running, dots):
+    """Move the window down by the row that ``correlated`` is of; ``dots`` are those of the window that it completes.
+
+    ``running[k, u]`` is the sum over pattern rows 0 … u, for the window in which this row meets pattern row u.
+    """
+    last = unit_row.shape[1] - 1
+    for k in range(unit_row.shape[0]):
+        for u in range(last, 0, -1):
+            running[k, u] = fma(unit_sign[k, u], correlated[unit_row[k, u]], running[k, u - 1])
+        running[k, 0] = unit_sign[k, 0] * correlated[unit_row[k, 0]]
+        dots[k] = running[k, last]
+
+
+@device
+def _weigh(dots, slope, biases, centers, n_pairs, odd, even):
+    """Posterior mean of one site and the reciprocal of its total weight.
+
+    Left in ``odd`` and ``even``: difference and sum of a pair's two weights (a single's weight, twice), unnormalised.
+    """
+    top = fma(slope, abs(dots[0]) if n_pairs > 0 else dots[0], biases[0])
+    for k in range(1, dots.shape[0]):
+        top = max(top, fma(slope, abs(dots[k]) if k < n_pairs else dots[k], biases[k]))
+    zero = dots.dtype.type(0)
+    mean, total = zero, zero
+    for k in range(dots.shape[0]):
+        plus = exp2(fma(slope, dots[k], biases[k]) - top)
+        minus = exp2(fma(-slope, dots[k], biases[k]) - top) if k < n_pairs else zero
+        odd[k] = plus - minus
+        even[k] = plus + minus
+        mean = fma(centers[k], odd[k], mean)
+        total += even[k]
+    scale = inverse(total)
+    return mean * scale, scale
+
+
+@device
+def _project_rows(response, first_unit, direction, coordinate, waves, sums):
+    """Add a quad's response (4, units) to the thread's mode sums along a direction, the first row at ``coordinate``."""
+    cosine, sine, even, odd = waves
+    shells = cosine.shape[1]
+    zero = response.dtype.type(0)
+    for n in range(shells):
+        a0, a1, a2, a3 = zero, zero, zero, zero
+        b0, b1, b2, b3 = zero, zero, zero, zero
+        even_n = even[_N(direction), _N(n)]
+        odd_n = odd[_N(direction), _N(n)]
+        for k in range(response.shape[1]):
+            a = even_n[_N(first_unit + k)]
+            b = odd_n[_N(first_unit + k)]
+            a0, b0 = fma(a, response[0, k], a0), fma(b, response[0, k], b0)
+            a1, b1 = fma(a, response[1, k], a1), fma(b, response[1, k], b1)
+            a2, b2 = fma(a, response[2, k], a2), fma(b, response[2, k], b2)
+            a3, b3 = fma(a, response[3, k], a3), fma(b, response[3, k], b3)
+        c = cosine[_N(direction), _N(n)]
+        s = sine[_N(direction), _N(n)]
+        value = a0 * c[_N(coordinate)] - b0 * s[_N(coordinate)]
+        value += a1 * c[_N(coordinate + 1)] - b1 * s[_N(coordinate + 1)]
+        value += a2 * c[_N(coordinate + 2)] - b2 * s[_N(coordinate + 2)]
+        value += a3 * c[_N(coordinate + 3)] - b3 * s[_N(coordinate + 3)]
+        at = _N((direction * shells + n) * cuda.blockDim.x + cuda.threadIdx.x)
+        sums[at] += value
+
+
+@device
+def _project_column(column, first_unit, coordinate, waves, sums):
+    """Add the response summed down a column (units,) to the thread's mode sums along direction 1."""
+    cosine, sine, even, odd = waves
+    shells = cosine.shape[1]
+    zero = column.dtype.type(0)
+    for n in range(shells):
+        a, b = zero, zero
+        for k in range(column.shape[0]):
+            a = fma(even[1, _N(n), _N(first_unit + k)], column[k], a)
+            b = fma(odd[1, _N(n), _N(first_unit + k)], column[k], b)
+        at = _N((shells + n) * cuda.blockDim.x + cuda.threadIdx.x)
+        sums[at] += a * cosine[1, _N(n), _N(coordinate)] - b * sine[1, _N(n), _N(coordinate)]
+
+
+@device
+def _reduce_block(sums, partial):
+    """``partial[v]`` = sum over the block's threads of ``sums[v, thread]``, pairwise in a fixed order."""
+    count = cuda.blockDim.x
+    while count > 1:
+        half = (count + 1) // 2
+        cuda.syncthreads()
+        if cuda.threadIdx.x < count - half:
+            for v in range(partial.shape[0]):
+                at = v * cuda.blockDim.x + cuda.threadIdx.x
+                sums[_N(at)] += sums[_N(at + half)]
+        count = half
+    cuda.syncthreads()
+    for v in range(cuda.threadIdx.x, partial.shape[0], cuda.blockDim.x):
+        partial[_N(v)] = sums[_N(v * cuda.blockDim.x)]
+
+
+@device
+def _open(x, height, radius, tile):
+    """Load this block's strip; its place, its width, its number of quads and the row stride of its tile."""
+    path, block, i0, j0 = _place(x.shape, height)
+    width = min(cuda.blockDim.x, x.shape[2] - j0)
+    quads = (min(height, x.shape[1] - i0) + QUAD - 1) // QUAD
+    _load_tile(x[path], i0, QUAD * quads, j0, width, radius, tile)
+    return path, block, i0, j0, width, quads, cuda.blockDim.x + 2 * radius
+
+
+@device
+def _clear(sums, count, zero):
+    for v in range(count):
+        sums[_N(v * cuda.blockDim.x + cuda.threadIdx.x)] = zero
+
+
+def sliding_step(
+    rows: Any, unit_row: Any, unit_sign: Any, centers: Any, n_pairs: int, precision: types.Float, record: bool
+) -> Any:
+    """The step for one dictionary, compiled in: the arrays of a `PatchPlan`, in the precision of the run.
+
+    Launched with blocks of any width, ``height`` rows a block (a multiple of 4), and the arguments
+
+    - x, y: fields (T, L1, L2) before and after the step
+    - table (steps, 4 + U), s: row s is (slope, linear, pull, kick, biases), as in `fastpatch.kernels.cpu.advance`
+    - number, first, k0, k1, k2: step and first trajectory in the noise counters, and the key
+    - dictionary: () here
+    - records: (), or with ``record``: r, fields (R, T, L1, L2), partials (R, T, blocks, directions * shells) and the
+      tables (cosine, sine, even, odd) of `_project_rows`; the state x goes to fields[r] and its blocks' mode sums to
+      partials[r].
+    """
+    units, size = unit_row.shape
+    n_rows = rows.shape[0]
+    radius = size // 2
+
+    @compiled
+    def step(x, y, height, table, s, number, first, k0, k1, k2, dictionary, records):
+        tile = cuda.shared.array(0, precision)
+        the_rows = cuda.const.array_like(rows)
+        the_unit_row = cuda.const.array_like(unit_row)
+        the_unit_sign = cuda.const.array_like(unit_sign)
+        the_centers = cuda.const.array_like(centers)
+        correlated = cuda.local.array(n_rows, precision)
+        running = cuda.local.array((units, size), precision)
+        dots = cuda.local.array(units, precision)
+        odds = cuda.local.array(units, precision)
+        evens = cuda.local.array(units, precision)
+        response = cuda.local.array((QUAD, units), precision)
+        column = cuda.local.array(units, precision)
+        biases = cuda.local.array(units, precision)
+        zero = precision(0)
+        c = cuda.threadIdx.x
+        path, block, i0, j0, width, quads, stride = _open(x, height, radius, tile)
+        if record:
+            r, fields, partials, cosine, sine, even, odd = records
+            sums = tile[(height + 2 * radius) * stride :]
+            _clear(sums, cosine.shape[0] * cosine.shape[1], zero)
+        cuda.syncthreads()
+        if c < width:
+            slope = table[s, 0]
+            linear = table[s, 1]
+            pull = table[s, 2]
+            kick = table[s, 3]
+            for k in range(units):
+                biases[k] = table[s, 4 + k]
+                column[k] = zero
+                for u in range(size):
+                    running[k, u] = zero
+            for g in range(2 * radius):
+                _correlate_row(tile, g * stride + c, the_rows, correlated)
+                _slide(correlated, the_unit_row, the_unit_sign, running, dots)
+            target = y[path]
+            for quad in range(quads):
+                i = i0 + QUAD * quad
+                inside = x.shape[1] - i
+                z0, z1, z2, z3 = _draw_quad(j0 + c, i // QUAD, number, first + path, k0, k1, k2)
+                at = (QUAD * quad + 2 * radius) * stride + c
+                for lane in range(QUAD):
+                    _correlate_row(tile, at, the_rows, correlated)
+                    _slide(correlated, the_unit_row, the_unit_sign, running, dots)
+                    mean, scale = _weigh(dots, slope, biases, the_centers, n_pairs, odds, evens)
+                    old = tile[_N(at - radius * stride + radius)]
+                    if lane < inside:
+                        target[_N(i + lane), _N(j0 + c)] = fma(linear, old, fma(pull, mean, kick * precision(z0)))
+                        if record:
+                            fields[_N(r), _N(path), _N(i + lane), _N(j0 + c)] = old
+                    if record:
+                        scale = scale if lane < inside else zero
+                        for k in range(units):
+                            h = fma(the_centers[k], evens[k], -mean * odds[k]) * scale
+                            response[lane, k] = h
+                            column[k] += h
+                    z0, z1, z2 = z1, z2, z3
+                    at += stride
+                if record:
+                    waves = (cosine, sine, even, odd)
+                    _project_rows(response, 0, 0, i, waves, sums)
+                    if cosine.shape[0] > 2:
+                        _project_rows(response, 0, 2, i + j0 + c, waves, sums)
+            if record:
+                _project_column(column, 0, j0 + c, (cosine, sine, even, odd), sums)
+        if record:
+            _reduce_block(sums, partials[r, path, block])
+
+    return step
+
+
+@device
+def _correlate_quad(pixels, pattern, dots):
+    """Dot products of one pattern with the windows of four rows, which start at rows 0 … 3 of ``pixels`` (P + 3, P)."""
+    size = pixels.shape[1]
+    for lane in range(QUAD):
+        for u in range(size):
+            row = pattern[_N(u)]
+            value = row[0] * pixels[lane + u, 0]
+            for v in range(1, size):
+                value = fma(row[_N(v)], pixels[lane + u, v], value)
+            dots[lane] = dots[lane] + value if u > 0 else value
+
+
+@device
+def _weights(dot, slope, bias, top, paired, zero):
+    """Weights of a pair (of a single, and zero) relative to the top logit."""
+    plus = exp2(fma(slope, dot, bias) - top)
+    minus = exp2(fma(-slope, dot, bias) - top) if paired else zero
+    return plus, minus
+
+
+def streaming_step(size: int, precision: types.Float, record: bool) -> Any:
+    """The step for dictionaries of any length, of side ``size``; launched like `sliding_step`.
+
+    Only ``dictionary`` differs: (patterns (U, P, P), centers (U,), n_pairs).
+    """
+    radius = size // 2
+    window = size + QUAD - 1
+
+    @compiled
+    def step(x, y, height, table, s, number, first, k0, k1, k2, dictionary, records):
+        patterns, centers, n_pairs = dictionary
+        tile = cuda.shared.array(0, precision)
+        pixels = cuda.local.array((window, size), precision)
+        dots = cuda.local.array(QUAD, precision)
+        tops = cuda.local.array(QUAD, precision)
+        totals = cuda.local.array(QUAD, precision)
+        means = cuda.local.array(QUAD, precision)
+        normals = cuda.local.array(QUAD, types.float32)
+        response = cuda.local.array((QUAD, 1), precision)
+        column = cuda.local.array(1, precision)
+        zero = precision(0)
+        c = cuda.threadIdx.x
+        path, block, i0, j0, width, quads, stride = _open(x, height, radius, tile)
+        if record:
+            r, fields, partials, cosine, sine, even, odd = records
+            sums = tile[(height + 2 * radius) * stride :]
+            _clear(sums, cosine.shape[0] * cosine.shape[1], zero)
+        cuda.syncthreads()
+        if c < width:
+            slope = table[s, 0]
+            linear = table[s, 1]
+            pull = table[s, 2]
+            kick = table[s, 3]
+            biases = table[s, 4:]
+            target = y[path]
+            for quad in range(quads):
+                i = i0 + QUAD * quad
+                inside = x.shape[1] - i
+                at = QUAD * quad * stride + c
+                for g in range(window):
+                    for v in range(size):
+                        pixels[g, v] = tile[_N(at + g * stride + v)]
+                for lane in range(QUAD):
+                    tops[lane] = precision(-math.inf)
+                    totals[lane] = zero
+                    means[lane] = zero
+                for k in range(centers.shape[0]):
+                    bias = biases[_N(k)]
+                    center = centers[_N(k)]
+                    _correlate_quad(pixels, patterns[_N(k)], dots)
+                    for lane in range(QUAD):
+                        larger = fma(slope, abs(dots[lane]) if k < n_pairs else dots[lane], bias)
+                        if larger > tops[lane]:
+                            rescale = exp2(tops[lane] - larger)
+                            tops[lane] = larger
+                            totals[lane] *= rescale
+                            means[lane] *= rescale
+                        plus, minus = _weights(dots[lane], slope, bias, tops[lane], k < n_pairs, zero)
+                        totals[lane] += plus + minus
+                        means[lane] = fma(center, plus - minus, means[lane])
+                normals[0], normals[1], normals[2], normals[3] = _draw_quad(
+                    j0 + c, i // QUAD, number, first + path, k0, k1, k2
+                )
+                for lane in range(QUAD):
+                    totals[lane] = inverse(totals[lane])
+                    means[lane] *= totals[lane]
+                    if lane < inside:
+                        old = tile[_N(at + (lane + radius) * stride + radius)]
+                        kicked = fma(pull, means[lane], kick * precision(normals[lane]))
+                        target[_N(i + lane), _N(j0 + c)] = fma(linear, old, kicked)
+                        if record:
+                            fields[_N(r), _N(path), _N(i + lane), _N(j0 + c)] = old
+                if record:
+                    waves = (cosine, sine, even, odd)
+                    for k in range(centers.shape[0]):
+                        _correlate_quad(pixels, patterns[_N(k)], dots)
+                        column[0] = zero
+                        for lane in range(QUAD):
+                            plus, minus = _weights(dots[lane], slope, biases[_N(k)], tops[lane], k < n_pairs, zero)
+                            h = fma(centers[_N(k)], plus + minus, -means[lane] * (plus - minus)) * totals[lane]
+                            response[lane, 0] = h if lane < inside else zero
+                            column[0] += response[lane, 0]
+                        _project_rows(response, k, 0, i, waves, sums)
+                        if cosine.shape[0] > 2:
+                            _project_rows(response, k, 2, i + j0 + c, waves, sums)
+                        _project_column(column, k, j0 + c, waves, sums)
+        if record:
+            _reduce_block(sums, partials[r, path, block])
+
+    return step
+
+
+@compiled
+def add_blocks(partials, out):
+    """``out[r, path, v]`` = sum over blocks of ``partials[r, path, :, v]`` in a fixed order, one block of threads each.
+
+    Grid: R * T * V blocks.
+    """
+    held = cuda.shared.array(0, types.float64)
+    _, paths, blocks, values = partials.shape
+    v = cuda.blockIdx.x % values
+    path = cuda.blockIdx.x // values % paths
+    r = cuda.blockIdx.x // (values * paths)
+    total = 0.0
+    for block in range(cuda.threadIdx.x, blocks, cuda.blockDim.x):
+        total += partials[_N(r), _N(path), _N(block), _N(v)]
+    held[cuda.threadIdx.x] = total
+    _reduce_block(held, out[r, path, v : v + 1])
