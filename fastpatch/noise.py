@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import InvalidInputError
 from .validation import integer
 
 __all__ = ["MAX_COUNT", "NoiseStream", "noise_key", "standard_normals"]
@@ -45,11 +46,14 @@ def standard_normals(
 ) -> NDArray[Any]:
     """Standard normals of one step for ``shape = (trajectories, L1, L2)``, of the given dtype.
 
-    Raises `InvalidInputError` for a seed outside [0, 2^64) or a trajectory or step number that reaches 2^32.
+    Raises `InvalidInputError` for a seed outside [0, 2^64), a trajectory or step number that reaches 2^32, or a shape
+    that is not three non-negative sides.
     """
     from .kernels import cpu
 
-    count = integer(shape[0], "shape[0]", minimum=0)
+    if len(shape) != 3:
+        raise InvalidInputError(f"shape is {shape}; expected (trajectories, L1, L2)")
+    count, _, _ = (integer(side, f"shape[{axis}]", minimum=0) for axis, side in enumerate(shape))
     integer(step, "step", minimum=0, maximum=MAX_COUNT - 1)
     integer(first_trajectory, "first_trajectory", minimum=0, maximum=MAX_COUNT - count)
     drawn = np.empty(shape, dtype=np.float32)

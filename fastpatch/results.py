@@ -18,8 +18,10 @@ def save(dataset: "xr.Dataset", path: str | Path) -> None:
 
     Raises `OutputError` where the path cannot be written or the disk is full.
     """
+    # Encoded in memory: HDF5 cannot recover from a write that fails, an ordinary file can.
+    content = dataset.to_netcdf(engine="h5netcdf", format="NETCDF4")
     with atomic_path(path) as temporary:
-        dataset.to_netcdf(temporary, engine="h5netcdf", format="NETCDF4")
+        temporary.write_bytes(content)
 
 
 def load(path: str | Path) -> "xr.Dataset":

@@ -57,7 +57,8 @@ class State:
     def load(cls, path: str | Path) -> "State":
         """Read a checkpoint; nothing in it is unpickled. Raises `ResultFileError` if it is missing or damaged."""
         try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
+            # NpzFile itself rather than np.load, which would take a plain array, too.
+            with open(path, "rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as content:
                 if str(content["format"]) != _FORMAT:
                     raise ResultFileError(f"{path} has format {content['format']}; expected {_FORMAT}")
                 return cls(content["x"], int(content["step"]), float(content["time"]), str(content["identity"]))

@@ -58,10 +58,7 @@ class VPSchedule:
         # Integrate between neighbouring times only, so that a grid of N times costs N short quadratures.
         distinct, inverse = np.unique(times, return_inverse=True)
         edges = np.concatenate([[0.0], distinct])
-        pieces = [
-            quad(lambda s: _rate(self.beta, s), a, b, epsabs=0.0, epsrel=1e-10)[0] if b > a else 0.0
-            for a, b in pairwise(edges)
-        ]
+        pieces = [self._integral(a, b) for a, b in pairwise(edges)]
         return _like(np.cumsum(pieces)[inverse].reshape(times.shape))
 
     def time_of(self, integrated_rate: float) -> float:
@@ -71,12 +68,24 @@ class VPSchedule:
             raise InvalidInputError(f"integrated_rate is {target}; expected a non-negative number")
         if not callable(self.beta):
             return target / self.beta
-        upper = 1.0
-        while self.integrated_rate(upper) < target:
-            upper *= 2.0
+        lower, upper, reached = 0.0, 1.0, 0.0
+        while (share := self._integral(lower, upper)) < target - reached:
+            reached += share
+            lower, upper = upper, 2.0 * upper
             if upper > 1e12:
                 raise InvalidInputError(f"beta never integrates to {target}; expected a rate with a divergent integral")
-        return float(brentq(lambda t: self.integrated_rate(t) - target, 0.0, upper, xtol=1e-13))
+        return float(brentq(lambda t: reached + self._integral(lower, t) - target, lower, upper, xtol=1e-13))
+
+    def _integral(self, a: float, b: float) -> float:
+        """The integral of a callable rate from a to b; with ``full_output`` quad does not warn of slow convergence."""
+        if b <= a:
+            return 0.0
+        return float(quad(lambda s: _rate(self.beta, s), a, b, epsabs=0.0, epsrel=1e-10, full_output=1)[0])
+
+    @property
+    def name(self) -> str:
+        """The rate as provenance records it: its value, or the name of the callable."""
+        return getattr(self.beta, "__qualname__", type(self.beta).__name__) if callable(self.beta) else repr(self.beta)
 
     def alpha(self, t: ArrayLike) -> Any:
         """Signal amplitude alpha(t) (eq. 34)."""

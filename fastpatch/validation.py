@@ -88,9 +88,12 @@ def positive_time(t: Any) -> float:
 def time_grid(times: ArrayLike) -> NDArray[np.float64]:
     """A strictly decreasing grid of at least two diffusion times in (0, inf), float64."""
     try:
-        grid = np.asarray(times, dtype=np.float64)
+        found = np.asarray(times)
+        if found.dtype.kind not in "iuf":
+            raise TypeError
     except (TypeError, ValueError):
         raise DtypeError(f"times is {times!r}; expected a sequence of numbers") from None
+    grid: NDArray[np.float64] = found.astype(np.float64)
     if grid.ndim != 1 or grid.size < 2:
         raise InvalidInputError(f"times has shape {grid.shape}; expected one axis with at least two times")
     outside = ~(np.isfinite(grid) & (grid > 0.0))

@@ -35,3 +35,8 @@ def main() -> None:
     except FastpatchError as error:
         print(f"fastpatch: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, InvalidInputError | DtypeError) else 1)
+    except MemoryError as error:
+        print(
+            f"fastpatch: not enough memory ({error}); expected a smaller lattice or fewer trajectories", file=sys.stderr
+        )
+        sys.exit(1)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..analysis import CriticalPoint
     from ..models import Model, PosteriorMeanModel
 
-__all__ = ["critical_report", "draw_figures", "measured_lines", "point_line", "run_experiment", "set_threads"]
+__all__ = ["critical_report", "draw_figures", "measured_lines", "point_line", "run_experiment", "set_threads", "shown"]
 
 
 def set_threads(threads: int | None) -> None:
@@ -102,7 +102,9 @@ def critical_report(dataset: "xr.Dataset", model: "PosteriorMeanModel") -> str:
         "renormalised": "renormalised by fluctuations",
     }
     lines = [f"{'predicted critical times':<36}" + "".join(f"{name:>14}" for name in columns)]
-    lines += [f"  {label:<34}" + "".join(f"{shown(c[key]):>14}" for c in columns.values()) for key, label in names.items()]
+    lines += [
+        f"  {label:<34}" + "".join(f"{shown(c[key]):>14}" for c in columns.values()) for key, label in names.items()
+    ]
     return "\n".join([*lines, *measured_lines(dataset)])
 
 
@@ -131,8 +133,12 @@ def measured_lines(dataset: "xr.Dataset") -> list[str]:
     return lines
 
 
+def shown(t: float, digits: str = ".4g") -> str:
+    """A critical time as the tables print it."""
+    return "none" if math.isnan(t) else format(t, digits)
+
+
 def point_line(label: str, point: "CriticalPoint") -> str:
     """One critical time and its interval as a line of the table."""
-    value = "none" if math.isnan(point.time) else f"{point.time:.4g}"
     interval = "" if math.isnan(point.low) else f"     [{point.low:.4g}, {point.high:.4g}]"
-    return f"  {label:<34}{value:>14}{interval}"
+    return f"  {label:<34}{shown(point.time):>14}{interval}"

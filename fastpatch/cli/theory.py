@@ -1,5 +1,6 @@
 """``fastpatch theory``: critical times and the mean-field dispersion."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,7 @@ def theory(
     from ..atomic import writable_directory
     from ..dictionary import PatchDictionary
     from ..schedule import VPSchedule
+    from .experiment import shown
 
     directory = writable_directory(out)
     schedule = VPSchedule(beta)
@@ -48,17 +50,17 @@ def theory(
     print(f"critical times, beta = {beta:g}")
     print(f"{'':<15}{'condition':<58}{f'Omega = {omega}':>12}{f'{len(dictionary)} patterns':>14}")
     for name, label in labels.items():
-        print(f"{name:<15}{label:<58}{closed[name]:12.4f}{exact[name]:14.4f}")
-    marked = {"drift": exact["drift"], "renormalised": exact["renormalised"], "score": exact["score"]}
-    times = [1.5 * exact["drift"], *marked.values(), exact["eq17"]]
-    notes = ["", *(f" ({name} $t_c$)" for name in marked), " (eq. 17 $t_c$)"]
-    labels_of_curves = [f"$t$ = {t:.2f}{note}" for t, note in zip(times, notes, strict=True)]
+        print(f"{name:<15}{label:<58}{shown(closed[name], '.4f'):>12}{shown(exact[name], '.4f'):>14}")
+    softening = {name: t for name, t in exact.items() if not math.isnan(t)}
+    times = {f"$t$ = {t:.2f} ({name} $t_c$)": t for name, t in sorted(softening.items(), key=lambda item: -item[1])}
+    first = 1.5 * max(times.values(), default=4.0)
+    times = {f"$t$ = {first:.2f}": first, **times}
     k = np.linspace(0.0, np.pi, 201)
     vectors = np.stack([k, np.zeros_like(k)], axis=-1)
-    curves = [formulas.dispersion(vectors, t, dictionary=dictionary, schedule=schedule) for t in times]
+    curves = [formulas.dispersion(vectors, t, dictionary=dictionary, schedule=schedule) for t in times.values()]
     path = directory / "dispersion.png"
     save_figure(
-        draw_dispersion(k, curves, labels_of_curves, f"Mean-field dispersion at x = 0, {len(dictionary)} patterns"),
+        draw_dispersion(k, curves, list(times), f"Mean-field dispersion at x = 0, {len(dictionary)} patterns"),
         path,
     )
     print(f"wrote {path}")

@@ -1,5 +1,6 @@
 """The empirical score of M stored prototypes, which knows no locality (paper eqs. 1 and 6, Fig. 3 middle)."""
 
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,8 @@ class EmpiricalModel(PosteriorMeanModel):
         return {
             "type": "EmpiricalModel",
             "prototypes": list(self.prototypes.shape),
-            "beta": repr(self.schedule.beta),
+            "digest": sha256(self.prototypes.tobytes() + self.weights.tobytes()).hexdigest(),
+            "beta": self.schedule.name,
         }
 
     def arrays(self) -> dict[str, tuple[tuple[str, ...], NDArray[np.float64]]]:

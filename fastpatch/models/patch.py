@@ -61,7 +61,7 @@ class PatchModel(PosteriorMeanModel):
             "dictionary": self.dictionary.digest,
             "patterns": len(self.dictionary),
             "size": self.dictionary.size,
-            "beta": repr(self.schedule.beta),
+            "beta": self.schedule.name,
         }
 
     def arrays(self) -> dict[str, tuple[tuple[str, ...], NDArray[np.float64]]]:
