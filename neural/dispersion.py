@@ -13,6 +13,9 @@ uniform phases (random signs where k = -k). One Jacobian-vector product gives, a
 The sum has mean zero and variance :math:`P(k) = \sum_{q\ne k} |\tilde J_{kq}|^2`. So the mean of r over S probes is
 unbiased with the standard error sqrt(P(k)/S), its sample variance is an unbiased estimate of the off-diagonal power,
 and for an equivariant map a single probe is exact.
+
+Plane waves wrap around. For a network that does not, sites at opposite borders count as neighbours that do not respond
+to each other, which lowers the averaged response at displacement u by a factor of (1 - |u_y|/L1)(1 - |u_x|/L2).
 """
 
 from dataclasses import dataclass

@@ -20,9 +20,10 @@ def response_power(
     .. math:: \rho(u) = \frac1n \sum_{j} A_{j+u,\,j}^2, \qquad
               A = \beta\Bigl(-\frac12 + \frac1{\sigma^2}\Bigr) I - \frac{\partial b}{\partial x}
 
-    over n random sites j, the same for every field of ``x`` (..., L1, L2); with ``sites = L1 L2`` over all. Responses
-    are exact, so that the error is that of the sample of sites alone. A exceeds the Jacobian of the posterior mean by
-    a factor of t, and has the self-response u = 0 of the data only. Zero displacement is at [L1 - 1, L2 - 1].
+    over n random sites j, the same for every field of ``x`` (..., L1, L2); with ``sites = L1 L2`` over all. Zero
+    displacement is at [L1 - 1, L2 - 1]. A is beta alpha/sigma^2 times the Jacobian of the posterior mean: the linear
+    terms of the drift, by which every pixel responds to itself in any network, are left out. Each response is exact,
+    so that the only error is that of the sample of sites.
 
     These are columns of the Jacobian. The field that a pixel *receives* from is a row, the same for any exact score
     because the Jacobian of a gradient is symmetric; a trained score is one only approximately, which is not checked.

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import fastpatch as fp
+from fastpatch.cli import experiment
 from fastpatch.cli.network import analysis_report
 from fastpatch.cli.unet import app
 from fastpatch.errors import FastpatchError
@@ -62,6 +63,12 @@ def garments(monkeypatch):
 
     monkeypatch.setattr(data, "load_images", load)
     return asked
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """For tests of other things than figures, which take longest."""
+    monkeypatch.setattr(experiment, "draw_figures", lambda dataset, directory: [])
 
 
 @pytest.fixture
@@ -122,7 +129,7 @@ def test_analyze_writes_table_figures_and_data(garments, tmp_path, capsys):
         assert ("the network's drift is unstable at large t" in capsys.readouterr().err) == warned
 
 
-def test_analyze_by_the_papers_differences_and_along_the_ode(no_data, tmp_path):
+def test_analyze_by_the_papers_differences_and_along_the_ode(no_data, undrawn, tmp_path):
     options = ("--derivatives", "finite-difference", "--dynamics", "ode", "--probes", 2, "--sites", 2)
     result = invoke("analyze", *SMALL, *options, "--trajectories", 1, "--out", tmp_path)
     provenance = json.loads(fp.load(tmp_path / "result.nc").attrs["provenance"])
