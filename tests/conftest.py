@@ -1,0 +1,56 @@
+"""Settings and results that several test files share."""
+
+import os
+
+# Both are read when Numba is first imported. Two threads exist on a machine with one core, so that results can be
+# compared between numbers of threads everywhere; idle ones sleep, so that tests running side by side do not starve.
+os.environ.setdefault("NUMBA_NUM_THREADS", str(max(2, os.cpu_count() or 1)))
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import pytest
+from cases import BACKENDS, DTYPES
+from hypothesis import settings
+
+import fastpatch as fp
+from fastpatch.errors import BackendUnavailableError
+
+settings.register_profile("fastpatch", derandomize=True, deadline=None, database=None, max_examples=50)
+settings.load_profile("fastpatch")
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    from fastpatch.backends import resolve_backend
+
+    try:
+        return resolve_backend(request.param)
+    except BackendUnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(params=DTYPES)
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture
+def threads():
+    """Sets Numba's number of threads, for one test."""
+    import numba
+
+    before = numba.get_num_threads()
+    yield numba.set_num_threads
+    numba.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def main_job():
+    """The paper's patch experiment with all its defaults (App. C.13)."""
+    return fp.simulate(fp.PatchModel(fp.PatchDictionary.random()))
+
+
+@pytest.fixture(scope="session")
+def small_result():
+    """A run of a second's fraction that has every variable, for files and figures."""
+    model = fp.PatchModel(fp.PatchDictionary.random())
+    return fp.simulate(model, shape=(12, 10), trajectories=2, times=fp.log_time_grid(steps=30), snapshots=3)
