@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test test-all bench lint clean
+.PHONY: run test test-all bench bench-check bench-baseline roofline lint clean
 
 run: $(VENV)/.run  ## the paper's patch experiment, into runs/patch
 	$(BIN)/fastpatch patch
@@ -16,8 +16,19 @@ test: $(VENV)/.test  ## the default tests, a few minutes
 test-all: $(VENV)/.test  ## the long tests too
 	$(BIN)/python -m pytest -m "slow or not slow"
 
-bench: $(VENV)/.test  ## the benchmarks
-	$(BIN)/python -m pytest bench --benchmark-only
+bench: $(VENV)/.bench  ## the benchmarks, the comparison with other frameworks and the README's plot, half an hour
+	$(BIN)/python -m bench.run
+	$(BIN)/python -m bench.peers
+	$(BIN)/python -m bench.plot
+
+bench-check: $(VENV)/.test  ## fail where a benchmark has become slower than bench/baseline.json allows
+	$(BIN)/python -m bench.check
+
+bench-baseline: $(VENV)/.test  ## record bench/baseline.json anew, on an otherwise idle machine
+	$(BIN)/python -m bench.baseline
+
+roofline: $(VENV)/.test  ## what this machine could do, and how far the step is from it
+	$(BIN)/python -m bench.roofline
 
 lint: $(VENV)/.lint  ## style and types
 	$(BIN)/ruff check .
@@ -36,6 +47,10 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable ".[neural,test]"
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.bench: $(VENV)/.test
+	$(PIP) --editable ".[neural,test,peers]" || echo "JAX could not be installed; the comparison goes without it."
+	@touch $@
 
 $(VENV)/.lint: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable ".[neural,test,lint]"

@@ -1,0 +1,104 @@
+"""States and stepping engines that the benchmarks share."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core import config
+from numpy.typing import NDArray
+
+import fastpatch as fp
+from fastpatch.integrators import integrator
+
+__all__ = [
+    "CELL",
+    "CRITICAL",
+    "SEED",
+    "available_threads",
+    "evolved_field",
+    "grid_index",
+    "patch_model",
+    "stepper",
+    "threads_set_to",
+]
+
+SEED = 0
+
+# log 26, the critical time: there many patterns hold weight, and no shortcut of the early or late run applies.
+CRITICAL = float(np.log(26.0))
+
+# Side of the largest cell that `evolved_field` computes.
+CELL = 128
+_DISTINCT = 4
+
+
+@cache
+def patch_model() -> fp.PatchModel:
+    """The paper's configuration: the default dictionary of 18 patterns."""
+    return fp.PatchModel(fp.PatchDictionary.random())
+
+
+def grid_index(t: float) -> int:
+    """Index of the time of the paper's grid that is nearest to ``t`` in log t."""
+    return int(np.abs(np.log(fp.log_time_grid()) - np.log(t)).argmin())
+
+
+@cache
+def _evolved_cell(k: int, shape: tuple[int, int], trajectories: int) -> NDArray[np.float32]:
+    if k == 0:
+        return next(fp.states(patch_model(), shape, trajectories, seed=SEED)).x
+    states = fp.states(patch_model(), shape, trajectories, seed=SEED, every=k)
+    next(states)
+    return next(states).x
+
+
+def evolved_field(t: float, side: int, trajectories: int = 1) -> NDArray[np.float32]:
+    """Fields (trajectories, side, side) as the reverse run has them at time ``t``.
+
+    At most four different trajectories and cells of at most 128 sites a side, repeated: the kernels do the same work
+    as on one long run, which takes minutes for the largest lattices. ``side`` is below 128 or a multiple of it.
+    """
+    cell = min(side, CELL)
+    fields = _evolved_cell(grid_index(t), (cell, cell), min(trajectories, _DISTINCT))
+    copies = -(-trajectories // len(fields))
+    return np.tile(fields, (copies, side // cell, side // cell))[:trajectories]
+
+
+def stepper(x: NDArray[np.float32], t: float, steps: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """``(reset, advance)``: set the state back to ``x`` at the grid time nearest ``t``; take ``steps`` from there."""
+    k = grid_index(t)
+    engine = integrator(
+        patch_model(), x.copy(), fp.log_time_grid(), step=k, seed=SEED, first_trajectory=0,
+        shells=np.arange(7), diagonal=False,
+    )  # fmt: skip
+    unrecorded = np.full(steps, -1)
+    nothing = np.empty((0, *x.shape), dtype=x.dtype)
+
+    def reset() -> None:
+        engine.x[...] = x
+        engine.step = k
+
+    def advance() -> NDArray[Any]:
+        engine.advance(unrecorded, nothing)
+        return engine.x
+
+    return reset, advance
+
+
+def available_threads() -> int:
+    """The most threads that Numba can be set to in this process."""
+    return int(config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]  # set at run time
+
+
+@contextmanager
+def threads_set_to(count: int) -> Iterator[None]:
+    """Numba's threads inside the block; the number from before outside it."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(count)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
