@@ -144,6 +144,23 @@ def test_records_are_the_observables_of_the_states(shape, name, dtype):
     np.testing.assert_array_equal(found["final"], state.x)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_records_that_do_not_fit_one_block_of_memory(dtype):
+    # Fields are collected to some megabytes before their lengths are taken: these fill several such blocks, and the
+    # snapshots fall between the records.
+    options = {"shape": (250, 260), "trajectories": 2, "times": fp.log_time_grid(4.0, 1.0, 40), "dtype": dtype}
+    found = fp.simulate(MODEL, record_every=3, snapshots=9, **options)
+    kept = iter(found["snapshot"].transpose("snapshot_time", ...).to_numpy())
+    for state in fp.states(MODEL, **options):
+        if state.step % 5 == 0:
+            np.testing.assert_array_equal(next(kept), state.x)
+        if state.step % 3 == 0 or state.step == 40:
+            at = found.sel(time=state.time)
+            assert at["step"] == state.step
+            np.testing.assert_array_equal(at["xi_x"], correlation_length(state.x))
+            np.testing.assert_allclose(at["magnetization"], state.x.mean(axis=(1, 2), dtype=np.float64), rtol=1e-12)
+
+
 class Opaque:
     """A drift and nothing else, so that derivatives have to be taken by finite differences."""
 
