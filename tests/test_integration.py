@@ -37,7 +37,7 @@ def explicit_step(model, x, times, seed=0, integrated_rate=None, rate=1.0):
 @pytest.mark.parametrize(("dictionary", "shape"), MODELS_AND_SHAPES)
 def test_a_step_is_the_explicit_formula(dictionary, shape, backend, dtype):
     model, grid = fp.PatchModel(dictionary), fp.log_time_grid()
-    for k in (0, 600, 1000, 1400, 1999):
+    for k in (0, 600, 1200, 1999):
         times = grid[k : k + 2]
         x = forward_field(dictionary, shape, times[0], batch=(2,), seed=k).astype(dtype)
         expected, sensitivity = explicit_step(model, x, times)
