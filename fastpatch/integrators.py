@@ -11,6 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from .analysis.lengths import correlation_length
 from .analysis.modes import directional_derivatives, finite_difference_step, fourier_modes
 from .errors import BackendUnavailableError
 from .kernels import cpu, dense
@@ -19,7 +20,7 @@ from .models.base import Model, ModelWithModes
 from .models.patch import PatchModel
 from .noise import NoiseStream, noise_key, standard_normals
 
-__all__ = ["Engine", "euler_coefficients", "integrator", "launches"]
+__all__ = ["Engine", "euler_coefficients", "integrator", "launches", "observe"]
 
 _SITE_STEPS_A_LAUNCH = 2**25
 
@@ -33,12 +34,24 @@ class Engine(Protocol):
     def x(self) -> NDArray[Any]:
         """The states (T, L1, L2)."""
 
-    def advance(self, records: NDArray[np.int64], fields: NDArray[Any]) -> NDArray[np.float64]:
+    def advance(self, records: NDArray[np.int64], fields: Any) -> NDArray[np.float64]:
         """Take ``len(records)`` steps, recording on the way.
 
         Where ``records[s]`` is r >= 0, the state before the s-th of these steps is copied to ``fields[r]``
-        (T, L1, L2). Returns lambda (len(fields), T, n_shells, directions) of those states.
+        (T, L1, L2), in a NumPy array or in what `space` gave. Returns lambda (len(fields), T, n_shells, directions) of those states.
         """
+
+    def space(self, count: int) -> Any:
+        """Room for ``count`` recorded states, wherever the engine works with them best; `measure` may reuse it."""
+
+    def present(self) -> Any:
+        """The present states as a recorded one, (1, T, L1, L2)."""
+
+    def observe(self, fields: Any, rows: list[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """xi_x and magnetization (len(rows), T) of some of the recorded states."""
+
+    def fetch(self, fields: Any, row: int) -> NDArray[Any]:
+        """One of the recorded states (T, L1, L2)."""
 
     def measure(self) -> NDArray[np.float64]:
         """lambda (T, n_shells, directions) of the present state."""
@@ -73,7 +86,25 @@ def integrator(
     return DriftEngine(model, x, times, step, seed, first_trajectory, shells, diagonal)
 
 
-class PatchEngine:
+class _HostStates:
+    """What becomes of recorded states that are NumPy arrays."""
+
+    x: NDArray[Any]
+
+    def space(self, count: int) -> NDArray[Any]:
+        return np.empty((count, *self.x.shape), dtype=self.x.dtype)
+
+    def present(self) -> NDArray[Any]:
+        return self.x[None]
+
+    def observe(self, fields: NDArray[Any], rows: list[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return observe(fields[rows] if len(rows) < len(fields) else fields)
+
+    def fetch(self, fields: NDArray[Any], row: int) -> NDArray[Any]:
+        return np.asarray(fields[row])
+
+
+class PatchEngine(_HostStates):
     """The fused kernels of the patch model."""
 
     def __init__(
@@ -100,43 +131,43 @@ class PatchEngine:
     def advance(self, records: NDArray[np.int64], fields: NDArray[Any]) -> NDArray[np.float64]:
         steps = len(records)
         window = slice(self.step, self.step + steps)
-        tables = self._tables
-        bands = patch_kernels.bands(tables.shape)
-        sums = np.zeros((len(fields), len(self.x), bands, tables.directions, tables.shells.size))
-        constants = (self._slopes[window], self._biases[window], self._coefficients[window])
-        counters = (self._first, self.step, self._key)
-        threads = numba.get_num_threads()
-        by_trajectory = len(self.x) % threads == 0 or len(self.x) >= 4 * threads
-        scratch = patch_kernels.scratch_space(self._model.plan, self.x.dtype)
-        noise = np.empty((threads, cpu.NOISE_SIZE), dtype=np.float32)
-        cpu.advance(
-            self.x,
-            self._spare,
-            by_trajectory,
-            counters,
-            constants,
-            self._plan,
-            self._waves,
-            scratch,
-            noise,
-            (records, fields, sums),
-        )
+        overlaps = self._run(window, self._coefficients[window], records, fields)
         if steps % 2 == 1:
             self.x, self._spare = self._spare, self.x
         left = self._times[window][np.flatnonzero(records >= 0)]
         self.step += steps
-        overlaps = np.moveaxis(sums.sum(axis=2) / tables.squared_norms, -2, -1)
         return self._model.derivative_of_overlap(overlaps, left[:, None, None, None])
 
     def measure(self) -> NDArray[np.float64]:
-        return np.asarray(
-            self._model.mode_derivatives(
-                self.x.astype(np.float64), self._times[self.step], self._tables.shells, diagonal=self._tables.diagonal
-            )
+        # A step that leaves the field as it is, so that no other kernel need be compiled.
+        window, stay = slice(self.step, self.step + 1), np.array([[1.0, 0.0, 0.0]], dtype=self.x.dtype)
+        overlaps = self._run(window, stay, np.zeros(1, dtype=np.int64), self.space(1))
+        return self._model.derivative_of_overlap(overlaps[0], float(self._times[self.step]))
+
+    def _run(
+        self, window: slice, coefficients: NDArray[Any], records: NDArray[np.int64], fields: NDArray[Any]
+    ) -> NDArray[np.float64]:
+        """Call the kernel; ``sigma^2/alpha v^T (dm/dx) v`` of the recorded states, (R, T, n_shells, directions)."""
+        tables = self._tables
+        bands = patch_kernels.bands(tables.shape)
+        sums = np.zeros((len(fields), len(self.x), bands, tables.directions, tables.shells.size))
+        threads = numba.get_num_threads()
+        cpu.advance(
+            self.x,
+            self._spare,
+            len(self.x) % threads == 0 or len(self.x) >= 4 * threads,
+            (self._first, self.step, self._key),
+            (self._slopes[window], self._biases[window], coefficients),
+            self._plan,
+            self._waves,
+            patch_kernels.scratch_space(self._model.plan, self.x.dtype),
+            np.empty((threads, cpu.NOISE_SIZE), dtype=np.float32),
+            (records, fields, sums),
         )
+        return np.moveaxis(sums.sum(axis=2) / tables.squared_norms, -2, -1)
 
 
-class DriftEngine:
+class DriftEngine(_HostStates):
     """Any model with a drift, one NumPy step at a time."""
 
     def __init__(
@@ -180,6 +211,11 @@ class DriftEngine:
         modes = fourier_modes((x.shape[-2], x.shape[-1]), self._shells, diagonal=self._diagonal)
         step = finite_difference_step(self._model.schedule.sigma2(t))
         return np.asarray(directional_derivatives(lambda y: self._model.drift(y, t), x, modes, step))
+
+
+def observe(fields: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """xi_x and the spatial mean of fields (..., L1, L2)."""
+    return np.asarray(correlation_length(fields)), np.asarray(fields.mean(axis=(-2, -1), dtype=np.float64))
 
 
 def launches(start: int, stop: int, sites: int) -> Iterator[range]:

@@ -8,15 +8,18 @@ a GPU too; a few of them are small enough for the simulator and run there as wel
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cases import DICTIONARIES, DTYPES, forward_field
+from scipy.ndimage import gaussian_filter
 
 import fastpatch as fp
 from fastpatch import backends
-from fastpatch.errors import BackendUnavailableError
+from fastpatch.analysis import correlation_length
+from fastpatch.errors import BackendUnavailableError, InvalidInputError
 from fastpatch.integrators import integrator
 from fastpatch.noise import MAX_COUNT
 
@@ -87,8 +90,20 @@ def test_noise_is_the_cpus_bit_for_bit(engine_module, seed, first, dtype):
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("name", sorted(DICTIONARIES))
-@pytest.mark.parametrize("dtype", DTYPES)
+def magnitude(dictionary, k):
+    """How large the terms of lambda can be: 1/sigma2, and a gain times weights, patterns and centres."""
+    alpha, sigma2 = np.exp(-GRID[k] / 2), -np.expm1(-GRID[k])
+    terms = np.abs(dictionary.patterns).sum(axis=(1, 2)).max() * np.abs(dictionary.centers).max()
+    return 1 / sigma2 + (alpha / sigma2) ** 2 * terms
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        *product(sorted(DICTIONARIES), ["float64"]),
+        *product(["18 patterns", "real-valued", "unbalanced flips"], ["float32"]),
+    ],
+)
 def test_recorded_states_and_derivatives_are_the_cpus(engine_module, name, dtype):
     dictionary = DICTIONARIES[name]
     model, side = fp.PatchModel(dictionary), max(dictionary.size, 7)
@@ -97,29 +112,26 @@ def test_recorded_states_and_derivatives_are_the_cpus(engine_module, name, dtype
     options = {"k": k, "recorded": [0], "diagonal": diagonal}
     (_, state, found), (_, _, expected) = (advance(b, model, x, **options) for b in ("cuda", "cpu"))
     np.testing.assert_array_equal(state[0], x)
-    # lambda is -1/2 + 1/sigma2 minus a gain times a mean over the lattice of products of weights, c and p.
-    alpha, sigma2 = np.exp(-GRID[k] / 2), -np.expm1(-GRID[k])
-    terms = np.abs(dictionary.patterns).sum(axis=(1, 2)).max() * np.abs(dictionary.centers).max()
-    magnitude = 1 / sigma2 + (alpha / sigma2) ** 2 * terms
-    np.testing.assert_allclose(found, expected, rtol=0, atol=4 * np.finfo(dtype).eps * magnitude)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=4 * np.finfo(dtype).eps * magnitude(dictionary, k))
 
 
-@pytest.mark.parametrize("name", ["18 patterns", "real-valued", "unbalanced flips", "1x1"])
+@pytest.mark.parametrize("name", ["18 patterns", "unbalanced flips", "1x1"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_both_ways_to_the_dot_products_agree(engine_module, monkeypatch, name, dtype):
     dictionary = DICTIONARIES[name]
     model, k = fp.PatchModel(dictionary), 1100
-    x = field(dictionary, (6, 7), k, dtype)
-    results = []
+    x = field(dictionary, (6, 7), k, dtype, trajectories=1)
     launch = engine_module.cuda_launch
+    results = []
     for most in (launch._MAX_MULTIPLICATIONS, 0):
         monkeypatch.setattr(launch, "_MAX_MULTIPLICATIONS", most)
         launch.step_kernel.cache_clear()
         results.append(advance("cuda", model, x, k, recorded=[0]))
     launch.step_kernel.cache_clear()
+    (compiled_in, _, first), (streamed, _, second) = results
     eps = np.finfo(dtype).eps
-    for compiled_in, streamed in zip(*results, strict=True):
-        np.testing.assert_allclose(streamed, compiled_in, rtol=0, atol=16 * eps * np.abs(compiled_in).max())
+    np.testing.assert_allclose(streamed, compiled_in, rtol=0, atol=4 * eps * np.abs(compiled_in).max())
+    np.testing.assert_allclose(second, first, rtol=0, atol=4 * eps * magnitude(dictionary, k))
 
 
 def test_states_do_not_depend_on_how_the_lattice_is_cut(engine_module, monkeypatch):
@@ -196,6 +208,19 @@ def test_trajectories_that_do_not_fit_take_turns(device_memory):
     assert len(refused) > 0
 
 
+def test_simulate_gives_the_same_when_trajectories_take_turns(device_memory):
+    model = fp.PatchModel(DICTIONARIES["1x1"])
+    options = {"shape": (4, 5), "times": fp.log_time_grid(5.0, 0.5, 2), "trajectories": 3, "snapshots": 2}
+    options["shells"] = range(4)
+    expected = fp.simulate(model, backend="cuda", **options)
+    refused = device_memory(2 * 2 * 4 * 5 * 4)
+    found = fp.simulate(model, backend="cuda", **options)
+    assert len(refused) > 0
+    for name in ("xi_x", "mode_derivative", "snapshot", "final"):
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+    np.testing.assert_allclose(found["magnetization"], expected["magnetization"], rtol=0, atol=1e-15)
+
+
 def test_a_lattice_too_large_for_the_device_says_how_much_is_missing(device_memory):
     model = fp.PatchModel(DICTIONARIES["3x3"])
     device_memory(100)
@@ -204,6 +229,37 @@ def test_a_lattice_too_large_for_the_device_says_how_much_is_missing(device_memo
         BackendUnavailableError, match=rf"6x5 sites needs {needed} bytes of device memory and \S+ are free; expected"
     ):
         advance("cuda", model, np.zeros((2, 6, 5), dtype=np.float32), recorded=[0])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (2, 2), (5, 3), (8, 9), (4, 40)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_lengths_and_means_on_the_device_are_the_hosts(engine_module, shape, dtype):
+    from numba import cuda
+
+    from fastpatch.cuda_observables import Observer
+
+    white = np.random.default_rng(1).normal(size=(2, *shape))
+    smooth = np.stack([gaussian_filter(each, 1.5, mode="wrap") for each in white])
+    uniform = np.stack([np.ones(shape), np.full(shape, -2.0)])
+    fields = np.concatenate([white, smooth, uniform]).astype(dtype)
+    # A zero of either sign counts as positive.
+    fields[0, 0, 0], fields[1, 0, 0] = 0.0, -0.0
+    lengths, means = Observer(len(fields), shape).observe(cuda.to_device(fields))
+    np.testing.assert_array_equal(lengths, correlation_length(fields))
+    np.testing.assert_allclose(means, fields.mean(axis=(1, 2), dtype=np.float64), rtol=1e-14, atol=1e-15)
+
+
+def test_a_state_that_is_not_finite_is_refused_as_on_the_cpu(engine_module):
+    model = fp.PatchModel(DICTIONARIES["1x1"])
+    x = np.zeros((1, 3, 4), dtype=np.float32)
+    x[0, 1, 2] = np.nan
+    engine = integrator(
+        model, x, GRID, step=0, seed=0, first_trajectory=0, shells=np.arange(4), diagonal=False, backend="cuda"
+    )
+    fields = engine.space(1)
+    engine.advance(np.array([0]), fields)
+    with pytest.raises(InvalidInputError, match="field holds nan"):
+        engine.observe(fields, [0])
 
 
 def test_a_checkpoint_goes_from_one_backend_to_the_other(engine_module):
@@ -219,17 +275,35 @@ def test_a_checkpoint_goes_from_one_backend_to_the_other(engine_module):
 
 def test_simulate_gives_the_cpus_dataset(engine_module):
     model = fp.PatchModel(DICTIONARIES["18 patterns"])
-    options = {"shape": (8, 8), "times": fp.log_time_grid(5.0, 0.5, 5), "dtype": "float64", "snapshots": 2}
-    options |= {"trajectories": 2, "record_every": 2, "diagonal": True, "seed": 2}
+    options = {"shape": (8, 8), "times": fp.log_time_grid(5.0, 0.5, 3), "dtype": "float64", "shells": range(4)}
+    options |= {"trajectories": 2, "record_every": 2, "diagonal": True, "seed": 2, "snapshots": 2}
     found, expected = (fp.simulate(model, backend=b, **options) for b in ("cuda", "cpu"))
     assert '"backend": "cuda"' in found.attrs["provenance"]
     for name in ("step", "time", "xi_x", "mode_derivative", "xi_eq", "magnetization", "snapshot", "final"):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-10, atol=1e-10, err_msg=name)
 
 
+def test_a_run_has_the_cpus_statistics(engine_module):
+    # Seeds differ, so the runs are independent, and the rounding errors that the forming pattern amplifies in float32
+    # cannot hide behind agreement bit for bit.
+    if SIMULATED:
+        pytest.skip("a run long enough for statistics takes hours in the simulator")
+    model, count = fp.PatchModel(DICTIONARIES["18 patterns"]), 256
+    options = {"shape": (24, 32), "trajectories": count, "times": fp.log_time_grid(steps=400), "record_every": 20}
+    runs = [fp.simulate(model, seed=seed, backend=b, **options) for seed, b in ((1, "cuda"), (2, "cpu"))]
+    for name in ("xi_x", "mode_derivative", "magnetization"):
+        means, variances = zip(
+            *((run[name].mean("trajectory"), run[name].var("trajectory")) for run in runs), strict=True
+        )
+        deviation = abs(means[0] - means[1]) / np.sqrt((variances[0] + variances[1]) / count + 1e-30)
+        assert float(deviation.max()) < 5.5, name
+
+
 def test_models_without_kernels_and_the_flow_are_refused(engine_module):
     with pytest.raises(BackendUnavailableError, match="no kernels for EmpiricalModel; expected a PatchModel"):
         fp.simulate(fp.EmpiricalModel(fp.stripe_prototypes(8)), (8, 8), backend="cuda")
+    with pytest.raises(BackendUnavailableError, match="no kernels for dynamics 'ode'; expected backend='cpu'"):
+        fp.simulate(fp.PatchModel(DICTIONARIES["3x3"]), (8, 8), backend="cuda", dynamics="ode")
 
 
 @pytest.mark.skipif(SIMULATED, reason="the simulator needs nothing of all this")
@@ -277,40 +351,64 @@ def test_nothing_of_cuda_is_imported_for_a_run_on_the_cpu():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.skipif(SIMULATED, reason="the simulator compiles nothing")
-@pytest.mark.parametrize("record", [False, True])
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_kernels_compile_for_a_gpu_that_need_not_be_there(monkeypatch, dtype, record):
+@pytest.fixture
+def compiled(monkeypatch):
+    """Compiles kernels for a GPU that need not be there, as far as PTX, the assembly that a driver takes."""
+    if SIMULATED:
+        pytest.skip("the simulator compiles nothing")
     from cuda import pathfinder
     from numba import cuda, types
+    from numba.cuda import dispatcher
 
     for library in ("nvvm", "nvrtc"):
         try:
             pathfinder.load_nvidia_dynamic_lib(library)
         except pathfinder.DynamicLibNotFoundError:
             pytest.skip(f"the CUDA compiler library {library} is not installed")
-    from numba.cuda import dispatcher
-
-    from fastpatch.kernels.cuda import streaming_step
-    from fastpatch.kernels.cuda_launch import step_kernel
 
     class Hopper:
         compute_capability = (9, 0)
 
     monkeypatch.setattr(dispatcher, "get_current_device", Hopper)
+
+    def assembly(kernel, *arguments):
+        signature = tuple(types.Tuple(each) if isinstance(each, tuple) else each for each in arguments)
+        code, _ = cuda.compile(kernel.py_func, signature, device=False, cc=Hopper.compute_capability, abi="numba")
+        return code
+
+    return assembly
+
+
+@pytest.mark.parametrize("record", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_steps_compile_into_registers(compiled, dtype, record):
+    from numba import types
+
+    from fastpatch.kernels.cuda import streaming_step
+    from fastpatch.kernels.cuda_launch import step_kernel
+
     real, word, short = getattr(types, dtype), types.uint32, types.int32
     field = real[:, :, ::1]
     records = (short, real[:, :, :, ::1], types.float64[:, :, :, ::1], field, field, field, field) if record else ()
     common = (field, field, short, real[:, ::1], short, word, word, word, word, word)
-
-    def compiled(kernel, dictionary):
-        signature = (*common, types.Tuple(dictionary), types.Tuple(records))
-        code, _ = cuda.compile(kernel.py_func, signature, device=False, cc=(9, 0), abi="numba")
-        return code
-
-    default = step_kernel(fp.PatchDictionary.random(), dtype, record)
-    large = streaming_step(5, real, record)
-    for code in (compiled(default, ()), compiled(large, (field, real[::1], short))):
-        # Local arrays must have become registers, which they do where all loops over them unroll.
-        assert record or "__local_depot" not in code
+    default = compiled(step_kernel(fp.PatchDictionary.random(), dtype, record), *common, (), records)
+    large = compiled(streaming_step(5, real, record), *common, (field, real[::1], short), records)
+    for code in (default, large):
         assert ("ex2.approx.ftz.f32" in code) == (dtype == "float32")
+        # Where every loop over a local array unrolls, the array becomes registers; recording in float64 has too many.
+        assert "__local_depot" not in code or (record and dtype == "float64")
+
+
+def test_observables_compile(compiled):
+    from numba import types
+
+    from fastpatch.kernels.cuda import add_blocks
+    from fastpatch.kernels.cuda_correlation import count_unequal, pack_signs
+
+    word, real, whole = types.uint32, types.float64, types.int64
+    for state in (types.float32, types.float64):
+        assert "add.f64" in compiled(pack_signs, state[:, :, ::1], word[:, :, ::1], real[:, :, ::1])
+    code = compiled(count_unequal, word[:, :, ::1], whole, whole, whole[:, :, :, ::1])
+    assert code.count("popc.b32") == 16
+    assert "__local_depot" not in code
+    assert "add.f64" in compiled(add_blocks, real[:, :, :, ::1], real[:, :, ::1])

@@ -862,20 +862,28 @@ def advance(x, y, by_trajectory, counters, constants, plan, wave, scratch, noise
     """
     steps, count, workers = constants[0].size, x.shape[0], scratch.shape[0]
     bands = (x.shape[1] + BAND - 1) // BAND
-    if by_trajectory:
+    # One parallel loop for both ways: each would be compiled with all that it calls.
+    meetings, together, tasks, share = (1, steps, count, bands) if by_trajectory else (steps, 1, count * bands, 1)
+    for meeting in range(meetings):
         for worker in prange(workers):
-            s, z = scratch[worker], noise[worker]
-            for path in range(worker, count, workers):
-                for n in range(steps):
-                    for band in range(bands):
-                        _record_and_step(s, z, n, path, band, x, y, counters, constants, plan, wave, records)
-    else:
-        for n in range(steps):
-            for worker in prange(workers):
-                s, z = scratch[worker], noise[worker]
-                for task in range(worker, count * bands, workers):
-                    path, band = task // bands, task % bands
-                    _record_and_step(s, z, n, path, band, x, y, counters, constants, plan, wave, records)
+            for task in range(worker, tasks, workers):
+                for n in range(meeting, meeting + together):
+                    for piece in range(task * share, (task + 1) * share):
+                        path, band = piece // bands, piece % bands
+                        _record_and_step(
+                            scratch[worker],
+                            noise[worker],
+                            n,
+                            path,
+                            band,
+                            x,
+                            y,
+                            counters,
+                            constants,
+                            plan,
+                            wave,
+                            records,
+                        )
 
 
 @kernel()

@@ -220,12 +220,17 @@ def _draw_quad(j, block, step, trajectory, k0, k1, k2):
 
 
 @device
-def _correlate_row(tile, at, rows, correlated):
-    """``correlated[q] = sum_v rows[q, v] tile[at + v]``."""
+def _correlate_row(tile, at, rows, binary, correlated):
+    """``correlated[q] = sum_v rows[q, v] tile[at + v]``, added up in the CPU's order."""
     for q in range(rows.shape[0]):
         value = rows[q, 0] * tile[_N(at)]
-        for v in range(1, rows.shape[1]):
-            value = fma(rows[q, v], tile[_N(at + v)], value)
+        if binary:
+            value = fma(rows[q, 1], tile[_N(at + 1)], value)
+            value += fma(rows[q, 3], tile[_N(at + 3)], rows[q, 2] * tile[_N(at + 2)])
+            value = fma(rows[q, 4], tile[_N(at + 4)], value)
+        else:
+            for v in range(1, rows.shape[1]):
+                value = fma(rows[q, v], tile[_N(at + v)], value)
         correlated[q] = value
 
 
@@ -309,20 +314,20 @@ def _project_column(column, first_unit, coordinate, waves, sums):
 
 
 @device
-def _reduce_block(sums, partial):
-    """``partial[v]`` = sum over the block's threads of ``sums[v, thread]``, pairwise in a fixed order."""
-    count = cuda.blockDim.x
-    while count > 1:
-        half = (count + 1) // 2
+def _reduce_block(sums, out):
+    """``out[v]`` = sum over the block's threads of ``sums[v, thread]``, pairwise in a fixed order."""
+    left = cuda.blockDim.x
+    while left > 1:
+        half = (left + 1) // 2
         cuda.syncthreads()
-        if cuda.threadIdx.x < count - half:
-            for v in range(partial.shape[0]):
+        if cuda.threadIdx.x < left - half:
+            for v in range(out.shape[0]):
                 at = v * cuda.blockDim.x + cuda.threadIdx.x
                 sums[_N(at)] += sums[_N(at + half)]
-        count = half
+        left = half
     cuda.syncthreads()
-    for v in range(cuda.threadIdx.x, partial.shape[0], cuda.blockDim.x):
-        partial[_N(v)] = sums[_N(v * cuda.blockDim.x)]
+    for v in range(cuda.threadIdx.x, out.shape[0], cuda.blockDim.x):
+        out[_N(v)] = sums[_N(v * cuda.blockDim.x)]
 
 
 @device
@@ -342,7 +347,14 @@ def _clear(sums, count, zero):
 
 
 def sliding_step(
-    rows: Any, unit_row: Any, unit_sign: Any, centers: Any, n_pairs: int, precision: types.Float, record: bool
+    rows: Any,
+    unit_row: Any,
+    unit_sign: Any,
+    centers: Any,
+    n_pairs: int,
+    binary: bool,
+    precision: types.Float,
+    record: bool,
 ) -> Any:
     """The step for one dictionary, compiled in: the arrays of a `PatchPlan`, in the precision of the run.
 
@@ -394,7 +406,7 @@ def sliding_step(
                 for u in range(size):
                     running[k, u] = zero
             for g in range(2 * radius):
-                _correlate_row(tile, g * stride + c, the_rows, correlated)
+                _correlate_row(tile, g * stride + c, the_rows, binary, correlated)
                 _slide(correlated, the_unit_row, the_unit_sign, running, dots)
             target = y[path]
             for quad in range(quads):
@@ -403,7 +415,7 @@ def sliding_step(
                 z0, z1, z2, z3 = _draw_quad(j0 + c, i // QUAD, number, first + path, k0, k1, k2)
                 at = (QUAD * quad + 2 * radius) * stride + c
                 for lane in range(QUAD):
-                    _correlate_row(tile, at, the_rows, correlated)
+                    _correlate_row(tile, at, the_rows, binary, correlated)
                     _slide(correlated, the_unit_row, the_unit_sign, running, dots)
                     mean, scale = _weigh(dots, slope, biases, the_centers, n_pairs, odds, evens)
                     old = tile[_N(at - radius * stride + radius)]

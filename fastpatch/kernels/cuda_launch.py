@@ -14,12 +14,15 @@ from . import cuda
 from .patch import ModeTables
 from .plan import PatchPlan
 
-__all__ = ["Tiling", "compiled_in", "configured", "step_kernel", "wave_tables"]
+__all__ = ["REDUCING_THREADS", "Tiling", "compiled_in", "configured", "step_kernel", "wave_tables"]
 
 # A dictionary is compiled into the kernel up to this many multiplications a site, before equal rows are shared, and
 # this many partial dot products, which are to stay in registers.
 _MAX_MULTIPLICATIONS = 400
 _MAX_PARTIAL_SUMS = 100
+
+# Of a block of `cuda.add_blocks`.
+REDUCING_THREADS = 64
 
 _WARP = 32
 _WIDEST = 4 * _WARP
@@ -76,7 +79,7 @@ def step_kernel(dictionary: PatchDictionary, dtype: str, record: bool) -> Any:
         return cuda.streaming_step(dictionary.size, precision, record)
     rows, unit_sign, centers = (array.astype(dtype) for array in (plan.rows, plan.unit_sign, plan.centers))
     unit_row = plan.unit_row.astype(np.int32)
-    return cuda.sliding_step(rows, unit_row, unit_sign, centers, plan.n_pairs, precision, record)
+    return cuda.sliding_step(rows, unit_row, unit_sign, centers, plan.n_pairs, plan.binary, precision, record)
 
 
 def configured(kernel: Any, blocks: int, threads: int, shared_bytes: int) -> Any:

@@ -20,7 +20,7 @@ __all__ = ["posterior_mean", "suits", "window_response"]
 _SITES = 512
 _UNITS = 128
 
-# From about this many units on, matrix products beat the tile kernels (measured on 80 x 80 and 512 x 512 lattices).
+# The scratch space of the tile kernels grows with the units; beyond these it leaves the second-level cache.
 _FEWEST_UNITS = 65
 _NARROWEST_TILE = 16
 
@@ -28,7 +28,7 @@ _NARROWEST_TILE = 16
 def suits(plan: PatchPlan) -> bool:
     """Whether these kernels, rather than the tiles of `cpu`, should work for a dictionary."""
     units, size, _ = plan.patterns.shape
-    return units >= _FEWEST_UNITS or cpu.tile_columns(size) < _NARROWEST_TILE
+    return bool(units >= _FEWEST_UNITS or cpu.tile_columns(size) < _NARROWEST_TILE)
 
 
 def posterior_mean(plan: PatchPlan, slope: Any, bias: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
