@@ -38,7 +38,8 @@ class Engine(Protocol):
         """Take ``len(records)`` steps, recording on the way.
 
         Where ``records[s]`` is r >= 0, the state before the s-th of these steps is copied to ``fields[r]``
-        (T, L1, L2), in a NumPy array or in what `space` gave. Returns lambda (len(fields), T, n_shells, directions) of those states.
+        (T, L1, L2), in a NumPy array or in what `space` gave. Returns lambda (len(fields), T, n_shells, directions)
+        of those states.
         """
 
     def space(self, count: int) -> Any:
