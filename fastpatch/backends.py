@@ -34,7 +34,7 @@ def _require_cuda() -> None:
     if config.ENABLE_CUDASIM:  # type: ignore[attr-defined]  # set at run time
         return
     try:
-        from cuda import pathfinder  # type: ignore[import-untyped]
+        from cuda import pathfinder
         from numba import cuda
     except ImportError as error:
         raise _unavailable(
