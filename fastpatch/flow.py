@@ -17,20 +17,12 @@ class FlowEngine(DriftEngine):
     The derivatives that it measures are those of the reverse SDE's drift, as in every other run.
     """
 
-    def advance(self, records: NDArray[np.int64], fields: NDArray[Any]) -> NDArray[np.float64]:
-        directions = 3 if self._diagonal else 2
-        derivatives = np.empty((len(fields), len(self.x), self._shells.size, directions))
-        for r in records:
-            if r >= 0:
-                fields[r] = self.x
-                derivatives[r] = self.measure()
-            start, stop = (float(t) for t in self._times[self.step : self.step + 2])
-            dt = self._intervals[self.step]
-            first = self._velocity(self.x, start)
-            second = self._velocity(self.x + dt * first, stop)
-            self.x = self.x + dt / 2 * (first + second)
-            self.step += 1
-        return derivatives
+    def _stepped(self) -> NDArray[Any]:
+        start, stop = (float(t) for t in self._times[self.step : self.step + 2])
+        dt = self._intervals[self.step]
+        first = self._velocity(self.x, start)
+        second = self._velocity(self.x + dt * first, stop)
+        return np.asarray(self.x + dt / 2 * (first + second))
 
     def _velocity(self, x: NDArray[Any], t: float) -> NDArray[Any]:
         return np.asarray(-0.5 * self._model.schedule.rate(t) * (x + self._model.score(x, t)), dtype=x.dtype)

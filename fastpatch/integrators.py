@@ -196,14 +196,18 @@ class DriftEngine(_HostStates):
             if r >= 0:
                 fields[r] = self.x
                 derivatives[r] = self.measure()
-            k = self.step
-            noise = standard_normals(
-                self.x.shape, seed=self._seed, step=k, first_trajectory=self._first, dtype=self.x.dtype
-            )
-            drift = np.asarray(self._model.drift(self.x, float(self._times[k])))
-            self.x = self.x + self._intervals[k] * drift + self._kicks[k] * noise
+            self.x = self._stepped()
             self.step += 1
         return derivatives
+
+    def _stepped(self) -> NDArray[Any]:
+        """The states one step on."""
+        k = self.step
+        noise = standard_normals(
+            self.x.shape, seed=self._seed, step=k, first_trajectory=self._first, dtype=self.x.dtype
+        )
+        drift = np.asarray(self._model.drift(self.x, float(self._times[k])))
+        return np.asarray(self.x + self._intervals[k] * drift + self._kicks[k] * noise)
 
     def measure(self) -> NDArray[np.float64]:
         x, t = self.x.astype(np.float64), float(self._times[self.step])
