@@ -54,3 +54,14 @@ def small_result():
     """A run of a second's fraction that has every variable, for files and figures."""
     model = fp.PatchModel(fp.PatchDictionary.random())
     return fp.simulate(model, shape=(12, 10), trajectories=2, times=fp.log_time_grid(steps=30), snapshots=3)
+
+
+@pytest.fixture(scope="module")
+def one_torch_thread():
+    """So small a problem gains nothing from more, and waits for them on a busy machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

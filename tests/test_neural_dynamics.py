@@ -18,14 +18,7 @@ from fastpatch.models import ModelWithModes  # noqa: E402
 from fastpatch.neural import TorchModel, UNet, UNetModel, save_weights  # noqa: E402
 from fastpatch.neural.tangents import jacobian_products  # noqa: E402
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """So small a problem gains nothing from more, and waits for them on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.fixture(scope="module")

@@ -29,13 +29,7 @@ from fastpatch.neural.dispersion import random_phase_probes  # noqa: E402
 SCHEDULE = fp.VPSchedule()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """So small a problem gains nothing from more, and waits for them on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def patch_machine(dictionary):

@@ -42,13 +42,7 @@ def assert_identical(first, second):
         np.testing.assert_array_equal(values, second[name], err_msg=name)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """So small a problem gains nothing from more, and waits for them on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from fastpatch.errors import DtypeError, InvalidInputError  # noqa: E402
 from fastpatch.neural.unet import UNet, vp_amplitudes  # noqa: E402
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """So small a problem gains nothing from more, and waits for them on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def network(padding="zeros", dtype=torch.float64):
