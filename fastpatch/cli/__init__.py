@@ -6,7 +6,7 @@ import sys
 import typer
 
 from ..errors import DtypeError, FastpatchError, InvalidInputError
-from . import empirical, info, patch, plot, theory, unet
+from . import edm2, empirical, info, patch, plot, theory, unet
 
 __all__ = ["app", "main"]
 
@@ -24,6 +24,7 @@ app.command("theory")(theory.theory)
 app.command("plot")(plot.plot)
 app.command("info")(info.info)
 app.add_typer(unet.app, name="unet")
+app.add_typer(edm2.app, name="edm2")
 
 
 def main() -> None:
