@@ -1,0 +1,76 @@
+"""Named tensors and their card, JSON that says what they are and where they come from, in one safetensors file."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ..atomic import atomic_path
+from ..errors import ResultFileError
+
+__all__ = ["check_tensors", "read_card", "read_tensors", "write_tensors"]
+
+_CARD = "fastpatch"
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
+    """Write ``tensors``, each in its own dtype, and ``card``, any mapping that JSON can hold, in one step.
+
+    Raises `OutputError` where the file cannot be written.
+    """
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = {"format": "pt", _CARD: json.dumps(card, indent=1)}
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save(content, metadata=metadata))
+
+
+def read_card(path: str | Path) -> dict[str, Any]:
+    """The card alone, without the tensors; raises `ResultFileError` like `read_tensors`."""
+    return _read(Path(path), tensors=False)[0]
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The card and the tensors by name, on the CPU in their stored dtype.
+
+    Raises `ResultFileError` for a file that is missing, damaged or without a card.
+    """
+    return _read(Path(path), tensors=True)
+
+
+def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: Path, network: str) -> None:
+    """Compare names and shapes, not values, with those of ``network``'s state.
+
+    Raises `ResultFileError` that names the first difference and how many more there are.
+    """
+    faults = [f"{name} is missing" for name in expected if name not in found]
+    faults += [f"{name} is unknown" for name in found if name not in expected]
+    faults += [
+        f"{name} has shape {tuple(tensor.shape)}, not {tuple(expected[name].shape)}"
+        for name, tensor in found.items()
+        if name in expected and tensor.shape != expected[name].shape
+    ]
+    if faults:
+        more = f" and {len(faults) - 1} more such tensors" if len(faults) > 1 else ""
+        raise ResultFileError(f"{source} does not fit its card: {faults[0]}{more}; expected the weights of {network}")
+
+
+def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if not path.is_file():
+        raise ResultFileError(f"{path} does not exist; expected a safetensors file of weights")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            found = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ResultFileError(f"{path} is not a readable safetensors file ({error})") from error
+    try:
+        card = json.loads(metadata[_CARD])
+    except (KeyError, ValueError, RecursionError):  # the last for a tower of brackets
+        card = None
+    if not isinstance(card, dict):
+        raise ResultFileError(f"{path} has no fastpatch card in its metadata; expected weights saved by fastpatch")
+    return card, found
