@@ -55,7 +55,7 @@ def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], s
     ]
     if faults:
         more = f" and {len(faults) - 1} more such tensors" if len(faults) > 1 else ""
-        raise ResultFileError(f"{source} does not fit its card: {faults[0]}{more}; expected the weights of {network}")
+        raise ResultFileError(f"{source} holds other tensors: {faults[0]}{more}; expected the weights of {network}")
 
 
 def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -1,18 +1,18 @@
-"""Files of EDM2 networks: safetensors with a card, released snapshots, and releases known by name."""
+"""EDM2 networks in files: ours are safetensors with a card, those of the authors are read and converted."""
 
+import datetime
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ...errors import FastpatchError, ResultFileError
-from ..tensor_file import check_tensors, read_card, read_tensors, write_tensors
+from ...errors import InvalidInputError, OutputError, ResultFileError
+from ..tensor_file import read_card, write_tensors
 from .network import EDM2Network
+from .network_file import described, read_network_file
 
-__all__ = ["load", "read_card", "save_network", "shipped_network"]
-
-_NAME = "EDM2"
+__all__ = ["convert", "load", "read_card", "save_network", "shipped_network"]
 
 
 def save_network(
@@ -24,24 +24,42 @@ def save_network(
     added to it. Raises `OutputError` where the file cannot be written.
     """
     tensors = {name: tensor.to(dtype) for name, tensor in net.state_dict().items()}
-    write_tensors(path, tensors, {"architecture": {"name": _NAME, **net.architecture}, **card})
+    write_tensors(path, tensors, {"architecture": described(net), **card})
 
 
 def load(path: str | Path) -> EDM2Network:
-    """The network of a safetensors file, float32 on the CPU in evaluation mode; its card is in ``.card``.
+    """The network of a file, float32 on the CPU in evaluation mode; its card is in ``.card``.
 
-    Names and shapes of all tensors are checked against the architecture that the card names.
+    ``path`` is a safetensors file of `save_network` or `convert`, a released snapshot (a pickle, of which nothing is
+    executed), or the name of a release, which is downloaded into the user's cache. Names and shapes of all tensors
+    are checked against the architecture that the file records; their values are not.
 
-    Raises `ResultFileError` for a file that is missing, damaged, without a card, or of another architecture.
+    Raises `ResultFileError` for a file that is missing, damaged, of another architecture, or holds anything that
+    such a network has no use for.
     """
-    source = Path(path)
-    card, tensors = read_tensors(source)
-    architecture = card.get("architecture")
-    if not isinstance(architecture, dict) or architecture.get("name") != _NAME:
-        raise ResultFileError(f"{source} holds the architecture {architecture!r}; expected one named {_NAME!r}")
-    net = _network({key: value for key, value in architecture.items() if key != "name"}, tensors, source)
-    net.card = card
+    content = read_network_file(path)
+    net = content.net
+    net.load_state_dict({name: tensor.float() for name, tensor in content.tensors.items()}, assign=True)
+    net.card = content.card
     return net
+
+
+def convert(path: str | Path, target: str | Path, *, overwrite: bool = False) -> dict[str, Any]:
+    """Write a released snapshot, or a release by name, as safetensors with the same bits in its tensors; the card.
+
+    The card holds architecture, stored dtype, name and SHA-256 of the source, a release's licence, and the date.
+
+    Raises `ResultFileError` like `load`, `InvalidInputError` where ``path`` is no snapshot, and `OutputError` where
+    ``target`` exists, unless ``overwrite``, or cannot be written.
+    """
+    if Path(target).exists() and not overwrite:
+        raise OutputError(f"{target} exists already; expected the name of a new file, or leave to overwrite it")
+    content = read_network_file(path)
+    if not content.from_snapshot:
+        raise InvalidInputError(f"{path} is a safetensors file already; expected a released snapshot")
+    card = {**content.card, "converted": datetime.date.today().isoformat()}
+    write_tensors(target, content.tensors, card)
+    return card
 
 
 def shipped_network() -> Path:
@@ -56,14 +74,3 @@ def shipped_network() -> Path:
             "expected `fastpatch edm2 train` first, and then its file"
         )
     return path
-
-
-def _network(architecture: dict[str, Any], tensors: dict[str, torch.Tensor], source: Path) -> EDM2Network:
-    try:
-        with torch.device("meta"):  # shapes only, so that nothing is allocated for an absurd width
-            net = EDM2Network(**architecture)
-    except (FastpatchError, TypeError, ValueError, RuntimeError) as error:
-        raise ResultFileError(f"{source} holds an architecture that cannot be built ({error})") from error
-    check_tensors(tensors, net.state_dict(), source, f"{_NAME} {architecture!r}")
-    net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
-    return net.eval()
