@@ -18,7 +18,7 @@ from .criticality import (
 from .equilibrium import fit_equilibrium_length, fit_shell_slope
 from .lengths import correlation_length, length_from_correlation
 from .log_time import log_time_derivative
-from .modes import directional_derivatives, finite_difference_step, fourier_modes, shell_average
+from .modes import directional_derivatives, distinct_modes, finite_difference_step, fourier_modes, shell_average
 from .radial import radial_correlation
 from .statistics import bootstrap_median
 
@@ -29,6 +29,7 @@ __all__ = [
     "correlation_length",
     "critical_points",
     "directional_derivatives",
+    "distinct_modes",
     "equilibrium_length_peak",
     "fastest_growth",
     "finite_difference_step",

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import DtypeError, InvalidInputError
 from ..validation import finite_float, floating_field, lattice_shape, shell_numbers
 
-__all__ = ["directional_derivatives", "finite_difference_step", "fourier_modes", "shell_average"]
+__all__ = ["directional_derivatives", "distinct_modes", "finite_difference_step", "fourier_modes", "shell_average"]
 
 
 def fourier_modes(
@@ -36,6 +36,19 @@ def fourier_modes(
         along.append(along[0] + along[1])
     modes = np.stack([np.broadcast_to(np.cos(angle), (len(numbers), L1, L2)) for angle in along], axis=1)
     return np.asarray(modes / np.linalg.norm(modes, axis=(-2, -1), keepdims=True))
+
+
+def distinct_modes(
+    shape: tuple[int, int], shells: Iterable[int] = range(7), diagonal: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """The modes of `fourier_modes` without repetition, for derivatives that cost something.
+
+    Shell 0 is one and the same mode in every direction. Returns the modes, float64 (M, L1, L2), and the position of
+    each shell and direction among them, (n_shells, n_directions). Raises what `fourier_modes` raises.
+    """
+    modes = fourier_modes(shape, shells, diagonal)
+    flat, position = np.unique(modes.reshape(-1, modes[0, 0].size), axis=0, return_inverse=True)
+    return flat.reshape(-1, *modes.shape[2:]), position.reshape(modes.shape[:2])
 
 
 def finite_difference_step(sigma2: ArrayLike) -> Any:

@@ -1,6 +1,5 @@
 """Any torch score as a `Model`, so that `fastpatch.simulate` and every observable work on a trained network."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -10,11 +9,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from ..analysis import directional_derivatives, finite_difference_step, fourier_modes
+from ..analysis import directional_derivatives, distinct_modes, finite_difference_step
 from ..errors import InvalidInputError
 from ..schedule import VPSchedule
 from ..validation import floating_field, integer, positive_time, shell_numbers
 from .devices import reproducible, resolve_device
+from .identity import network_identity
 from .tangents import jacobian_products
 from .unet import UNet
 from .weights import load_weights
@@ -124,17 +124,13 @@ class TorchModel:
     ) -> NDArray[Any]:
         """lambda_v = v^T (db/dx) v along the unit-norm modes of `fourier_modes`, (..., n_shells, directions)."""
         field, numbers = floating_field(x), shell_numbers(shells)
-        modes = fourier_modes((field.shape[-2], field.shape[-1]), numbers, diagonal)
+        modes, position = distinct_modes((field.shape[-2], field.shape[-1]), numbers, diagonal)
         if self.method == "finite-difference":
             step = finite_difference_step(self.schedule.sigma2(positive_time(t)))
-            found = directional_derivatives(lambda y: self.drift(y, t), field, modes, step)
-            return found.astype(field.dtype, copy=False)
-        # Shell 0 is one and the same mode in every direction, and is differentiated once.
-        flat, position = np.unique(modes.reshape(-1, modes[0, 0].size), axis=0, return_inverse=True)
-        distinct = flat.reshape(-1, *field.shape[-2:])
-        products = self.jacobian_products(field, t, distinct)
-        derivatives = np.einsum("...mij,mij->...m", products, distinct)[..., position.reshape(modes.shape[:2])]
-        return np.asarray(derivatives, dtype=field.dtype)
+            derivatives = directional_derivatives(lambda y: self.drift(y, t), field, modes, step)
+        else:
+            derivatives = np.einsum("...mij,mij->...m", self.jacobian_products(field, t, modes), modes)
+        return np.asarray(derivatives[..., position], dtype=field.dtype)
 
     def _checked(self, x: Tensor, t: float) -> Tensor:
         score = self._of_tensor(x, t)
@@ -181,14 +177,10 @@ class UNetModel(TorchModel):
         return cls(net, card, method=method, device=device)
 
     def describe(self) -> dict[str, Any]:
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.net.state_dict().items()):
-            digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
         trained = {name: self.card.get(name) for name in ("variant", "epochs")}
         return {
             **super().describe(),
-            "architecture": self.net.architecture,
-            "weights_sha256": digest.hexdigest(),
+            **network_identity(self.net),
             **trained,
         }
 

@@ -189,13 +189,13 @@ def test_the_bar_ends_full(net, capsys):
         (
             {"class_labels": [0]},
             InvalidInputError,
-            r"class labels have shape \(1,\); expected \(2,\) indices or \(2, 4",
+            r"labels have shape \(1,\); expected \(2,\) indices or \(2, 4",
         ),
         ({"class_labels": [0.0, 1.0]}, DtypeError, "class labels have dtype float64; expected integers"),
         (
             {"noise": torch.zeros(2, 3, 8, 8)},
             InvalidInputError,
-            r"noise has shape \(2, 3, 8, 8\); expected \(B, 1, 8, 8",
+            r"noise has shape \(2, 3, 8, 8\); expected \(B, 1, 8",
         ),
         ({"noise": torch.zeros(0, 1, 8, 8)}, InvalidInputError, r"noise has shape \(0, 1, 8, 8\)"),
         ({"record": [33]}, InvalidInputError, "a recorded step is 33; expected at least 0 and at most 32"),

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from fastpatch.analysis import directional_derivatives, finite_difference_step, fourier_modes, shell_average
+from fastpatch.analysis import (
+    directional_derivatives,
+    distinct_modes,
+    finite_difference_step,
+    fourier_modes,
+    shell_average,
+)
 from fastpatch.errors import DtypeError, InvalidInputError
 
 
@@ -26,6 +32,13 @@ def test_modes_are_the_cosines_of_eqs_47_and_48_along_their_axes():
                 phases = (n * i / L1, n * j / L2, n * i / L1 + n * j / L2)
                 expected = [np.cos(2 * np.pi * phase) * np.sqrt(2.0 / (L1 * L2)) for phase in phases]
                 np.testing.assert_allclose(modes[row, :, i, j], expected, atol=1e-14)
+
+
+@pytest.mark.parametrize(("shells", "diagonal", "count"), [(range(7), False, 13), ([3, 0, 1], True, 7), ([2], True, 3)])
+def test_distinct_modes_are_all_modes_once(shells, diagonal, count):
+    modes, position = distinct_modes((14, 16), shells, diagonal)
+    assert len(modes) == count
+    np.testing.assert_array_equal(modes[position], fourier_modes((14, 16), shells, diagonal))
 
 
 def test_default_modes_and_aliasing():
