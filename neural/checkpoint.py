@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..atomic import atomic_path
 from ..errors import InvalidInputError, ResultFileError
-from .unet import UNet
 
 __all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
 
@@ -45,10 +45,15 @@ class Progress:
 
 
 def save_checkpoint(
-    path: Path, identity: Mapping[str, Any], progress: Progress, net: UNet, optimizer: torch.optim.Optimizer
+    path: Path,
+    identity: Mapping[str, Any],
+    progress: Progress,
+    modules: Mapping[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
 ) -> None:
     """Replace ``path`` in one step; ``identity`` holds all the settings that the training's course depends on.
 
+    ``modules`` names what is trained and what is kept beside it, such as a moving average.
     The content is tensors, numbers and strings only, so ``torch.load(path, weights_only=True)`` reads it.
     Raises `OutputError` where the file cannot be written.
     """
@@ -57,7 +62,7 @@ def save_checkpoint(
         "format": _FORMAT,
         "identity": dict(identity),
         "progress": asdict(progress),
-        "model": net.state_dict(),
+        **{name: module.state_dict() for name, module in modules.items()},
         "optimizer": optimizer.state_dict(),
     }
     torch.save(content, buffer)
@@ -67,18 +72,18 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, identity: Mapping[str, Any], net: UNet, optimizer: torch.optim.Optimizer
+    path: Path, identity: Mapping[str, Any], modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer
 ) -> Progress | None:
-    """Restore ``net`` and ``optimizer`` in place and return the progress, or None where there is no checkpoint.
+    """Restore ``modules`` and ``optimizer`` in place and return the progress, or None where there is no checkpoint.
 
     Raises `InvalidInputError` if the checkpoint was made under another identity, naming every setting that
     differs, and `ResultFileError` for a file that is not such a checkpoint.
     """
     if not path.exists():
         return None
-    device = next(net.parameters()).device
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        # `load_state_dict` copies to wherever module and optimiser are.
+        content = torch.load(path, map_location="cpu", weights_only=True)
         if content["format"] != _FORMAT:
             raise ValueError(f"format {content['format']}, expected {_FORMAT}")
         found = content["identity"]
@@ -88,12 +93,13 @@ def load_checkpoint(
             if found.get(name) != identity.get(name)
         ]
         if not differing:
-            net.load_state_dict(content["model"])
+            for name, module in modules.items():
+                module.load_state_dict(content[name])
             optimizer.load_state_dict(content["optimizer"])
             return Progress(**{entry.name: content["progress"][entry.name] for entry in fields(Progress)})
     except Exception as error:  # whatever unpickling a foreign or damaged file raises
         raise ResultFileError(
-            f"{path} is not a readable checkpoint ({error}); expected one written by `fastpatch unet train`"
+            f"{path} is not a readable checkpoint ({error}); expected one written by this training"
         ) from error
     raise InvalidInputError(
         f"{path} belongs to another training, with {', '.join(differing)}; "

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from ..errors import FastpatchError, InvalidInputError
 
-__all__ = ["DATA_VARIABLE", "DataFileError", "Split", "Variant", "image_hash", "load_images", "load_labels"]
+__all__ = [
+    "DATA_VARIABLE",
+    "DataFileError",
+    "Split",
+    "Variant",
+    "image_hash",
+    "load_images",
+    "load_labels",
+    "pad_images",
+]
 
 Split = Literal["train", "test"]
 Variant = Literal["binarised", "grey"]
@@ -98,6 +107,21 @@ def load_images(
 def load_labels(split: Split = "train", data: str | os.PathLike[str] | None = None) -> NDArray[np.uint8]:
     """The class, 0 ... 9, of each image of `load_images`, (N,); found, verified and failing likewise."""
     return _read(_of_split(_LABELS, split), data)
+
+
+def pad_images(images: NDArray[np.float32], side: int = 32) -> NDArray[np.float32]:
+    """Fields (..., H, W) centred on a ``side`` x ``side`` background of -1, for networks that halve their side often.
+
+    Raises `InvalidInputError` where the margins are not whole numbers of at least 0 pixels, alike on both sides.
+    """
+    margins = [(side - length) / 2 for length in images.shape[-2:]]
+    if any(margin < 0 or margin % 1 for margin in margins):
+        raise InvalidInputError(
+            f"images of {images.shape[-2]} x {images.shape[-1]} pixels have no centre in {side} x {side}; "
+            "expected a larger side that differs by an even number"
+        )
+    widths = [(0, 0)] * (images.ndim - 2) + [(int(margin), int(margin)) for margin in margins]
+    return np.pad(images, widths, constant_values=np.float32(-1.0))
 
 
 def image_hash(split: Split = "train") -> str:

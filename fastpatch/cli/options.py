@@ -1,12 +1,16 @@
-"""Options shared by the commands that simulate."""
+"""Options that several commands share, and the check that torch is there."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["Backend", "Beta", "Dtype", "Out", "Quiet", "RecordEvery", "Seed", "Shells", "Snapshots", "Steps", "TMax"]
-__all__ += ["TMin", "Threads", "Trajectories"]
+from ..errors import BackendUnavailableError
+
+__all__ = ["Backend", "Beta", "Data", "Device", "Dtype", "Out", "Quiet", "RecordEvery", "Seed", "Shells", "Snapshots"]
+__all__ += ["Steps", "TMax", "TMin", "Threads", "Trajectories", "torch_for"]
 
 Trajectories = Annotated[int, typer.Option(help="Independent trajectories.")]
 Steps = Annotated[int, typer.Option(help="Integration steps on the logarithmic grid.")]
@@ -22,3 +26,18 @@ Snapshots = Annotated[int, typer.Option(help="Fields kept, evenly spaced in log 
 Threads = Annotated[int | None, typer.Option(help="Threads; all by default.")]
 Out = Annotated[Path, typer.Option(help="Directory of the results, created if need be.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
+Data = Annotated[
+    Path | None, typer.Option(help="Directory with the IDX files; else $FASTPATCH_DATA, else the user's cache.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+
+@contextmanager
+def torch_for(purpose: str, extra: str = "neural") -> Iterator[None]:
+    """Turns a missing package of the optional group ``extra`` into one sentence."""
+    try:
+        yield
+    except ImportError as error:
+        raise BackendUnavailableError(
+            f"{purpose} needs {error.name}, which is not installed; expected `pip install fastpatch[{extra}]`"
+        ) from error

@@ -1,23 +1,16 @@
 """``fastpatch unet``: train the paper's U-Net on Fashion-MNIST (App. D), sample from it, and analyse it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from ..errors import BackendUnavailableError
 from . import options
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="The U-Net trained on Fashion-MNIST (App. D).")
 
-_Data = Annotated[
-    Path | None, typer.Option(help="Directory with the IDX files; else $FASTPATCH_DATA, else the user's cache.")
-]
-_Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 _Grey = Annotated[bool, typer.Option("--grey", help="Grey values instead of binarised ones.")]
 _Weights = Annotated[
     Path | None, typer.Option(help="A safetensors file of `fastpatch unet train`; else the one that is shipped.")
@@ -27,17 +20,6 @@ _Dynamics = Annotated[
 ]
 
 _SIDE = 28
-
-
-@contextmanager
-def _torch_for(purpose: str) -> Iterator[None]:
-    """Turns a missing optional package into one sentence."""
-    try:
-        yield
-    except ImportError as error:
-        raise BackendUnavailableError(
-            f"{purpose} needs {error.name}, which is not installed; expected `pip install fastpatch[neural]`"
-        ) from error
 
 
 @app.command()
@@ -57,14 +39,14 @@ def train(
         Literal["auto", "float32", "bfloat16"],
         typer.Option(help="auto: bfloat16 where the device multiplies in it."),
     ] = "auto",
-    device: _Device = "auto",
+    device: options.Device = "auto",
 ) -> None:
     """Train, or go on with an interrupted training of the same settings found in --out.
 
     It may be stopped or killed at any time. After every epoch the weights and their card are in
     OUT/unet-binarised.safetensors or OUT/unet-grey.safetensors.
     """
-    with _torch_for("training"):
+    with options.torch_for("training"):
         from ..neural.data import image_hash, load_images
         from ..neural.devices import default_precision, resolve_device
         from ..neural.settings import TrainingSettings
@@ -89,7 +71,7 @@ def train(
 def analyze(
     grey: _Grey = False,
     weights: _Weights = None,
-    data: _Data = None,
+    data: options.Data = None,
     t_max: options.TMax = 50.0,
     t_min: options.TMin = 1e-3,
     steps: options.Steps = 2000,
@@ -103,7 +85,7 @@ def analyze(
     ] = "jvp",
     probes: Annotated[int, typer.Option(help="Random-phase probes of the dispersion, a field and time.")] = 16,
     sites: Annotated[int, typer.Option(help="Sites whose impulse response is taken, a field and time.")] = 32,
-    device: _Device = "auto",
+    device: options.Device = "auto",
     out: options.Out = Path("runs/unet-analysis"),
     quiet: options.Quiet = False,
 ) -> None:
@@ -111,7 +93,7 @@ def analyze(
 
     Writes result.nc, figure3.png, denoising.png and locality.png.
     """
-    with _torch_for("analysing a network"):
+    with options.torch_for("analysing a network"):
         from ..neural.dynamics import UNetModel
         from ..neural.weights import shipped_weights
 
@@ -151,14 +133,14 @@ def analyze(
 def sample(
     grey: _Grey = False,
     weights: _Weights = None,
-    data: _Data = None,
+    data: options.Data = None,
     count: Annotated[int, typer.Option(help="Number of samples.")] = 64,
     t_max: options.TMax = 50.0,
     t_min: options.TMin = 1e-3,
     steps: options.Steps = 500,
     dynamics: _Dynamics = "sde",
     seed: options.Seed = 0,
-    device: _Device = "auto",
+    device: options.Device = "auto",
     out: options.Out = Path("runs/unet-samples"),
     quiet: options.Quiet = False,
 ) -> None:
@@ -166,7 +148,7 @@ def sample(
 
     Writes result.nc, samples.png, denoising.png and statistics.png.
     """
-    with _torch_for("sampling"):
+    with options.torch_for("sampling"):
         from ..neural.dynamics import UNetModel
         from ..neural.weights import shipped_weights
 

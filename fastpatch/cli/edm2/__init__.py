@@ -2,6 +2,11 @@
 
 import typer
 
+from .convert import convert
+from .train import train
+
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="EDM2 networks: train, convert, sample, analyse, guide by pulses.")
+app.command()(convert)
+app.command()(train)

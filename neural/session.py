@@ -1,0 +1,179 @@
+"""One run of a training, resumable bit for bit: what every training here shares.
+
+Every random draw comes from a generator keyed by (seed, purpose, index): the order of the images in an epoch by the
+epoch, everything else by the optimiser step. So no generator's state has to survive an interruption, and a seed
+gives the same weights wherever the training was interrupted, and whether it was at all. That holds bit for bit on
+one device with one number of threads and one version of torch; otherwise up to rounding, which training amplifies.
+"""
+
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from .. import __version__
+from ..errors import FastpatchError, InvalidInputError
+from .checkpoint import Progress, load_checkpoint, save_checkpoint
+from .devices import device_name, reproducible
+
+__all__ = ["TrainingDivergedError", "TrainingSession"]
+
+_ORDER = 0  # the purpose of the draws made here; subclasses number theirs from 1
+
+
+class TrainingDivergedError(FastpatchError, ArithmeticError):
+    """The loss, its gradient or the weights stopped being finite."""
+
+
+class TrainingSession(ABC):
+    """A training from its checkpoint or from the start; a subclass knows the loss and the file of weights.
+
+    Parameters
+    ----------
+    out, name
+        Directory and stem of the two files, ``<name>.checkpoint`` and ``<name>.safetensors``.
+    net, optimizer
+        On ``device`` already, in their initial state; overwritten by the checkpoint where there is one.
+    identity
+        All settings that the training's course depends on.
+    seed, epochs, batch_size, n_images
+        Key of the random draws; length in passes over ``n_images`` images.
+    average
+        A moving average of the network that the checkpoint keeps too.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        name: str,
+        net: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        identity: Mapping[str, Any],
+        device: torch.device,
+        *,
+        seed: int,
+        epochs: int,
+        batch_size: int,
+        n_images: int,
+        average: nn.Module | None = None,
+    ) -> None:
+        self.checkpoint = out / f"{name}.checkpoint"
+        self.weights = out / f"{name}.safetensors"
+        self.optimizer = optimizer
+        self.identity = identity
+        self.device = device
+        self.seed, self.epochs, self.batch_size, self.n_images = seed, epochs, batch_size, n_images
+        self._modules = {"model": net} if average is None else {"model": net, "average": average}
+        found = load_checkpoint(self.checkpoint, identity, self._modules, optimizer)
+        self.progress = Progress() if found is None else found
+        self.saved_step = None if found is None else found.steps
+        if self.progress.epoch > epochs:
+            raise InvalidInputError(
+                f"epochs is {epochs}, but {self.checkpoint} already holds {self.progress.epoch}; "
+                "expected at least as many, or another output directory"
+            )
+        words = device_name(device)
+        if self.progress.devices[-1:] != [words]:
+            self.progress.devices.append(words)
+
+    @abstractmethod
+    def _step(self, chosen: Tensor) -> float:
+        """One optimiser step on the images numbered ``chosen``; returns their mean loss."""
+
+    @abstractmethod
+    def _save_weights(self) -> None:
+        """Replace the file of weights and its card."""
+
+    def run(self, interval: float, show: bool) -> None:
+        """Train to the end, with a checkpoint every ``interval`` seconds and after each epoch."""
+        state = self.progress
+        saved = time.monotonic()
+        with (
+            reproducible(self.device),
+            tqdm(
+                total=self.epochs * self.n_images,
+                initial=state.epoch * self.n_images + state.images,
+                unit="img",
+                mininterval=0.5 if sys.stderr.isatty() else 60.0,
+                disable=not show,
+            ) as bar,
+        ):
+            while state.epoch < self.epochs:
+                order = torch.from_numpy(self._generator(_ORDER, state.epoch).permutation(self.n_images))
+                for chosen in torch.split(order, self.batch_size)[state.batch :]:
+                    state.loss_sum += self._step(chosen) * len(chosen)
+                    state.images += len(chosen)
+                    state.batch += 1
+                    state.steps += 1
+                    bar.set_postfix(epoch=state.epoch + 1, loss=f"{state.loss_sum / state.images:.4f}", refresh=False)
+                    bar.update(len(chosen))
+                    if time.monotonic() - saved >= interval:
+                        self._save()
+                        saved = time.monotonic()
+                state.loss_per_epoch.append(state.loss_sum / state.images)
+                state.epoch, state.batch, state.images, state.loss_sum = state.epoch + 1, 0, 0, 0.0
+                self._save(end_of_epoch=True)
+                saved = time.monotonic()
+        if not self.weights.exists():
+            self._save_weights()
+
+    def _backward(self, loss: Callable[..., Tensor], tensors: tuple[Tensor, ...], chunk: int) -> Tensor:
+        """Gradients of the mean of ``loss`` over the rows of ``tensors``, ``chunk`` rows at a time; returns the mean.
+
+        Chunks whose activations stay near a CPU's caches are faster than a whole batch, and take less memory.
+        """
+        rows = len(tensors[0])
+        total = torch.zeros((), device=self.device)
+        for part in zip(*(torch.split(values, chunk) for values in tensors), strict=True):
+            share = loss(*part) * (len(part[0]) / rows)
+            share.backward()  # type: ignore[no-untyped-call]
+            total += share.detach()
+        return total
+
+    def _check_finite(self, loss: Tensor, gradient_norm: Tensor) -> None:
+        if not torch.isfinite(loss + gradient_norm):
+            what = f"the loss is {loss.item():g} with a gradient of norm {gradient_norm.item():g}"
+            raise self._diverged(self.progress.steps + 1, what)
+
+    def _card(self) -> dict[str, Any]:
+        """What the cards of all trainings say."""
+        state = self.progress
+        return {
+            "epochs": state.epoch,
+            "steps": state.steps,
+            "loss_per_epoch": state.loss_per_epoch,
+            "images": self.n_images,
+            "optimizer": type(self.optimizer).__name__,
+            "devices": state.devices,
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": {"fastpatch": __version__, "torch": torch.__version__, "numpy": np.__version__},
+        }
+
+    def _generator(self, purpose: int, index: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, purpose, index])
+
+    def _save(self, *, end_of_epoch: bool = False) -> None:
+        if not all(bool(torch.isfinite(weight).all()) for weight in self._modules["model"].parameters()):
+            raise self._diverged(self.progress.steps, "a weight is not finite")
+        if end_of_epoch:
+            # Before the checkpoint: killed in between, the next session repeats the end of the epoch and both files.
+            self._save_weights()
+        save_checkpoint(self.checkpoint, self.identity, self.progress, self._modules, self.optimizer)
+        self.saved_step = self.progress.steps
+
+    def _diverged(self, step: int, what: str) -> TrainingDivergedError:
+        kept = "no checkpoint was written yet"
+        if self.saved_step is not None:
+            kept = f"{self.checkpoint} keeps the state after step {self.saved_step}"
+        return TrainingDivergedError(
+            f"training diverged in step {step}: {what}; expected finite numbers ({kept}; "
+            "a smaller learning rate may help)"
+        )
