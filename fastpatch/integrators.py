@@ -126,7 +126,7 @@ class PatchEngine(_HostStates):
         self._key = noise_key(seed, NoiseStream.STEP)
         self._tables = patch_kernels.ModeTables(model.plan.patterns, (x.shape[1], x.shape[2]), shells, diagonal)
         self._plan, self._waves = model.plan.cast(x.dtype), self._tables.arrays(x.dtype)
-        self._slopes, self._biases = patch_kernels.step_constants(model.plan, model.schedule, times, x.dtype)
+        self._law = patch_kernels.tile_constants(model.plan, model.schedule, times, x.dtype)
         self._coefficients = euler_coefficients(model, times).astype(x.dtype)
 
     def advance(self, records: NDArray[np.int64], fields: NDArray[Any]) -> NDArray[np.float64]:
@@ -158,7 +158,7 @@ class PatchEngine(_HostStates):
             self._spare,
             len(self.x) % threads == 0 or len(self.x) >= 4 * threads,
             (self._first, self.step, self._key),
-            (self._slopes[window], self._biases[window], coefficients),
+            (*(constant[window] for constant in self._law), coefficients),
             self._plan,
             self._waves,
             patch_kernels.scratch_space(self._model.plan, self.x.dtype),

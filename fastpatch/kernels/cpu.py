@@ -143,47 +143,124 @@ def _rotate_left(typing_context, word, count):
     return types.uint32(types.uint32, types.uint32), codegen
 
 
-def _exp2_float32(z):
-    # 2^z = 2^n 2^f with n the nearest integer: adding 1.5 * 2^23 leaves n in the low bits of the sum. Degree 5,
-    # relative error 8e-8.
-    z = max(z, _F(-126.0))
-    shifted = z + _F(12582912.0)
-    f = z - (shifted - _F(12582912.0))
-    p = fma(_F(1.33813025e-3), f, _F(9.66636852e-3))
-    p = fma(p, f, _F(5.55038101e-2))
-    p = fma(p, f, _F(2.40223490e-1))
-    p = fma(p, f, _F(6.93147181e-1))
-    p = fma(p, f, _F(1.0))
-    return _from_bits(np.int32(_bits(p) + np.int32(_bits(shifted) << 23)))
+@intrinsic
+def _nearest(typing_context, z):
+    """The nearest integer, ties to even, of a float of any size."""
+
+    def codegen(context, builder, signature, arguments):
+        kind = arguments[0].type
+        return builder.call(
+            builder.module.declare_intrinsic("llvm.rint", [kind], ir.FunctionType(kind, [kind])), arguments
+        )
+
+    return z(z), codegen
 
 
-def _exp2_float64(z):
-    z = max(z, -1022.0)
-    shifted = z + 6755399441055744.0
-    f = z - (shifted - 6755399441055744.0)
-    p = fma(2.57293241773623e-11, f, 4.45581790833607e-10)
-    p = fma(p, f, 7.0548973041551550e-09)
-    p = fma(p, f, 1.0178057087733941e-07)
-    p = fma(p, f, 1.3215486808705563e-06)
-    p = fma(p, f, 1.5252733841556773e-05)
-    p = fma(p, f, 1.5403530393370733e-04)
-    p = fma(p, f, 1.3333558146406471e-03)
-    p = fma(p, f, 9.6181291076284795e-03)
-    p = fma(p, f, 5.5504108664821627e-02)
-    p = fma(p, f, 2.4022650695910071e-01)
-    p = fma(p, f, 6.9314718055994531e-01)
-    p = fma(p, f, 1.0)
-    return _from_bits(_bits(p) + (_bits(shifted) << 52))
+# An integer n added to 1.5 * 2^23 (or 2^52) stands in the low bits of the sum, ready to be shifted into an exponent.
+_SHIFT32, _SHIFT64 = _F(12582912.0), 6755399441055744.0
 
 
-def exp2(z):
-    """2**z for z <= 0, flushed towards 2**-126 (float32) or 2**-1022 (float64) below."""
+# 2^f = E(f^2) + O(f), the even and the odd part for |f| <= 1/2, also give 2^-f = E - O. Degree 5, relative error 8e-8
+# (float64: 12, 1e-16).
+def _even_odd_float32(f):
+    g = f * f
+    even = fma(fma(_F(9.66636852e-3), g, _F(2.40223490e-1)), g, _F(1.0))
+    odd = fma(fma(_F(1.33813025e-3), g, _F(5.55038101e-2)), g, _F(6.93147181e-1))
+    return even, odd * f
+
+
+def _even_odd_float64(f):
+    g = f * f
+    even = fma(2.57293241773623e-11, g, 7.0548973041551550e-09)
+    even = fma(even, g, 1.3215486808705563e-06)
+    even = fma(even, g, 1.5403530393370733e-04)
+    even = fma(even, g, 9.6181291076284795e-03)
+    even = fma(even, g, 2.4022650695910071e-01)
+    odd = fma(4.45581790833607e-10, g, 1.0178057087733941e-07)
+    odd = fma(odd, g, 1.5252733841556773e-05)
+    odd = fma(odd, g, 1.3333558146406471e-03)
+    odd = fma(odd, g, 5.5504108664821627e-02)
+    odd = fma(odd, g, 6.9314718055994531e-01)
+    return fma(even, g, 1.0), odd * f
+
+
+def _even_odd(f):
+    """E and O, so that 2^f = E + O and 2^-f = E - O, for |f| <= 1/2."""
     raise NotImplementedError("only inside kernels")
 
 
-@overload(exp2)
-def _exp2_overload(z):
-    return _exp2_float32 if z == types.float32 else _exp2_float64
+@overload(_even_odd)
+def _even_odd_overload(f):
+    return _even_odd_float32 if f == types.float32 else _even_odd_float64
+
+
+def _shift(z):
+    """What `_times_power` expects added to its exponent."""
+    raise NotImplementedError("only inside kernels")
+
+
+@overload(_shift)
+def _shift_overload(z):
+    if z == types.float32:
+        return lambda z: _SHIFT32
+    return lambda z: _SHIFT64
+
+
+def _least(z):
+    """The least exponent of a normal number, plus `_shift`."""
+    raise NotImplementedError("only inside kernels")
+
+
+@overload(_least)
+def _least_overload(z):
+    if z == types.float32:
+        return lambda z: _F(_SHIFT32 - _F(126.0))
+    return lambda z: _SHIFT64 - 1022.0
+
+
+def _times_power(p, shifted):
+    """p 2^n, given n + `_shift`, where both are normal numbers."""
+    raise NotImplementedError("only inside kernels")
+
+
+@overload(_times_power)
+def _times_power_overload(p, shifted):
+    if p == types.float32:
+        return lambda p, shifted: _from_bits(np.int32(_bits(p) + np.int32(_bits(shifted) << 23)))
+    return lambda p, shifted: _from_bits(_bits(p) + (_bits(shifted) << 52))
+
+
+@kernel(inline=True)
+def _power(z, top, base):
+    """2^(z - top + B), flushed towards the least normal number; top an integer, base = B + `_shift`."""
+    n = _nearest(z)
+    even, odd = _even_odd(z - n)
+    return _times_power(even + odd, max((n - top) + base, _least(z)))
+
+
+@kernel(inline=True)
+def _powers(z, top, base):
+    """Sum and difference of 2^(z - top + B) and 2^(-z - top + B), see `_power`."""
+    n = _nearest(z)
+    even, odd = _even_odd(z - n)
+    plus = _times_power(even + odd, max((n - top) + base, _least(z)))
+    minus = _times_power(even - odd, max((-n - top) + base, _least(z)))
+    return plus + minus, plus - minus
+
+
+@kernel(inline=True)
+def _small_powers(z):
+    """Sum and difference of 2^z and 2^-z where these are normal numbers."""
+    n = _nearest(z)
+    even, odd = _even_odd(z - n)
+    plus, minus = _times_power(even + odd, _shift(z) + n), _times_power(even - odd, _shift(z) - n)
+    return plus + minus, plus - minus
+
+
+@kernel(inline=True)
+def exp2(z):
+    """2**z for z <= 0, flushed towards 2**-126 (float32) or 2**-1022 (float64) below."""
+    return _power(z, _shift(z) - _shift(z), _shift(z))
 
 
 @kernel(inline=True)
@@ -402,55 +479,62 @@ def _correlate_rows(s, rows, out, n):
 
 
 @kernel()
-def _stack_five_rows(s, correlated, row, sign, k, stride, slope, bias, out, n):
+def _stack_five_rows(s, correlated, row, sign, k, stride, slope, exponent, out, n):
     """`_stack_rows` and `_raise_top` in one pass, for a pair of patterns of size 5."""
     r0 = correlated + row[k, 0] * _TILE
     r1 = correlated + row[k, 1] * _TILE + stride
     r2 = correlated + row[k, 2] * _TILE + 2 * stride
     r3 = correlated + row[k, 3] * _TILE + 3 * stride
     r4 = correlated + row[k, 4] * _TILE + 4 * stride
-    s0, s1, s2, s3, s4 = sign[k, 0], sign[k, 1], sign[k, 2], sign[k, 3], sign[k, 4]
+    s0, s1, s2, s3, s4 = (
+        slope * sign[k, 0],
+        slope * sign[k, 1],
+        slope * sign[k, 2],
+        slope * sign[k, 3],
+        slope * sign[k, 4],
+    )
     for f in range(n):
-        d = fma(s1, _load(s, r1 + f), s0 * _load(s, r0 + f))
-        d = fma(s3, _load(s, r3 + f), fma(s2, _load(s, r2 + f), d))
-        d = fma(s4, _load(s, r4 + f), d)
-        _store(s, out + f, d)
-        _store(s, _TOP + f, max(s[_TOP + f], fma(slope, abs(d), bias)))
+        z = fma(s1, _load(s, r1 + f), s0 * _load(s, r0 + f))
+        z = fma(s4, _load(s, r4 + f), fma(s3, _load(s, r3 + f), fma(s2, _load(s, r2 + f), z)))
+        _store(s, out + f, z)
+        _store(s, _TOP + f, max(s[_TOP + f], abs(z) + exponent))
 
 
 @kernel()
-def _stack_rows(s, correlated, row, sign, k, stride, out, n):
-    """sum_u sign[k, u] row-correlation row[k, u] at f + u stride: pattern k's dot product with each neighbourhood."""
-    at, weight = correlated + row[k, 0] * _TILE, sign[k, 0]
+def _stack_rows(s, correlated, row, sign, k, stride, slope, out, n):
+    """slope sum_u sign[k, u] row-correlation row[k, u] at f + u stride: the base-2 logit of pattern k without prior."""
+    at, weight = correlated + row[k, 0] * _TILE, slope * sign[k, 0]
     for f in range(n):
         _store(s, out + f, weight * _load(s, at + f))
     for u in range(1, row.shape[1]):
-        at, weight = correlated + row[k, u] * _TILE + u * stride, sign[k, u]
+        at, weight = correlated + row[k, u] * _TILE + u * stride, slope * sign[k, u]
         for f in range(n):
             _store(s, out + f, fma(weight, _load(s, at + f), _read(s, out + f)))
 
 
 @kernel()
-def _raise_top(s, d, slope, bias, paired, n):
+def _raise_top(s, z, exponent, paired, n):
     """Raise the top logit to the larger logit of one unit."""
     if paired:
         for f in range(n):
-            _store(s, _TOP + f, max(s[_TOP + f], fma(slope, abs(_load(s, d + f)), bias)))
+            _store(s, _TOP + f, max(s[_TOP + f], abs(_load(s, z + f)) + exponent))
     else:
         for f in range(n):
-            _store(s, _TOP + f, max(s[_TOP + f], fma(slope, _load(s, d + f), bias)))
+            _store(s, _TOP + f, max(s[_TOP + f], _load(s, z + f) + exponent))
 
 
 @kernel()
-def _all_tops_exceed(s, threshold, n):
-    """Whether every top logit of a run exceeds a positive threshold."""
+def _round_tops(s, n):
+    """Round the top logits to integers; the least of them if it is positive, else something negative or zero."""
+    for f in range(n):
+        s[_TOP + f] = _nearest(s[_TOP + f])
     # The bits of non-negative floats are ordered like them, those of negative ones lie below; and an integer minimum is
     # vectorised where a float one, for the sake of NaN, is not.
     lowest = _bits(s[_TOP])
     for f in range(n):
         pattern = _bits(s[_TOP + f])
         lowest = pattern if pattern < lowest else lowest
-    return lowest > _bits(threshold)
+    return _from_bits(lowest)
 
 
 @kernel()
@@ -460,85 +544,112 @@ def _clear(s, at, value, n):
 
 
 @kernel()
-def _add_pairs(s, k, slope, bias, centers, n):
+def _fold_pairs(s, correlated, row, sign, k, stride, slope, weights, centers, n):
+    """Stack three pairs' logits and add their weights 2^logit, in one pass and without a top: for small logits."""
+    r00, r10, r20 = (
+        correlated + row[k, 0] * _TILE,
+        correlated + row[k + 1, 0] * _TILE,
+        correlated + row[k + 2, 0] * _TILE,
+    )
+    at = correlated + stride
+    r01, r11, r21 = at + row[k, 1] * _TILE, at + row[k + 1, 1] * _TILE, at + row[k + 2, 1] * _TILE
+    at += stride
+    r02, r12, r22 = at + row[k, 2] * _TILE, at + row[k + 1, 2] * _TILE, at + row[k + 2, 2] * _TILE
+    at += stride
+    r03, r13, r23 = at + row[k, 3] * _TILE, at + row[k + 1, 3] * _TILE, at + row[k + 2, 3] * _TILE
+    at += stride
+    r04, r14, r24 = at + row[k, 4] * _TILE, at + row[k + 1, 4] * _TILE, at + row[k + 2, 4] * _TILE
+    s00, s10, s20 = slope * sign[k, 0], slope * sign[k + 1, 0], slope * sign[k + 2, 0]
+    s01, s11, s21 = slope * sign[k, 1], slope * sign[k + 1, 1], slope * sign[k + 2, 1]
+    s02, s12, s22 = slope * sign[k, 2], slope * sign[k + 1, 2], slope * sign[k + 2, 2]
+    s03, s13, s23 = slope * sign[k, 3], slope * sign[k + 1, 3], slope * sign[k + 2, 3]
+    s04, s14, s24 = slope * sign[k, 4], slope * sign[k + 1, 4], slope * sign[k + 2, 4]
+    w0, w1, w2 = weights[k], weights[k + 1], weights[k + 2]
+    c0, c1, c2 = centers[k] * w0, centers[k + 1] * w1, centers[k + 2] * w2
+    for f in range(n):
+        z = fma(s01, _load(s, r01 + f), s00 * _load(s, r00 + f))
+        z = fma(s04, _load(s, r04 + f), fma(s03, _load(s, r03 + f), fma(s02, _load(s, r02 + f), z)))
+        both0, bias0 = _small_powers(z)
+        z = fma(s11, _load(s, r11 + f), s10 * _load(s, r10 + f))
+        z = fma(s14, _load(s, r14 + f), fma(s13, _load(s, r13 + f), fma(s12, _load(s, r12 + f), z)))
+        both1, bias1 = _small_powers(z)
+        z = fma(s21, _load(s, r21 + f), s20 * _load(s, r20 + f))
+        z = fma(s24, _load(s, r24 + f), fma(s23, _load(s, r23 + f), fma(s22, _load(s, r22 + f), z)))
+        both2, bias2 = _small_powers(z)
+        _store(s, _RUN_MEAN + f, fma(c2, bias2, fma(c1, bias1, fma(c0, bias0, s[_RUN_MEAN + f]))))
+        _store(s, _TOTAL + f, fma(w2, both2, fma(w1, both1, fma(w0, both0, s[_TOTAL + f]))))
+
+
+@kernel()
+def _add_pairs(s, k, exponents, factors, centers, n):
     """Add three pairs' weights, relative to the top logit, to the weighted sum of centre pixels and to the total."""
-    d0, d1, d2 = _DOTS + 2 * k * _TILE, _DOTS + 2 * (k + 1) * _TILE, _DOTS + 2 * (k + 2) * _TILE
-    b0, b1, b2 = bias[k], bias[k + 1], bias[k + 2]
-    c0, c1, c2 = centers[k], centers[k + 1], centers[k + 2]
+    z0, z1, z2 = _DOTS + 2 * k * _TILE, _DOTS + 2 * (k + 1) * _TILE, _DOTS + 2 * (k + 2) * _TILE
+    w0, w1, w2 = factors[k], factors[k + 1], factors[k + 2]
+    c0, c1, c2 = centers[k] * w0, centers[k + 1] * w1, centers[k + 2] * w2
+    b0, b1, b2 = exponents[k] + _shift(w0), exponents[k + 1] + _shift(w0), exponents[k + 2] + _shift(w0)
     for f in range(n):
-        x0, x1, x2, top = _load(s, d0 + f), _load(s, d1 + f), _load(s, d2 + f), _load(s, _TOP + f)
-        p0, m0 = exp2(fma(slope, x0, b0) - top), exp2(fma(-slope, x0, b0) - top)
-        p1, m1 = exp2(fma(slope, x1, b1) - top), exp2(fma(-slope, x1, b1) - top)
-        p2, m2 = exp2(fma(slope, x2, b2) - top), exp2(fma(-slope, x2, b2) - top)
-        _store(s, _RUN_MEAN + f, fma(c2, p2 - m2, fma(c1, p1 - m1, fma(c0, p0 - m0, s[_RUN_MEAN + f]))))
-        _store(s, _TOTAL + f, ((s[_TOTAL + f] + (p0 + m0)) + (p1 + m1)) + (p2 + m2))
+        top = _load(s, _TOP + f)
+        both0, bias0 = _powers(_load(s, z0 + f), top, b0)
+        both1, bias1 = _powers(_load(s, z1 + f), top, b1)
+        both2, bias2 = _powers(_load(s, z2 + f), top, b2)
+        _store(s, _RUN_MEAN + f, fma(c2, bias2, fma(c1, bias1, fma(c0, bias0, s[_RUN_MEAN + f]))))
+        _store(s, _TOTAL + f, fma(w2, both2, fma(w1, both1, fma(w0, both0, s[_TOTAL + f]))))
 
 
 @kernel()
-def _add_dominant(s, k, slope, bias, centers, n):
+def _add_dominant(s, k, exponents, factors, centers, n):
     """`_add_pairs` where every top logit is so large that the lesser weight of each pair rounds away."""
-    d0, d1, d2 = _DOTS + 2 * k * _TILE, _DOTS + 2 * (k + 1) * _TILE, _DOTS + 2 * (k + 2) * _TILE
-    b0, b1, b2 = bias[k], bias[k + 1], bias[k + 2]
-    c0, c1, c2 = centers[k], centers[k + 1], centers[k + 2]
+    z0, z1, z2 = _DOTS + 2 * k * _TILE, _DOTS + 2 * (k + 1) * _TILE, _DOTS + 2 * (k + 2) * _TILE
+    w0, w1, w2 = factors[k], factors[k + 1], factors[k + 2]
+    c0, c1, c2 = centers[k] * w0, centers[k + 1] * w1, centers[k + 2] * w2
+    b0, b1, b2 = exponents[k] + _shift(w0), exponents[k + 1] + _shift(w0), exponents[k + 2] + _shift(w0)
     for f in range(n):
-        x0, x1, x2, top = _load(s, d0 + f), _load(s, d1 + f), _load(s, d2 + f), _load(s, _TOP + f)
-        w0 = exp2(fma(slope, abs(x0), b0) - top)
-        w1 = exp2(fma(slope, abs(x1), b1) - top)
-        w2 = exp2(fma(slope, abs(x2), b2) - top)
-        _store(s, _TOTAL + f, ((s[_TOTAL + f] + w0) + w1) + w2)
-        w0 = w0 if x0 >= 0 else -w0
-        w1 = w1 if x1 >= 0 else -w1
-        w2 = w2 if x2 >= 0 else -w2
-        _store(s, _RUN_MEAN + f, fma(c2, w2, fma(c1, w1, fma(c0, w0, s[_RUN_MEAN + f]))))
+        x0, x1, x2, top = _load(s, z0 + f), _load(s, z1 + f), _load(s, z2 + f), _load(s, _TOP + f)
+        p0, p1, p2 = _power(abs(x0), top, b0), _power(abs(x1), top, b1), _power(abs(x2), top, b2)
+        _store(s, _TOTAL + f, fma(w2, p2, fma(w1, p1, fma(w0, p0, s[_TOTAL + f]))))
+        p0 = p0 if x0 >= 0 else -p0
+        p1 = p1 if x1 >= 0 else -p1
+        p2 = p2 if x2 >= 0 else -p2
+        _store(s, _RUN_MEAN + f, fma(c2, p2, fma(c1, p1, fma(c0, p0, s[_RUN_MEAN + f]))))
 
 
 @kernel()
-def _add_unit(s, d, slope, bias, center, paired, n):
-    """Add one unit, a pair or a single pattern."""
-    if paired:
-        for f in range(n):
-            x, top = _load(s, d + f), _load(s, _TOP + f)
-            plus, minus = exp2(fma(slope, x, bias) - top), exp2(fma(-slope, x, bias) - top)
-            _store(s, _RUN_MEAN + f, fma(center, plus - minus, s[_RUN_MEAN + f]))
-            _store(s, _TOTAL + f, s[_TOTAL + f] + (plus + minus))
-    else:
-        for f in range(n):
-            weight = exp2(fma(slope, _load(s, d + f), bias) - _load(s, _TOP + f))
-            _store(s, _RUN_MEAN + f, fma(center, weight, s[_RUN_MEAN + f]))
-            _store(s, _TOTAL + f, s[_TOTAL + f] + weight)
-
-
-@kernel()
-def _keep_unit(s, d, slope, bias, center, paired, dominant, n):
-    """`_add_unit` that leaves the difference of the unit's two weights at ``d`` and their sum behind it."""
+def _keep_unit(s, z, exponent, paired, dominant, n):
+    """Replace a unit's logits at ``z`` by the difference of its two weights, and leave their sum behind it."""
+    base = exponent + _shift(exponent)
     if paired and dominant:
         for f in range(n):
-            x = _read(s, d + f)
-            weight = exp2(fma(slope, abs(x), bias) - _load(s, _TOP + f))
-            _store(s, d + f, weight if x >= 0 else -weight)
-            _store(s, d + _TILE + f, weight)
+            x = _read(s, z + f)
+            weight = _power(abs(x), _load(s, _TOP + f), base)
+            _store(s, z + f, weight if x >= 0 else -weight)
+            _store(s, z + _TILE + f, weight)
     elif paired:
         for f in range(n):
-            x, top = _read(s, d + f), _load(s, _TOP + f)
-            plus, minus = exp2(fma(slope, x, bias) - top), exp2(fma(-slope, x, bias) - top)
-            _store(s, d + f, plus - minus)
-            _store(s, d + _TILE + f, plus + minus)
+            both, bias = _powers(_read(s, z + f), _load(s, _TOP + f), base)
+            _store(s, z + f, bias)
+            _store(s, z + _TILE + f, both)
     else:
         for f in range(n):
-            weight = exp2(fma(slope, _read(s, d + f), bias) - _load(s, _TOP + f))
-            _store(s, d + f, weight)
-            _store(s, d + _TILE + f, weight)
-    for f in range(n):
-        _store(s, _RUN_MEAN + f, fma(center, _load(s, d + f), s[_RUN_MEAN + f]))
-        _store(s, _TOTAL + f, s[_TOTAL + f] + _load(s, d + _TILE + f))
+            weight = _power(_read(s, z + f), _load(s, _TOP + f), base)
+            _store(s, z + f, weight)
+            _store(s, z + _TILE + f, weight)
 
 
 @kernel()
-def _respond(s, d, center, n):
+def _add_unit(s, z, factor, center, n):
+    """Add one unit's weights as `_keep_unit` left them."""
+    weighted = center * factor
+    for f in range(n):
+        _store(s, _RUN_MEAN + f, fma(weighted, _load(s, z + f), s[_RUN_MEAN + f]))
+        _store(s, _TOTAL + f, fma(factor, _load(s, z + _TILE + f), s[_TOTAL + f]))
+
+
+@kernel()
+def _respond(s, z, factor, center, n):
     """Turn a unit's kept weights into its response ``c (w+ + w-) - m (w+ - w-)``, or ``w (c - m)`` for a single."""
     for f in range(n):
-        value = center * _load(s, d + _TILE + f) - _load(s, _RUN_MEAN + f) * _read(s, d + f)
-        _store(s, d + f, value / _load(s, _TOTAL + f))
+        value = center * _load(s, z + _TILE + f) - _load(s, _RUN_MEAN + f) * _read(s, z + f)
+        _store(s, z + f, factor * value / _load(s, _TOTAL + f))
 
 
 @kernel()
@@ -552,42 +663,59 @@ def _divide(s, out, n):
 
 
 @kernel()
-def _posterior_run(s, start, n, stride, slope, bias, plan, correlated, want_response):
-    """Posterior mean of one run, at ``_MEAN + start``; its response fields at the units' dot products, if wanted."""
-    row, sign, centers, n_pairs = plan[1], plan[2], plan[3], plan[4]
-    units = centers.size
+def _posterior_run(s, start, n, stride, law, plan, correlated, small, want_response):
+    """Posterior mean of one run, at ``_MEAN + start``; its response fields at the units' logits, if wanted.
+
+    Whichever way it takes, its bits are the same: tops are integers, so weights relative to another top are the same
+    weights times a power of two; what one way leaves out rounds away in the other; and all add in the same order.
+    """
+    row, sign, centers, n_pairs, dominance = plan[1], plan[2], plan[3], plan[4], plan[6]
+    slope, exponents, factors, weights, _ = law
+    units, thirds = centers.size, n_pairs - n_pairs % 3
+    folded = thirds if small else 0
     # Loops with long bodies are vectorised by 16, short ones unrolled to 64; a remainder is done one by one.
     exact, n = (n + 15) // 16 * 16, _rounded(n)
-    _clear(s, _TOP, -np.inf, n)
-    for k in range(units):
-        d = _DOTS + 2 * k * _TILE
-        if k < n_pairs and row.shape[1] == 5:
-            _stack_five_rows(s, correlated + start, row, sign, k, stride, slope, bias[k], d, n)
-        else:
-            _stack_rows(s, correlated + start, row, sign, k, stride, d, n)
-            _raise_top(s, d, slope, bias[k], k < n_pairs, n)
     _clear(s, _RUN_MEAN, 0.0, n)
     _clear(s, _TOTAL, 0.0, n)
-    thirds = n_pairs - n_pairs % 3
+    for k in range(0, folded, 3):
+        _fold_pairs(s, correlated + start, row, sign, k, stride, slope, weights, centers, exact)
+    _clear(s, _TOP, -np.inf, n)
+    for k in range(folded, units):
+        z = _DOTS + 2 * k * _TILE
+        if k < n_pairs and row.shape[1] == 5:
+            _stack_five_rows(s, correlated + start, row, sign, k, stride, slope, exponents[k], z, n)
+        else:
+            _stack_rows(s, correlated + start, row, sign, k, stride, slope, z, n)
+            _raise_top(s, z, exponents[k], k < n_pairs, n)
+    if folded > 0:
+        _clear(s, _TOP, 0.0, n)
     # The lesser weights of all pairs add up to less than 2^-top of the total, since the priors do to at most 1.
-    dominant = thirds > 0 and _all_tops_exceed(s, plan[6], n)
-    # All three ways add in the same order: what is recorded of a step must not change its result.
-    if want_response:
-        for k in range(units):
-            d = _DOTS + 2 * k * _TILE
-            _keep_unit(s, d, slope, bias[k], centers[k], k < n_pairs, dominant and k < thirds, exact)
-    else:
-        for k in range(0, thirds, 3):
-            if dominant:
-                _add_dominant(s, k, slope, bias, centers, exact)
-            else:
-                _add_pairs(s, k, slope, bias, centers, exact)
-        for k in range(thirds, units):
-            _add_unit(s, _DOTS + 2 * k * _TILE, slope, bias[k], centers[k], k < n_pairs, exact)
+    dominant = folded == 0 and _round_tops(s, n) > dominance
+    alone = 0 if want_response else thirds
+    for k in range(folded, alone, 3):
+        if dominant:
+            _add_dominant(s, k, exponents, factors, centers, exact)
+        else:
+            _add_pairs(s, k, exponents, factors, centers, exact)
+    for k in range(alone, units):
+        z = _DOTS + 2 * k * _TILE
+        _keep_unit(s, z, exponents[k], k < n_pairs, dominant, exact)
+        _add_unit(s, z, factors[k], centers[k], exact)
     _divide(s, _MEAN + start, n)
     if want_response:
         for k in range(units):
-            _respond(s, _DOTS + 2 * k * _TILE, centers[k], exact)
+            _respond(s, _DOTS + 2 * k * _TILE, factors[k], centers[k], exact)
+
+
+@kernel()
+def _row_sums_within(s, n, bound):
+    """Whether no five neighbours of the first n elements, the padded field of a tile, sum up to more than a bound."""
+    largest = _bits(abs(s[0]))
+    for f in range(n - 4):
+        sums = abs(_load(s, f)) + abs(_load(s, f + 1)) + abs(_load(s, f + 2)) + abs(_load(s, f + 3))
+        pattern = _bits(sums + abs(_load(s, f + 4)))
+        largest = pattern if pattern > largest else largest
+    return _from_bits(largest) <= bound
 
 
 @kernel()
@@ -718,20 +846,22 @@ def _contract_tile(s, i0, height, j0, width, units, wave, out):
 
 
 @kernel()
-def _posterior_tile(s, x, i0, height, j0, width, slope, bias, plan, wave, response, projection):
+def _posterior_tile(s, x, i0, height, j0, width, law, plan, wave, response, projection):
     """Posterior mean of a tile, at ``_MEAN``; its response fields and mode sums where those are not empty."""
     size, units = plan[1].shape[1], plan[3].size
     stride = width + size - 1
     correlated = _row_correlations(units)
     _load_padded(x, i0, height, j0, width, size // 2, s)
-    _correlate_tile(s, plan, correlated, _rounded((height + size - 1) * stride))
+    padded = (height + size - 1) * stride
+    _correlate_tile(s, plan, correlated, _rounded(padded))
+    want_response = response.size + projection.size > 0
+    small = size == 5 and not want_response and _row_sums_within(s, padded, law[4])
     if projection.size > 0:
         for k in range(3 * units):
             _clear(s, _columns(units) + k * _TILE, 0.0, _rounded(width + height))
     for g0 in range(0, height, _RUN):
         g1 = min(g0 + _RUN, height)
-        want_response = response.size + projection.size > 0
-        _posterior_run(s, g0 * stride, (g1 - g0) * stride, stride, slope, bias, plan, correlated, want_response)
+        _posterior_run(s, g0 * stride, (g1 - g0) * stride, stride, law, plan, correlated, small, want_response)
         if projection.size > 0:
             _sum_lines(s, g0, g1 - g0, width, stride, units, projection.shape[0] > 2)
         if response.size > 0:
@@ -746,19 +876,21 @@ def _posterior_tile(s, x, i0, height, j0, width, slope, bias, plan, wave, respon
 
 @kernel()
 def _tiling(band, shape, size):
-    """First row, height and widest tile of a band; its tiles are equal to within rounding."""
-    i0 = band * BAND
-    tiles = (shape[1] + tile_columns(size) - 1) // tile_columns(size)
-    return i0, min(BAND, shape[0] - i0), (shape[1] + tiles - 1) // tiles
+    """First row, height and widest tile of a band: tiles of equal width, in cache lines of sixteen where that fits."""
+    i0, most = band * BAND, tile_columns(size)
+    tiles = (shape[1] + most - 1) // most
+    equal = (shape[1] + tiles - 1) // tiles
+    aligned = (equal + 15) // 16 * 16
+    return i0, min(BAND, shape[0] - i0), aligned if aligned <= most else equal
 
 
 @kernel()
-def _evaluate_band(s, x, band, slope, bias, plan, wave, mean, response, projection):
+def _evaluate_band(s, x, band, law, plan, wave, mean, response, projection):
     """Posterior mean, response fields (U, L1, L2) and mode sums (directions, shells) of a band, each if not empty."""
     i0, height, widest = _tiling(band, x.shape, plan[1].shape[1])
     for j0 in range(0, x.shape[1], widest):
         width = min(widest, x.shape[1] - j0)
-        stride = _posterior_tile(s, x, i0, height, j0, width, slope, bias, plan, wave, response, projection)
+        stride = _posterior_tile(s, x, i0, height, j0, width, law, plan, wave, response, projection)
         if mean.size > 0:
             for g in range(height):
                 for c in range(width):
@@ -766,7 +898,7 @@ def _evaluate_band(s, x, band, slope, bias, plan, wave, mean, response, projecti
 
 
 @kernel(parallel=True)
-def evaluate(x, slope, bias, plan, wave, scratch, mean, response, projections):
+def evaluate(x, law, plan, wave, scratch, mean, response, projections):
     """Fill what is not empty of mean (T, L1, L2), response (T, U, L1, L2), projections (T, bands, ways, shells).
 
     ``scratch`` (workers, `scratch_size`) sets the number of parallel workers.
@@ -780,8 +912,7 @@ def evaluate(x, slope, bias, plan, wave, scratch, mean, response, projections):
                 scratch[worker],
                 x[path],
                 band,
-                slope,
-                bias,
+                law,
                 plan,
                 wave,
                 mean[path if mean.size > 0 else 0],
@@ -799,52 +930,32 @@ def _update(x, y, at, s, mean, noise, eta, linear, pull, kick, n):
 
 
 @kernel()
-def _step_band(s, x, y, band, slope, bias, plan, linear, pull, kick, step, trajectory, key, noise, wave, projection):
-    """One Euler-Maruyama step x -> y of a band of rows; its mode sums at x as well, unless ``projection`` is empty."""
-    i0, height, widest = _tiling(band, x.shape, plan[1].shape[1])
-    response = np.empty((0, 0, 0), dtype=x.dtype)
-    for j0 in range(0, x.shape[1], widest):
-        width = min(widest, x.shape[1] - j0)
-        stride = _posterior_tile(s, x, i0, height, j0, width, slope, bias, plan, wave, response, projection)
-        for g0 in range(0, height, 4):
-            _noise_block(noise, j0, width, (i0 + g0) // 4, step, trajectory, key)
-            for lane in range(min(4, height - g0)):
-                at, mean = (i0 + g0 + lane) * x.shape[1] + j0, _MEAN + (g0 + lane) * stride
-                _update(x, y, at, s, mean, noise, lane * _TILE, linear, pull, kick, width)
-
-
-@kernel()
 def _record_and_step(s, noise, n, path, band, x, y, counters, constants, plan, wave, records):
     """Step n of one band of one trajectory, between the buffers x and y, and what is recorded of it before."""
     first_trajectory, first_step, key = counters
-    slopes, biases, coefficients = constants
+    slopes, exponents, factors, weights, bounds, coefficients = constants
     record, fields, projections = records
     source, target = (x[path], y[path]) if n % 2 == 0 else (y[path], x[path])
+    linear, pull, kick = coefficients[n, 0], coefficients[n, 1], coefficients[n, 2]
+    law = slopes[n], exponents[n], factors[n], weights[n], bounds[n]
+    i0, height, widest = _tiling(band, source.shape, plan[1].shape[1])
+    columns = source.shape[1]
     r = record[n]
     if r >= 0:
         projection = projections[r, path, band]
-        for i in range(band * BAND, min((band + 1) * BAND, x.shape[1])):
-            fields[r, path, i] = source[i]
+        _copy(source, i0 * columns, fields[r, path], i0 * columns, height * columns)
     else:
         projection = np.empty((0, 0), dtype=np.float64)
-    _step_band(
-        s,
-        source,
-        target,
-        band,
-        slopes[n],
-        biases[n],
-        plan,
-        coefficients[n, 0],
-        coefficients[n, 1],
-        coefficients[n, 2],
-        first_step + n,
-        first_trajectory + path,
-        key,
-        noise,
-        wave,
-        projection,
-    )
+    response = np.empty((0, 0, 0), dtype=x.dtype)
+    for j0 in range(0, columns, widest):
+        width = min(widest, columns - j0)
+        stride = _posterior_tile(s, source, i0, height, j0, width, law, plan, wave, response, projection)
+        for g0 in range(0, height, 4):
+            block = (i0 + g0) // 4
+            _noise_block(noise, j0, width, block, first_step + n, first_trajectory + path, key)
+            for lane in range(min(4, height - g0)):
+                at, mean = (i0 + g0 + lane) * columns + j0, _MEAN + (g0 + lane) * stride
+                _update(source, target, at, s, mean, noise, lane * _TILE, linear, pull, kick, width)
 
 
 @kernel(parallel=True)
@@ -854,11 +965,12 @@ def advance(x, y, by_trajectory, counters, constants, plan, wave, scratch, noise
     Parallel over whole trajectories (``by_trajectory``: threads meet once a call), or over bands (once a step), with
     one worker a row of ``scratch`` (workers, `scratch_size`) and ``noise`` (workers, `NOISE_SIZE`).
 
-    ``counters = (first_trajectory, first_step, key)`` number the noise. ``constants = (slopes, biases, coefficients)``:
-    step n is ``x <- linear x + pull m(x) + kick eta`` with ``coefficients[n] = (linear, pull, kick)`` and eta the noise
-    of step ``first_step + n``. ``records = (record, fields, projections)``: where ``record[n]`` is r >= 0, the state
-    before step n goes to ``fields[r]`` (T, L1, L2) and its bands' mode sums to ``projections[r]``
-    (T, bands, directions, shells). The last state is in x after an even number of steps, else in y.
+    ``counters = (first_trajectory, first_step, key)`` number the noise. ``constants`` are those of
+    `fastpatch.kernels.patch.tile_constants` and ``coefficients``: step n is ``x <- linear x + pull m(x) + kick eta``
+    with ``coefficients[n] = (linear, pull, kick)`` and eta the noise of step ``first_step + n``.
+    ``records = (record, fields, projections)``: where ``record[n]`` is r >= 0, the state before step n goes to
+    ``fields[r]`` (T, L1, L2) and its bands' mode sums to ``projections[r]`` (T, bands, directions, shells). The last
+    state is in x after an even number of steps, else in y.
     """
     steps, count, workers = constants[0].size, x.shape[0], scratch.shape[0]
     bands = (x.shape[1] + BAND - 1) // BAND

@@ -13,8 +13,12 @@ from . import cpu, dense
 from .plan import PatchPlan
 
 __all__ = ["ModeTables", "bands", "mode_overlaps", "posterior_mean", "response", "scratch_space", "step_constants"]
+__all__ += ["tile_constants"]
 
 _DOUBLE = np.dtype(np.float64)
+
+# A base-2 logit whose power, summed over units and times a centre pixel, is far from overflow and underflow.
+_LARGEST_LOGIT = {"float32": 110.0, "float64": 900.0}
 _EMPTY3 = np.empty((0, 0, 0))
 _EMPTY4 = np.empty((0, 0, 0, 0))
 _NO_WAVES = (np.empty(0), np.empty(0), _EMPTY3, _EMPTY3)
@@ -78,6 +82,27 @@ def step_constants(
     return slopes.astype(dtype), plan.bias(alpha**2 / (2.0 * sigma2)).astype(dtype)
 
 
+def tile_constants(
+    plan: PatchPlan, schedule: VPSchedule, times: NDArray[np.float64], dtype: np.dtype[Any]
+) -> tuple[NDArray[Any], ...]:
+    """``(slopes, exponents, factors, weights, bounds)`` of the tile kernels.
+
+    Unit k has the logit ``slopes <p_k, y>`` and the prior ``weights = factors 2^exponents``, factors in [1, 2), all but
+    slopes and bounds of the shape (times, U). Where no row of a neighbourhood sums up to more than ``bounds`` (times,)
+    in absolute values, no weight 2^logit can leave the range of the precision; with a bound of -1 any might.
+    """
+    slopes, biases = step_constants(plan, schedule, times, _DOUBLE)
+    exponents = np.floor(biases)
+    factors = np.exp2(biases - exponents).astype(dtype)
+    weights = np.ldexp(factors, np.maximum(exponents, -1e4).astype(np.int64))
+    centers = np.abs(plan.centers[plan.centers != 0.0])
+    representable = bool(np.all((centers > 2.0**-10) & (centers < 2.0**10)))
+    reach = max(plan.patterns.shape[-1] * np.abs(plan.patterns).max(), np.finfo(np.float32).tiny)
+    room = _LARGEST_LOGIT[dtype.name] - np.abs(biases).max(axis=1)
+    bounds = np.where((room > 0.0) & representable, np.minimum(room / (slopes * reach), 1e30), -1.0)
+    return slopes.astype(dtype), exponents.astype(dtype), factors, weights, bounds.astype(dtype)
+
+
 def scratch_space(plan: PatchPlan, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Working space of every thread, which also sets how many work."""
     size = cpu.scratch_size(len(plan.patterns), len(plan.rows))
@@ -86,11 +111,11 @@ def scratch_space(plan: PatchPlan, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def posterior_mean(plan: PatchPlan, schedule: VPSchedule, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
     """m (B, L1, L2) of eq. 38 for x (B, L1, L2), in float64."""
-    slope, bias = _constants(plan, schedule, t)
     if dense.suits(plan):
-        return dense.posterior_mean(plan, slope, bias, x)
+        return dense.posterior_mean(plan, *_dense_constants(plan, schedule, t), x)
     mean = np.empty_like(x)
-    cpu.evaluate(x, slope, bias, plan.cast(_DOUBLE), _NO_WAVES, scratch_space(plan, _DOUBLE), mean, _EMPTY4, _EMPTY4)
+    law = _law(plan, schedule, t)
+    cpu.evaluate(x, law, plan.cast(_DOUBLE), _NO_WAVES, scratch_space(plan, _DOUBLE), mean, _EMPTY4, _EMPTY4)
     return mean
 
 
@@ -98,12 +123,14 @@ def response(
     plan: PatchPlan, schedule: VPSchedule, x: NDArray[np.float64], t: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fields H (B, U, L1, L2) and patterns p (U, P, P) with ``dm_i/dx_{i+u} = alpha/sigma^2 sum_k H_k(i) p_k(u)``."""
-    slope, bias = _constants(plan, schedule, t)
     if dense.suits(plan):
         size = plan.patterns.shape[-1]
-        return dense.window_response(plan, slope, bias, x), np.eye(size * size).reshape(-1, size, size)
+        return dense.window_response(plan, *_dense_constants(plan, schedule, t), x), np.eye(size * size).reshape(
+            -1, size, size
+        )
     fields = np.empty((x.shape[0], len(plan.patterns), *x.shape[1:]))
-    cpu.evaluate(x, slope, bias, plan.cast(_DOUBLE), _NO_WAVES, scratch_space(plan, _DOUBLE), _EMPTY3, fields, _EMPTY4)
+    law = _law(plan, schedule, t)
+    cpu.evaluate(x, law, plan.cast(_DOUBLE), _NO_WAVES, scratch_space(plan, _DOUBLE), _EMPTY3, fields, _EMPTY4)
     return fields, plan.patterns
 
 
@@ -120,15 +147,20 @@ def mode_overlaps(
     if dense.suits(plan):
         fields, patterns = response(plan, schedule, x, t)
         return _line_overlaps(ModeTables(patterns, shape, shells, diagonal), fields)
-    slope, bias = _constants(plan, schedule, t)
+    law = _law(plan, schedule, t)
     tables = ModeTables(plan.patterns, shape, shells, diagonal)
     sums = np.zeros((x.shape[0], bands(shape), tables.directions, shells.size))
     scratch = scratch_space(plan, _DOUBLE)
-    cpu.evaluate(x, slope, bias, plan.cast(_DOUBLE), tables.arrays(_DOUBLE), scratch, _EMPTY3, _EMPTY4, sums)
+    cpu.evaluate(x, law, plan.cast(_DOUBLE), tables.arrays(_DOUBLE), scratch, _EMPTY3, _EMPTY4, sums)
     return np.asarray(sums.sum(axis=1) / tables.squared_norms)
 
 
-def _constants(plan: PatchPlan, schedule: VPSchedule, t: float) -> tuple[np.float64, NDArray[np.float64]]:
+def _law(plan: PatchPlan, schedule: VPSchedule, t: float) -> tuple[Any, ...]:
+    """`tile_constants` of one time."""
+    return tuple(constant[0] for constant in tile_constants(plan, schedule, np.array([t]), _DOUBLE))
+
+
+def _dense_constants(plan: PatchPlan, schedule: VPSchedule, t: float) -> tuple[np.float64, NDArray[np.float64]]:
     slopes, biases = step_constants(plan, schedule, np.array([t]), _DOUBLE)
     return slopes[0], biases[0]
 

@@ -12,8 +12,9 @@ from ..dictionary import PatchDictionary
 
 __all__ = ["PatchPlan"]
 
-# Base-2 logit beyond which 2^-logit is below half a unit in the last place of 1.
-_NEGLIGIBLE = {"float32": 26.0, "float64": 55.0}
+# Base-2 logit beyond which 2^-logit vanishes beside 1: below half a unit in the last place, with so much to spare that
+# rounding a sum of terms in between cannot make it felt.
+_NEGLIGIBLE = {"float32": 100.0, "float64": 200.0}
 
 _SIGN_ROWS = np.array([(1.0, *signs) for signs in product((-1.0, 1.0), repeat=4)])
 

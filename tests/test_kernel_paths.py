@@ -1,0 +1,76 @@
+"""The shortcuts of the tile kernels must not be felt: not in one bit of a trajectory."""
+
+import numpy as np
+import pytest
+from cases import DTYPES
+
+import fastpatch as fp
+from fastpatch.integrators import PatchEngine
+
+# Five pairs (three in one pass, two alone), nine pairs, singles, and sizes that have no shortcut.
+DICTIONARIES = {
+    "ten in pairs": fp.PatchDictionary.random(4),
+    "eighteen in pairs": fp.PatchDictionary.random(8),
+    "pairs and singles": fp.PatchDictionary.random(5, sign_flips=False, uniform_mass=0.4),
+    "3x3": fp.PatchDictionary.random(6, size=3),
+}
+TIMES = fp.log_time_grid(steps=300)
+
+
+def run(model, dtype, alter=lambda engine: None, *, shape=(21, 37), recorded=False):
+    x = np.random.default_rng(3).normal(size=(2, *shape)).astype(dtype)
+    engine = PatchEngine(model, x, TIMES, 0, 5, 0, np.arange(4), False)
+    alter(engine)
+    steps = len(TIMES) - 1
+    records = np.arange(steps) if recorded else np.full(steps, -1)
+    engine.advance(records, engine.space(steps if recorded else 0))
+    return engine.x
+
+
+def without_small_logits(engine):
+    *others, bounds = engine._law
+    assert (bounds > 0).any()
+    engine._law = (*others, np.full_like(bounds, -1.0))
+
+
+def without_dominance(engine):
+    *others, dominance = engine._plan
+    engine._plan = (*others, type(dominance)(np.inf))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", DICTIONARIES)
+def test_every_way_through_a_tile_gives_the_same_bits(name, dtype):
+    model = fp.PatchModel(DICTIONARIES[name])
+    expected = run(model, dtype)
+    assert np.isfinite(expected).all()
+    np.testing.assert_array_equal(run(model, dtype, without_small_logits), expected)
+    np.testing.assert_array_equal(run(model, dtype, without_dominance), expected)
+    np.testing.assert_array_equal(run(model, dtype, recorded=True), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bits_of_a_site_do_not_depend_on_its_tile(dtype):
+    # Shifting a periodic field moves every site to another tile, run and lane.
+    model = fp.PatchModel(DICTIONARIES["eighteen in pairs"])
+    x = np.random.default_rng(4).normal(size=(1, 48, 112)).astype(dtype)
+    shift = (13, 29)
+    for k in (0, 120, 180, 220, 299):
+        engines = [
+            PatchEngine(model, field, TIMES, k, 0, 0, np.arange(4), False) for field in (x, np.roll(x, shift, (1, 2)))
+        ]
+        for engine in engines:
+            engine._coefficients = engine._coefficients * np.array([1, 1, 0], dtype=dtype)
+            engine.advance(np.full(1, -1), engine.space(0))
+        np.testing.assert_array_equal(np.roll(engines[0].x, shift, (1, 2)), engines[1].x)
+
+
+@pytest.mark.parametrize("t", [30.0, 3.0, 1.0])
+def test_small_logits_are_found_where_they_are_and_nowhere_else(t):
+    # A field that no bound admits must still give the posterior of the same pattern everywhere.
+    model = fp.PatchModel(DICTIONARIES["eighteen in pairs"])
+    for magnitude in (1e-3, 1.0, 1e9, 1e15):
+        mean = model.posterior_mean(np.full((16, 16), magnitude), t)
+        assert (np.abs(mean) <= 1.0).all()
+        if magnitude >= 1e9:
+            np.testing.assert_array_equal(mean, 1.0)
