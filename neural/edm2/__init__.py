@@ -1,1 +1,76 @@
-"""EDM2 networks (arXiv:2312.02696): released snapshots read safely, networks of our own, sampling and analysis."""
+"""EDM2 networks (arXiv:2312.02696): released snapshots read safely, networks of our own, sampling and analysis.
+
+The public names load on first use, and need torch (``pip install fastpatch[neural]``).
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .analysis import analyze, chosen_classes, luminance
+    from .denoiser import Denoiser, drift
+    from .grid import sigma_grid
+    from .guidance import GuidedDenoiser, Pulse, constant
+    from .modes import mode_derivatives
+    from .network import EDM2Network
+    from .releases import RELEASES
+    from .sampler import Samples, latents, sample
+    from .weights import convert, load, read_card, save_network, shipped_network
+
+_HOME = {
+    "Denoiser": "denoiser",
+    "EDM2Network": "network",
+    "GuidedDenoiser": "guidance",
+    "Pulse": "guidance",
+    "RELEASES": "releases",
+    "Samples": "sampler",
+    "analyze": "analysis",
+    "chosen_classes": "analysis",
+    "constant": "guidance",
+    "convert": "weights",
+    "drift": "denoiser",
+    "latents": "sampler",
+    "load": "weights",
+    "luminance": "analysis",
+    "mode_derivatives": "modes",
+    "read_card": "weights",
+    "sample": "sampler",
+    "save_network": "weights",
+    "shipped_network": "weights",
+    "sigma_grid": "grid",
+}
+
+__all__ = [
+    "RELEASES",
+    "Denoiser",
+    "EDM2Network",
+    "GuidedDenoiser",
+    "Pulse",
+    "Samples",
+    "analyze",
+    "chosen_classes",
+    "constant",
+    "convert",
+    "drift",
+    "latents",
+    "load",
+    "luminance",
+    "mode_derivatives",
+    "read_card",
+    "sample",
+    "save_network",
+    "shipped_network",
+    "sigma_grid",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -18,7 +18,7 @@ __all__ = ["TensorReader", "called"]
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
-_DTYPES = {"HalfStorage": np.dtype("<f2"), "FloatStorage": np.dtype("<f4")}
+_DTYPES: dict[str, np.dtype[Any]] = {"HalfStorage": np.dtype("<f2"), "FloatStorage": np.dtype("<f4")}
 _WORDS = Vocabulary(frozenset({"GLOBAL", "BINPERSID"}), {("torch", name): "name" for name in _DTYPES})
 _MOST_AXES = 4
 
