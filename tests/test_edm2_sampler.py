@@ -8,12 +8,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
 
+from edm2_cases import reference, reference_network, shared_file  # noqa: E402
 from gaussian_denoiser import GaussianDenoiser, power_law  # noqa: E402
 
 from fastpatch.errors import BackendUnavailableError, DtypeError, InvalidInputError  # noqa: E402
-from fastpatch.neural.edm2.grid import sigma_grid  # noqa: E402
-from fastpatch.neural.edm2.guidance import Pulse, constant  # noqa: E402
-from fastpatch.neural.edm2.sampler import heun, latents, sample  # noqa: E402
+from fastpatch.neural.edm2 import Pulse, constant, latents, load, sample, sigma_grid  # noqa: E402
+from fastpatch.neural.edm2.sampler import heun  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -84,6 +84,19 @@ def test_samples_are_those_of_the_exact_flow(net):
     assert found.images.dtype == torch.float32
     expected = net.solution(80.0 * noise.numpy(), 80.0, 0.0)
     np.testing.assert_allclose(found.images, expected, rtol=3e-3, atol=1e-3)
+
+
+def test_samples_of_the_reference_network_with_and_without_guidance():
+    expected, net = reference(), reference_network()
+    noise, labels = torch.from_numpy(expected["x"][:2]), expected["class_index"][:2]
+    found = sample(net, noise, labels, steps=18)
+    assert found.evaluations == 35
+    np.testing.assert_allclose(found.images, expected["sample_unguided"][:2], rtol=1e-5, atol=1e-5)
+    guided = sample(
+        net, noise, labels, steps=18, guide=load(shared_file("edm2-tiny-guide.pkl")), guidance=constant(1.7 - 1.0)
+    )
+    assert (guided.evaluations, guided.guide_evaluations) == (35, 35)
+    np.testing.assert_allclose(guided.images, expected["sample_guidance_1p7"][:2], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("steps", [2, 5, 32])

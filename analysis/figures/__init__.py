@@ -4,6 +4,7 @@ from .dictionary import draw_snapshots
 from .dispersion import draw_dispersion
 from .dynamics import draw_dynamics
 from .locality import draw_locality
+from .noise_levels import draw_noise_levels, draw_relative_softening
 from .samples import draw_denoising, draw_fidelity, draw_samples
 from .style import save_figure
 
@@ -13,6 +14,8 @@ __all__ = [
     "draw_dynamics",
     "draw_fidelity",
     "draw_locality",
+    "draw_noise_levels",
+    "draw_relative_softening",
     "draw_samples",
     "draw_snapshots",
     "save_figure",

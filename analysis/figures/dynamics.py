@@ -1,5 +1,7 @@
-"""The paper's Figure 3: correlation length, its growth, and the softening of the modes along a reverse run."""
+"""Correlation length, its growth, and the softening of the modes along a reverse run: the panels of Figs. 1 and 3."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -15,37 +17,65 @@ from .style import BLUE, GREY, RED, TIME_LABEL, house_style, new_figure
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["draw_dynamics"]
+__all__ = ["RunVariable", "draw_dynamics", "draw_legend", "draw_panels", "draw_shells", "shell_curves"]
+
+
+@dataclass(frozen=True)
+class RunVariable:
+    """What decreases along a run: its dimension in the dataset, symbol in TeX, axis label, and the unit of rates."""
+
+    dim: str
+    symbol: str
+    label: str
+    rate: str
+
+
+_TIME = RunVariable("time", "t", TIME_LABEL, "1 / time")
 
 
 def draw_dynamics(dataset: "xr.Dataset", title: str | None = None) -> Figure:
-    """Three panels from a result with ``xi_x``, ``xi_eq`` and ``mode_derivative`` over ``time``.
+    """Three panels from a result with ``xi_x``, ``xi_eq`` and ``mode_derivative`` over ``time``, see `draw_panels`.
 
-    Left: xi_x of every trajectory (blue) and its median (black), with xi_eq rescaled to the same height (dashed red).
-    Middle: d xi_x / d log(1/t), smoothed. Right: |lambda| per shell, the median over trajectories and directions, the
-    median over shells (black) and the zero mode (dashed). The dashed vertical line is ``attrs["critical_time"]``.
+    The dashed vertical line is ``attrs["critical_time"]``.
     """
-    times = dataset["time"].to_numpy()
     t_c = dataset.attrs.get("critical_time")
     with house_style():
         figure = new_figure(11.0, 3.7)
-        left, middle, right = figure.subplots(1, 3)
-        _draw_lengths(left, times, dataset["xi_x"].to_numpy(), dataset["xi_eq"].to_numpy())
-        _draw_growth(middle, times, dataset["xi_x"].to_numpy())
-        _draw_modes(right, times, dataset)
-        for axes in (left, middle, right):
-            axes.set_xscale("log")
-            axes.set_xlim(times[0], times[-1])
-            axes.set_xlabel(TIME_LABEL)
+        panels = figure.subplots(1, 3).tolist()
+        draw_panels(panels, dataset, _TIME)
         if t_c is not None:
-            for axes in (middle, right, left):
+            for axes in panels:
                 line = axes.axvline(t_c, color=GREY, linestyle=(0, (4, 3)), linewidth=1.0, zorder=1)
             line.set_label(f"predicted $t_c$ = {t_c:.3g}")
-        handles = [*left.get_legend_handles_labels()[0], *right.get_legend_handles_labels()[0]]
-        figure.legend(handles=handles, loc="outside lower center", ncols=6)
+        draw_legend(figure, panels)
         if title:
             figure.suptitle(title, fontsize=10.0)
     return figure
+
+
+def draw_panels(panels: list[Axes], dataset: "xr.Dataset", along: RunVariable) -> None:
+    """Three panels from ``xi_x``, ``xi_eq`` and ``mode_derivative`` over the dimension of ``along``.
+
+    Left: xi_x of every trajectory (blue) and its median (black), with xi_eq rescaled to the same height (dashed red).
+    Middle: -d xi_x / d log t, smoothed. Right: |lambda| per shell, the median over trajectories of the mean over the
+    two axis directions (and channels), the median over shells (black) and the zero mode (dashed).
+    """
+    left, middle, right = panels
+    values = dataset[along.dim].to_numpy()
+    xi_x = dataset["xi_x"].to_numpy()
+    _draw_lengths(left, values, xi_x, dataset["xi_eq"].to_numpy())
+    _draw_growth(middle, values, xi_x, along)
+    _draw_modes(right, values, dataset, along)
+    for axes in panels:
+        axes.set_xscale("log")
+        axes.set_xlim(values[0], values[-1])
+        axes.set_xlabel(along.label)
+
+
+def draw_legend(figure: Any, panels: list[Axes]) -> None:
+    """One legend below the panels of `draw_panels`, for what is labelled on the first and the last."""
+    handles = [handle for axes in (panels[0], panels[-1]) for handle in axes.get_legend_handles_labels()[0]]
+    figure.legend(handles=handles, loc="outside lower center", ncols=6)
 
 
 def _draw_lengths(axes: Axes, times: NDArray[Any], xi_x: NDArray[Any], xi_eq: NDArray[Any]) -> None:
@@ -70,27 +100,38 @@ def _draw_lengths(axes: Axes, times: NDArray[Any], xi_x: NDArray[Any], xi_eq: ND
     axes.set_title("Correlation length")
 
 
-def _draw_growth(axes: Axes, times: NDArray[Any], xi_x: NDArray[Any]) -> None:
+def _draw_growth(axes: Axes, times: NDArray[Any], xi_x: NDArray[Any], along: RunVariable) -> None:
     growth = -log_time_derivative(xi_x, times)
     axes.plot(times, growth.T, color=BLUE, alpha=0.35, linewidth=0.9)
     axes.plot(times, -log_time_derivative(np.median(xi_x, axis=0), times), color="black")
-    axes.set_ylabel(r"$d\xi_x / d\log(1/t)$ (sites)")
+    axes.set_ylabel(rf"$d\xi_x / d\log(1/{along.symbol})$ (sites)")
     axes.set_title("Growth of the correlation length")
 
 
-def _draw_modes(axes: Axes, times: NDArray[Any], dataset: "xr.Dataset") -> None:
-    shells = dataset["shell"].to_numpy()
-    along_axes = dataset["mode_derivative"].to_numpy()[..., :2]
-    magnitude = np.median(np.abs(along_axes.mean(axis=-1)), axis=0)
-    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.9, max(len(shells) - 1, 1)))
-    moving = [(n, curve) for n, curve in zip(shells, magnitude.T, strict=True) if n != 0]
-    for colour, (n, curve) in zip(colours, moving, strict=False):
-        axes.plot(times, curve, color=colour, linewidth=1.0, label=rf"$|\lambda_{{{n}}}|$")
+def _draw_modes(axes: Axes, times: NDArray[Any], dataset: "xr.Dataset", along: RunVariable) -> None:
+    shells, curves = shell_curves(dataset)
+    magnitude = np.median(np.abs(curves), axis=0)
+    draw_shells(axes, times, shells, magnitude, lambda n: rf"$|\lambda_{{{n}}}|$")
     axes.plot(times, np.median(magnitude, axis=1), color="black", linewidth=1.6, label=r"$|\lambda|$, median over $n$")
-    for index in np.flatnonzero(shells == 0):
-        axes.plot(
-            times, magnitude[:, index], color="black", linestyle=(0, (4, 2)), linewidth=1.2, label=r"$|\lambda_0|$"
-        )
     axes.set_yscale("log")
-    axes.set_ylabel(r"$|\lambda_n|$ (1 / time)")
+    axes.set_ylabel(rf"$|\lambda_n|$ ({along.rate})")
     axes.set_title("Softening of the modes")
+
+
+def shell_curves(dataset: "xr.Dataset") -> tuple[NDArray[Any], NDArray[Any]]:
+    """The shells n, and ``mode_derivative`` averaged over axis directions and channels, (trajectory, time, shell)."""
+    derivatives = dataset["mode_derivative"].isel(direction=slice(0, 2))
+    over = [dim for dim in derivatives.dims if dim in ("channel", "direction")]
+    return dataset["shell"].to_numpy(), derivatives.mean(over).to_numpy()
+
+
+def draw_shells(
+    axes: Axes, times: NDArray[Any], shells: NDArray[Any], curves: NDArray[Any], label: Callable[[int], str]
+) -> None:
+    """Curves (n_times, n_shells): from dark to light with growing n, the zero mode dashed in black."""
+    colours = iter(mpl.colormaps["viridis"](np.linspace(0.0, 0.9, max(np.count_nonzero(shells), 1))))
+    for n, curve in zip(shells.tolist(), curves.T, strict=True):
+        if n != 0:
+            axes.plot(times, curve, color=next(colours), linewidth=1.0, label=label(n))
+    for curve in curves.T[shells == 0]:
+        axes.plot(times, curve, color="black", linestyle=(0, (4, 2)), linewidth=1.2, label=label(0))

@@ -13,15 +13,16 @@ from .style import BLUE, GREY, RED, frame, house_style, new_figure
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["draw_denoising", "draw_fidelity", "draw_samples"]
+__all__ = ["draw_denoising", "draw_fidelity", "draw_image", "draw_samples"]
 
 _MOST_ROWS, _MOST_NEIGHBOURS = 4, 12
 
 
 def draw_samples(dataset: "xr.Dataset", title: str | None = None) -> Figure:
-    """All ``final`` fields in a near-square grid, grey values from -1 to 1."""
+    """All ``final`` images, from -1 to 1, in a near-square grid or in rows by ``class_label``, as many of each."""
     fields = dataset["final"].to_numpy()
-    columns = int(np.ceil(np.sqrt(len(fields))))
+    classes = dataset["class_label"].to_numpy() if "class_label" in dataset else None
+    columns = int(np.ceil(np.sqrt(len(fields)))) if classes is None else int(np.unique_counts(classes).counts.max())
     rows = -(-len(fields) // columns)
     with house_style():
         side = max(0.62, 4.4 / columns)  # wide enough for the title
@@ -30,7 +31,10 @@ def draw_samples(dataset: "xr.Dataset", title: str | None = None) -> Figure:
         for axes in grid.flat[len(fields) :]:
             axes.set_axis_off()
         for axes, field in zip(grid.flat, fields, strict=False):
-            _image(axes, field)
+            draw_image(axes, field)
+        if classes is not None:
+            for axes, index in zip(grid[:, 0], classes[::columns], strict=True):
+                axes.set_ylabel(f"class {index}", fontsize=8.0)
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.0, hspace=0.0)  # type: ignore[union-attr, call-arg]
         if title:
             figure.suptitle(title, fontsize=9.0)
@@ -46,7 +50,7 @@ def draw_denoising(dataset: "xr.Dataset", title: str | None = None) -> Figure:
         grid = np.asarray(figure.subplots(len(fields), len(times), squeeze=False))
         for row, trajectory in zip(grid, fields, strict=True):
             for axes, field in zip(row, trajectory, strict=True):
-                _image(axes, field, limit=2.0)
+                draw_image(axes, field, limit=2.0)
         for axes, t in zip(grid[0], times, strict=True):
             axes.set_title(f"$t$ = {t:.2g}", fontsize=8.0)
         figure.suptitle(title or "Denoising, reverse run from left to right", fontsize=9.0)
@@ -67,7 +71,7 @@ def draw_fidelity(dataset: "xr.Dataset") -> Figure:
         grid = np.asarray(top.subplots(2, len(samples), squeeze=False))
         for column, pair in zip(grid.T, zip(samples, nearest, strict=True), strict=True):
             for axes, field in zip(column, pair, strict=True):
-                _image(axes, field)
+                draw_image(axes, field)
         top.suptitle("Samples, and below each the training image nearest to it", fontsize=9.5)
         left, middle, right = bottom.subplots(1, 3)
         _histograms(left, dataset["sample_mean"].to_numpy(), dataset["reference_mean"].to_numpy())
@@ -95,6 +99,10 @@ def _histograms(axes: Axes, samples: NDArray[Any], reference: NDArray[Any]) -> N
     axes.set_ylabel("density")
 
 
-def _image(axes: Axes, field: NDArray[Any], limit: float = 1.0) -> None:
-    axes.imshow(field, cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
+def draw_image(axes: Axes, field: NDArray[Any], limit: float = 1.0) -> None:
+    """A field (H, W) or (1, H, W) in grey, or (3, H, W) in colour, from -``limit`` to ``limit``."""
+    if field.ndim == 3 and len(field) == 3:
+        axes.imshow(np.clip(0.5 + 0.5 / limit * np.moveaxis(field, 0, -1), 0.0, 1.0), interpolation="nearest")
+    else:
+        axes.imshow(field.reshape(field.shape[-2:]), cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
     frame(axes)

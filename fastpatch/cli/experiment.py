@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ..analysis import CriticalPoint
     from ..models import Model, PosteriorMeanModel
 
-__all__ = ["critical_report", "draw_figures", "measured_lines", "point_line", "run_experiment", "set_threads", "shown"]
+__all__ = ["critical_report", "draw_figures", "measured_lines", "point_line", "publish", "run_experiment"]
+__all__ += ["set_threads", "shown"]
 
 
 def set_threads(threads: int | None) -> None:
@@ -47,7 +48,6 @@ def run_experiment(
     from ..atomic import writable_directory
 
     directory = writable_directory(out)
-    from ..results import save
     from ..simulation import simulate
 
     begin = time.perf_counter()
@@ -56,10 +56,17 @@ def run_experiment(
     if extend is not None:
         dataset = extend(dataset)
     dataset.attrs["title"] = title
+    publish(dataset, directory, report)
+    print(f"{'wall time (s)':<36}{time.perf_counter() - begin:14.2f}     simulation: {simulated:.2f}")
+
+
+def publish(dataset: "xr.Dataset", directory: Path, report: Callable[["xr.Dataset"], str]) -> None:
+    """Write ``result.nc`` and its figures into ``directory``, and print the report and their paths."""
+    from ..results import save
+
     save(dataset, directory / "result.nc")
     written = draw_figures(dataset, directory)
     print(report(dataset))
-    print(f"{'wall time (s)':<36}{time.perf_counter() - begin:14.2f}     simulation: {simulated:.2f}")
     print("wrote " + ", ".join(str(path) for path in (directory / "result.nc", *written)))
 
 
@@ -69,13 +76,16 @@ def draw_figures(dataset: "xr.Dataset", directory: Path) -> list[Path]:
 
     title = dataset.attrs.get("title")
     drawn = {}
-    if "xi_x" in dataset:
-        drawn["figure3.png"] = figures.draw_dynamics(dataset, title)
-    else:
+    if "xi_x" not in dataset:
         drawn["samples.png"] = figures.draw_samples(dataset, title)
+    elif "sigma" in dataset.dims:
+        drawn["figure1.png"] = figures.draw_noise_levels(dataset, title)
+        drawn["softening.png"] = figures.draw_relative_softening(dataset, title)
+    else:
+        drawn["figure3.png"] = figures.draw_dynamics(dataset, title)
     if "pattern" in dataset or "prototype" in dataset:
         drawn["snapshots.png"] = figures.draw_snapshots(dataset)
-    elif dataset.sizes["snapshot_time"]:
+    elif dataset.sizes.get("snapshot_time"):
         drawn["denoising.png"] = figures.draw_denoising(dataset)
     if "dispersion" in dataset:
         drawn["locality.png"] = figures.draw_locality(dataset, title)
@@ -109,17 +119,20 @@ def critical_report(dataset: "xr.Dataset", model: "PosteriorMeanModel") -> str:
 
 
 def measured_lines(dataset: "xr.Dataset") -> list[str]:
-    """The measured critical times and the final correlation lengths, as lines of the table."""
+    """The measured critical times, or noise levels, and the final correlation lengths, as lines of the table."""
     import numpy as np
 
     from ..analysis import critical_points
 
-    zero_mode = dataset["mode_derivative"].sel(shell=0).isel(direction=slice(0, 2)).mean("direction").to_numpy()
+    along = "sigma" if "sigma" in dataset.dims else "time"
+    zero_modes = dataset["mode_derivative"].sel(shell=0).isel(direction=slice(0, 2))
+    lambda_0 = zero_modes.mean([dim for dim in zero_modes.dims if dim not in ("trajectory", along)])
     measured = critical_points(
-        dataset["time"].to_numpy(), dataset["xi_x"].to_numpy(), dataset["xi_eq"].to_numpy(), zero_mode
+        dataset[along].to_numpy(), dataset["xi_x"].to_numpy(), dataset["xi_eq"].to_numpy(), lambda_0.to_numpy()
     )
     count = dataset.sizes["trajectory"]
-    lines = [f"{f'measured, median of {count}':<36}{'t':>14}     bootstrap interval (nominally 95 %)"]
+    symbol = "t" if along == "time" else along
+    lines = [f"{f'measured, median of {count}':<36}{symbol:>14}     bootstrap interval (nominally 95 %)"]
     labels = {
         "zero_mode_crossing": "lambda_0 crosses zero",
         "softest_zero_mode": "|lambda_0| smallest",
@@ -127,7 +140,7 @@ def measured_lines(dataset: "xr.Dataset") -> list[str]:
         "fastest_growth": "xi_x grows fastest",
     }
     lines += [point_line(label, measured[key]) for key, label in labels.items()]
-    final = dataset["xi_x"].isel(time=-1).to_numpy()
+    final = dataset["xi_x"].isel({along: -1}).to_numpy()
     each = ", ".join(f"{value:.2f}" for value in final[:8]) + (" …" if count > 8 else "")
     lines.append(f"{'final xi_x (sites)':<36}{np.median(final):14.4g}     each: {each}")
     return lines

@@ -2,11 +2,15 @@
 
 import typer
 
+from .analyze import analyze
 from .convert import convert
+from .sample import sample
 from .train import train
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="EDM2 networks: train, convert, sample, analyse, guide by pulses.")
+app.command()(analyze)
 app.command()(convert)
+app.command()(sample)
 app.command()(train)

@@ -1,0 +1,69 @@
+"""``fastpatch edm2 analyze``."""
+
+import math
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from .. import options
+from ..experiment import measured_lines, publish
+from . import common
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["analyze"]
+
+
+def analyze(
+    weights: common.Weights = None,
+    classes: common.Classes = None,
+    trajectories: Annotated[int, typer.Option(help="Independent trajectories of each class.")] = 4,
+    steps: Annotated[int, typer.Option(help="Steps from sigma 80 to 0.002, then 0.")] = 32,
+    shells: options.Shells = 6,
+    derivatives: Annotated[
+        Literal["jvp", "finite-difference"], typer.Option(help="Exact, or by the paper's differences.")
+    ] = "jvp",
+    per_channel: Annotated[bool, typer.Option("--per-channel", help="Modes of single channels, not of all.")] = False,
+    seed: options.Seed = 0,
+    batch: common.Batch = None,
+    device: options.Device = "auto",
+    out: options.Out = Path("runs/edm2-analysis"),
+    quiet: options.Quiet = False,
+) -> None:
+    """Correlation length, mode softening and the critical noise level sigma_c along sampling runs (Fig. 1).
+
+    Writes result.nc, figure1.png and softening.png.
+    """
+    with options.torch_for("analysing a network"):
+        from ...neural.edm2 import analyze as run
+
+    from ...atomic import writable_directory
+
+    net = common.load_network(weights, device)
+    selected = common.parsed_classes(classes, net)
+    directory = writable_directory(out)
+    begin = time.perf_counter()
+    dataset = run(
+        net, selected, trajectories, seed, steps=steps, shells=range(shells + 1), per_channel=per_channel,
+        method=derivatives, batch=batch, progress=not quiet and sys.stderr.isatty(),
+    )  # fmt: skip
+    dataset.attrs["title"] = common.title(net, weights)
+    publish(dataset, directory, _report)
+    print(f"{'wall time (s)':<36}{time.perf_counter() - begin:14.2f}")
+
+
+def _report(dataset: "xr.Dataset") -> str:
+    """The critical noise levels, and the dispersion at sigma_c, relative to that of free noise."""
+    lines = measured_lines(dataset)
+    sigma_c = dataset.attrs["sigma_c"]
+    if not math.isnan(sigma_c):
+        modes = dataset["mode_derivative"].sel(sigma=sigma_c, method="nearest").isel(direction=slice(0, 2))
+        over = [dim for dim in modes.dims if dim not in ("trajectory", "shell")]
+        relative = sigma_c * modes.mean(over).median("trajectory").to_numpy()
+        label = f"sigma lambda_n at sigma_c, n = {modes['shell'].values[0]} … {modes['shell'].values[-1]}"
+        lines.append(f"{label:<48}" + "  ".join(f"{value:.3g}" for value in relative))
+    return "\n".join(lines)

@@ -1,0 +1,62 @@
+"""What the commands on EDM2 networks have in common: which network, which classes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ...errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from ...neural.edm2 import EDM2Network
+
+__all__ = ["Batch", "Classes", "Weights", "load_network", "parsed_classes", "title"]
+
+Weights = Annotated[
+    str | None,
+    typer.Option(help="A network's file (.safetensors or .pkl), or a release by name; else the one that is shipped."),
+]
+Classes = Annotated[
+    str | None,
+    typer.Option(help="Indices and ranges, such as 0-3,7; by default all, or ten spread evenly if there are more."),
+]
+Batch = Annotated[int | None, typer.Option(help="Most images at once, less if memory asks for it.")]
+
+
+def load_network(weights: str | None, device: str) -> "EDM2Network":
+    """The network of a file or release, or the one that is shipped, on ``device`` ("auto": CUDA where there is one)."""
+    from ...neural.devices import resolve_device
+    from ...neural.edm2 import load, shipped_network
+
+    target = resolve_device(None if device == "auto" else device)
+    return load(shipped_network() if weights is None else weights).to(target)
+
+
+def title(net: "EDM2Network", weights: str | None) -> str:
+    """What the figures are of."""
+    name = "Fashion-MNIST" if weights is None else Path(weights).stem
+    return f"EDM2, {name}, {net.img_channels}x{net.img_resolution}x{net.img_resolution}"
+
+
+def parsed_classes(text: str | None, net: "EDM2Network") -> list[int] | None:
+    """The indices that ``text`` lists; None stays None.
+
+    Raises `InvalidInputError` for anything but indices of the network's labels and ranges of them.
+    """
+    if text is None:
+        return None
+    found: list[int] = []
+    for word in text.split(","):
+        first, dash, last = word.strip().partition("-")
+        try:
+            low, high = int(first), int(last if dash else first)
+        except ValueError:
+            raise InvalidInputError(f"classes is {text!r}; expected indices and ranges, such as 0-3,7") from None
+        if not 0 <= low <= high < net.label_dim:
+            raise InvalidInputError(
+                f"classes holds {word.strip()!r}; expected indices from 0 to {net.label_dim - 1}, in rising ranges"
+                if net.label_dim
+                else "classes are given for a network without labels; expected none"
+            )
+        found.extend(range(low, high + 1))
+    return found

@@ -1,0 +1,114 @@
+"""``fastpatch edm2 sample``."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import typer
+
+from ...errors import InvalidInputError
+from .. import options
+from ..experiment import publish
+from . import common
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from ...neural.edm2 import EDM2Network, Samples
+
+__all__ = ["sample"]
+
+
+def sample(
+    weights: common.Weights = None,
+    classes: common.Classes = None,
+    count: Annotated[int, typer.Option(help="Samples of each class.")] = 8,
+    guidance: Annotated[float, typer.Option(help="Weight w of D + w (D - D_u); EDM2's g is 1 + w.")] = 0.0,
+    guide: Annotated[
+        str, typer.Option(help="D_u: zero-label, the network without a label, or a network as in --weights.")
+    ] = "zero-label",
+    pulse: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Guide at noise levels within the second number of the first alone.", metavar="CENTRE HALF"),
+    ] = None,
+    band: Annotated[
+        Literal["all", "low", "high"], typer.Option(help="Guide these spatial frequencies of D - D_u alone.")
+    ] = "all",
+    cutoff: Annotated[float, typer.Option(help="Highest shell n of the band low.")] = 3.0,
+    steps: Annotated[int, typer.Option(help="Steps from sigma 80 to 0.002, then 0.")] = 32,
+    seed: options.Seed = 0,
+    batch: common.Batch = None,
+    device: options.Device = "auto",
+    out: options.Out = Path("runs/edm2-samples"),
+    quiet: options.Quiet = False,
+) -> None:
+    """A row of samples of each class, without guidance, with it, or with a pulse of it.
+
+    Writes result.nc and samples.png.
+    """
+    with options.torch_for("sampling"):
+        from ...neural.edm2 import Pulse, chosen_classes, constant, latents
+        from ...neural.edm2 import sample as run
+
+    from ...atomic import writable_directory
+    from ...validation import integer
+
+    if pulse is not None and guidance == 0.0:
+        raise InvalidInputError("a pulse is given with guidance 0; expected --guidance with the weight inside it")
+    net = common.load_network(weights, device)
+    number = integer(count, "count", minimum=1)
+    labels = np.repeat(np.array(chosen_classes(net, common.parsed_classes(classes, net)), dtype=np.int64), number)
+    seeds = integer(seed, "seed", minimum=0) + np.arange(max(len(labels), number))
+    guided = guidance != 0.0
+    directory = writable_directory(out)
+    made = run(
+        net,
+        latents(seeds.tolist(), net),
+        labels if len(labels) else None,
+        guide=(guide if guide == "zero-label" else common.load_network(guide, device)) if guided else None,
+        guidance=(constant(guidance) if pulse is None else Pulse(*pulse, guidance)) if guided else None,
+        band=band,
+        cutoff=cutoff,
+        steps=steps,
+        batch=batch,
+        progress=not quiet and sys.stderr.isatty(),
+    )
+    settings = {"guidance": guidance, "guide": guide, "pulse": pulse, "band": band, "cutoff": cutoff, "steps": steps}
+    dataset = _dataset(net, made, labels, seeds, settings)
+    dataset.attrs["title"] = common.title(net, weights)
+    publish(dataset, directory, _report)
+
+
+def _dataset(net: "EDM2Network", made: "Samples", labels: Any, seeds: Any, settings: dict[str, Any]) -> "xr.Dataset":
+    import xarray as xr
+
+    from ...neural.identity import network_identity
+    from ...provenance import environment
+
+    run = {"network": network_identity(net), **settings}
+    coordinates = {"seed": ("trajectory", seeds, {"long_name": "seed of the noise", "units": "1"})}
+    if len(labels):
+        coordinates["class_label"] = ("trajectory", labels, {"long_name": "class index", "units": "1"})
+    return xr.Dataset(
+        {"final": (("trajectory", "channel", "y", "x"), made.images.numpy(), {"long_name": "sample", "units": "1"})},
+        coords=coordinates,
+        attrs={
+            "provenance": json.dumps({"run": run, "environment": environment()}, sort_keys=True),
+            "evaluations": made.evaluations,
+            "guide_evaluations": made.guide_evaluations,
+        },
+    )
+
+
+def _report(dataset: "xr.Dataset") -> str:
+    found = dataset["final"].to_numpy()
+    return "\n".join(
+        [
+            f"{'samples':<36}{dataset.sizes['trajectory']:14d}",
+            f"{'network evaluations a sample':<36}{dataset.attrs['evaluations']:14d}",
+            f"{'guide evaluations a sample':<36}{dataset.attrs['guide_evaluations']:14d}",
+            f"{'share of values outside [-1, 1]':<36}{float((np.abs(found) > 1.0).mean()):14.3f}",
+        ]
+    )
