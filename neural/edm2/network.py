@@ -172,6 +172,8 @@ class EDM2Network(nn.Module):
         device = self.unet.out_gain.device
         if class_labels is None:
             return torch.zeros(batch, self.label_dim, device=device)
+        if not self.label_dim:
+            raise InvalidInputError("class_labels are given, but the network has no labels; expected None")
         labels = torch.as_tensor(class_labels, device=device)
         if labels.ndim == 2 and tuple(labels.shape) == (batch, self.label_dim):
             return labels.float()
