@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array
 
-from .jit import kernel
+from .jit import entry, kernel
 
 __all__ = [
     "BAND",
@@ -273,7 +273,7 @@ def _mix(a, b, c, d, r, s):
     return a, b, c, d
 
 
-@kernel(inline=True)
+@entry(inline=True)
 def threefry4x32(c0, c1, c2, c3, k0, k1, k2, k3):
     """Threefry-4x32 with 20 rounds (Salmon et al., SC11): four random words of a 128-bit counter and key."""
     k4 = _U(k0 ^ k1 ^ k2 ^ k3 ^ _U(0x1BD11BDA))
@@ -365,7 +365,7 @@ def _noise_block(out, j0, columns, block, step, trajectory, key):
         _store(out, c + 3 * _TILE, z3)
 
 
-@kernel(parallel=True)
+@entry(parallel=True)
 def standard_normals(out, step, first_trajectory, key):
     """Fill out (T, L1, L2) with the normals of one step; see `fastpatch.noise` for the numbering."""
     count, height, width = out.shape
@@ -403,13 +403,13 @@ def _row_correlations(units):
     return _DOTS + 5 * units * _TILE
 
 
-@kernel()
+@entry()
 def scratch_size(units, n_rows):
     """Floats of scratch space a thread needs."""
     return _row_correlations(units) + n_rows * _TILE
 
 
-@kernel()
+@entry()
 def tile_columns(size):
     """Most columns of a tile for patterns of this size; less than one if they are too large for these kernels."""
     return (_TILE - _ROUND - size) // (BAND + size - 1) - (size - 1)
@@ -897,7 +897,7 @@ def _evaluate_band(s, x, band, law, plan, wave, mean, response, projection):
                     mean[i0 + g, j0 + c] = s[_MEAN + g * stride + c]
 
 
-@kernel(parallel=True)
+@entry(parallel=True)
 def evaluate(x, law, plan, wave, scratch, mean, response, projections):
     """Fill what is not empty of mean (T, L1, L2), response (T, U, L1, L2), projections (T, bands, ways, shells).
 
@@ -958,7 +958,7 @@ def _record_and_step(s, noise, n, path, band, x, y, counters, constants, plan, w
                 _update(source, target, at, s, mean, noise, lane * _TILE, linear, pull, kick, width)
 
 
-@kernel(parallel=True)
+@entry(parallel=True)
 def advance(x, y, by_trajectory, counters, constants, plan, wave, scratch, noise, records):
     """Take ``len(slopes)`` steps from x, alternating between the buffers x and y (T, L1, L2).
 
@@ -998,7 +998,7 @@ def advance(x, y, by_trajectory, counters, constants, plan, wave, scratch, noise
                         )
 
 
-@kernel()
+@entry()
 def fold_block(d, slope, bias, centers, n_pairs, top, raised, weighted, total):
     """Fold the dot products d (units, sites) of some units into a streaming softmax over sites.
 
@@ -1037,7 +1037,7 @@ def fold_block(d, slope, bias, centers, n_pairs, top, raised, weighted, total):
                 total[f] += weight
 
 
-@kernel()
+@entry()
 def respond_block(d, slope, bias, centers, n_pairs, top, total, mean):
     """Turn the dot products of some units, in place, into their response, see `_respond`."""
     units, sites = d.shape

@@ -6,17 +6,23 @@ from typing import Any
 
 from numba import njit
 
-__all__ = ["kernel"]
+__all__ = ["entry", "kernel"]
 
 # error_model="numpy": a division that may raise is not vectorised. No fast-math: the order of additions and every
-# fused multiply-add is written out, so the same seed gives the same bits on any CPU.
-_OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "nogil": True}
+# fused multiply-add is written out, so the same seed gives the same bits on any CPU. No kernel is called from C.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "nogil": True, "no_cfunc_wrapper": True}
 
 
-def kernel(*, parallel: bool = False, inline: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """``numba.njit`` with the project's options, its machine code cached on disk where a directory can be written.
+def kernel(*, inline: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """``numba.njit`` for functions that only other kernels call, which need no wrapper for Python and no cache.
 
     ``inline`` makes LLVM inline the function whatever its size: a loop that calls is not vectorised.
+    """
+    return njit(no_cpython_wrapper=True, forceinline=inline, **_OPTIONS)  # type: ignore[no-any-return]
+
+
+def entry(*, parallel: bool = False, inline: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """A kernel that Python calls, its machine code cached on disk where a directory can be written.
 
     Numba raises at import when neither the package's folder, nor the user's cache, nor ``NUMBA_CACHE_DIR`` is
     writable. The kernel then works uncached, after one warning that names the remedy.
