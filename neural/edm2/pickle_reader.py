@@ -122,7 +122,7 @@ class _Machine:
         self._stack: list[Any] = []
         self._below_marks: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
-        self._opcode, self._offset = "a pickle", start
+        self._opcode, self._offset = "the pickle", start
 
     def result(self) -> Any:
         """The object, once `step` has returned False."""
@@ -132,7 +132,7 @@ class _Machine:
 
     def step(self) -> bool:
         """Carry out the next opcode; False after STOP."""
-        self._offset = self.position
+        self._offset, self._opcode = self.position, "the pickle"
         code = self._data[self._take(1)]
         self._opcode = opcode = _NAMES.get(code, f"the byte {code:#04x}")
         if opcode not in _PLAIN and opcode not in self._vocabulary.opcodes:
@@ -225,7 +225,7 @@ class _Machine:
     def _require(self, count: int) -> None:
         left = self._stop - self.position
         if count > left:
-            raise self._refused(f"needs {count} bytes more where {left} are left")
+            raise self._refused(f"needs {count} of {left} bytes left")
 
     def _take(self, count: int) -> int:
         self._require(count)
