@@ -67,7 +67,7 @@ def analyze(
     shells, diagonal, per_channel, method
         Those of `mode_derivatives`; shells 0, 1, 2 and 3 must be among them.
     snapshots
-        Noise levels, evenly spaced in log sigma and moved to the nearest of the grid, whose denoised images are kept.
+        Number of noise levels, evenly spaced along the grid, whose denoised images are kept; all if it has fewer.
     batch
         Most images, or images and tangents, at once; by default those of `sample` and `mode_derivatives`.
     progress
@@ -190,8 +190,7 @@ def _dataset(
     xi_eq = fit_equilibrium_length(by_shell, k_min, shells=_FITTED_SHELLS)
     critical = equilibrium_length_peak(sigma, xi_eq, by_shell[..., 0])
     xi_x = correlation_length(luminance(runs.states.numpy()), "second-moment", binarize=False)
-    wanted = np.geomspace(sigma[0], sigma[-1], snapshots)
-    kept = np.unique(np.abs(np.log(sigma[:, None] / wanted)).argmin(axis=0)) if snapshots else np.array([], dtype=int)
+    kept = np.unique(np.round(np.linspace(0, len(sigma) - 1, snapshots)).astype(np.intp))
     directions = _DIRECTIONS[: derivatives.shape[-1]]
     coordinates: dict[str, Any] = {
         "seed": ("trajectory", seeds, _label("seed of the noise", "1")),

@@ -1,0 +1,228 @@
+"""``fastpatch edm2 analyze`` and ``sample``, from a network's file to tables, figures and data; Figure 1 itself."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from typer.testing import CliRunner
+
+import fastpatch as fp
+from fastpatch.analysis import log_time_derivative
+from fastpatch.analysis.figures import draw_noise_levels, draw_relative_softening, draw_samples
+from fastpatch.cli import experiment
+from fastpatch.cli.edm2 import app
+from fastpatch.cli.edm2.common import parsed_classes
+from fastpatch.cli.plot import plot
+from fastpatch.errors import FastpatchError, InvalidInputError
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("safetensors", reason="safetensors is not installed")
+
+from edm2_cases import random_network  # noqa: E402
+from gaussian_denoiser import GaussianDenoiser, power_law  # noqa: E402
+
+from fastpatch.neural.edm2 import Pulse, analyze, latents, load, sample, save_network  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+runner = CliRunner()
+
+
+def invoke(*words):
+    result = runner.invoke(app, [str(word) for word in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("networks")
+
+
+@pytest.fixture(scope="module")
+def weights(folder):
+    path = folder / "net.safetensors"
+    save_network(path, random_network(), {})
+    return path
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """For tests of other things than figures, which take longest."""
+    monkeypatch.setattr(experiment, "draw_figures", lambda dataset, directory: [])
+
+
+def test_analyze_writes_table_figures_and_data(weights, tmp_path):
+    options = ("--classes", "2,0-1", "--trajectories", 2, "--steps", 5, "--shells", 3, "--seed", 7)
+    result = invoke("analyze", "--weights", weights, *options, "--out", tmp_path, "--quiet")
+    dataset = fp.load(tmp_path / "result.nc")
+    assert dataset["class_label"].to_numpy().tolist() == [2, 2, 0, 0, 1, 1]
+    assert dataset["mode_derivative"].shape == (6, 5, 4, 2)
+    run = json.loads(dataset.attrs["provenance"])["run"]
+    assert (run["seed"], run["network"]["architecture"]["img_resolution"]) == (7, 8)
+    for line in ("measured, median of 6", "xi_eq largest", "final xi_x (sites)"):
+        assert line in result.output
+    assert dataset.attrs["title"] == "EDM2, net, 1x8x8"
+    expected = analyze(load(weights), [2, 0, 1], 2, 7, steps=5, shells=range(4))
+    np.testing.assert_array_equal(dataset["xi_x"], expected["xi_x"])
+
+    names = ("figure1.png", "softening.png")
+    drawn = [(tmp_path / name).read_bytes() for name in names]
+    assert min(map(len, drawn)) > 10_000
+    plot(tmp_path / "result.nc", tmp_path / "again")
+    assert [(tmp_path / "again" / name).read_bytes() for name in names] == drawn
+
+
+def test_analyze_by_the_papers_differences_a_channel_at_a_time(folder, undrawn, tmp_path):
+    save_network(folder / "colour.safetensors", random_network(img_channels=3), {})
+    invoke(
+        "analyze", "--weights", folder / "colour.safetensors", "--classes", "1", "--trajectories", 1, "--steps", 2,
+        "--derivatives", "finite-difference", "--per-channel", "--out", tmp_path, "--quiet",
+    )  # fmt: skip
+    dataset = fp.load(tmp_path / "result.nc")
+    assert dataset["mode_derivative"].dims == ("trajectory", "sigma", "channel", "shell", "direction")
+    assert json.loads(dataset.attrs["provenance"])["run"]["derivatives"] == "finite-difference"
+
+
+def test_sample_writes_a_grid_of_what_the_sampler_makes(weights, tmp_path):
+    options = ("--classes", "0,2", "--count", 3, "--steps", 6, "--seed", 4, "--guidance", 0.7, "--pulse", 1.0, 0.9)
+    result = invoke("sample", "--weights", weights, *options, "--band", "low", "--out", tmp_path, "--quiet")
+    assert imread(tmp_path / "samples.png").std() > 0.01
+    dataset = fp.load(tmp_path / "result.nc")
+    net = load(weights)
+    expected = sample(
+        net, latents(range(4, 10), net), np.repeat([0, 2], 3), guide="zero-label", guidance=Pulse(1.0, 0.9, 0.7),
+        band="low", steps=6,
+    )  # fmt: skip
+    np.testing.assert_array_equal(dataset["final"], expected.images)
+    assert dataset.attrs["guide_evaluations"] == expected.guide_evaluations > 0
+    assert f"{'network evaluations a sample':<36}{11:14d}" in result.output
+    assert json.loads(dataset.attrs["provenance"])["run"]["pulse"] == [1.0, 0.9]
+
+
+def test_sample_guided_by_another_network(weights, folder, undrawn, tmp_path):
+    guide = random_network(1, label_dim=0)
+    save_network(folder / "guide.safetensors", guide, {})
+    arguments = ("sample", "--weights", weights, "--count", 1, "--steps", 3, "--quiet", "--out", tmp_path)
+    invoke(*arguments, "--guidance", 1.5, "--guide", folder / "guide.safetensors")
+    guided = fp.load(tmp_path / "result.nc")
+    assert guided.attrs["guide_evaluations"] == 5
+    # Without a label of its own, a network is sampled without one.
+    invoke("sample", "--weights", folder / "guide.safetensors", "--count", 2, "--steps", 3, "--out", tmp_path)
+    assert "class_label" not in fp.load(tmp_path / "result.nc")
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        ("analyze", ["--classes", "1-3"], "classes holds '1-3'; expected indices from 0 to 2, in rising ranges"),
+        ("sample", ["--classes", "all"], "classes is 'all'; expected indices and ranges, such as 0-3,7"),
+        ("sample", ["--pulse", 1, 0.5], "a pulse is given with guidance 0; expected --guidance with the weight inside"),
+        ("sample", ["--guidance", 1, "--pulse", 90, 1], r"the pulse acts at noise levels from 89 to 91; expected some"),
+        ("sample", ["--guidance", 1, "--guide", "/nowhere"], "/nowhere"),
+        ("sample", ["--guidance", "nan"], "weight is nan; expected a finite number"),
+        ("sample", ["--count", 0], "count is 0; expected at least 1"),
+        ("analyze", ["--shells", 2], r"shells is \[0, 1, 2\]; expected 0, 1, 2 and 3 among them"),
+        ("analyze", ["--steps", 1], "steps is 1; expected at least 2"),
+        ("analyze", ["--device", "quantum"], "device is 'quantum'; expected 'cpu'"),
+    ],
+)
+def test_user_mistakes_are_one_sentence(weights, tmp_path, command, arguments, message):
+    with pytest.raises(FastpatchError, match=message):
+        invoke(command, "--weights", weights, "--out", tmp_path, *arguments)
+    assert not (tmp_path / "result.nc").exists()
+
+
+def test_a_guide_of_other_images(weights, folder, tmp_path):
+    save_network(folder / "large.safetensors", random_network(img_resolution=16), {})
+    with pytest.raises(
+        InvalidInputError, match="the guide is for images 1x16x16; expected those of the network, 1x8x8"
+    ):
+        invoke("sample", "--weights", weights, "--guidance", 1, "--guide", folder / "large.safetensors")
+
+
+def test_classes_as_users_write_them():
+    net = GaussianDenoiser(power_law(8), means=np.zeros((1000, 1, 1, 1)))
+    assert parsed_classes("207, 3-5,999", net) == [207, 3, 4, 5, 999]
+    assert parsed_classes(None, net) is None
+    for text in ("5-3", "1000", "-1", "0-999999999999", "", "1,,2"):
+        with pytest.raises(InvalidInputError, match="classes"):
+            parsed_classes(text, net)
+    with pytest.raises(InvalidInputError, match="a network without labels; expected none"):
+        parsed_classes("0", GaussianDenoiser(power_law(8)))
+
+
+@pytest.mark.parametrize("command", ["analyze", "sample"])
+def test_without_torch_says_what_to_install(command, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("fastpatch.neural")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(FastpatchError, match=r"needs torch, which is not installed; expected `pip install fastpatch"):
+        invoke(command)
+
+
+class TestFigure1:
+    @pytest.fixture
+    def dataset(self):
+        means = 0.5 * np.random.default_rng(0).standard_normal((2, 3, 8, 8))
+        found = analyze(GaussianDenoiser(power_law(8), 3, means), trajectories=3, steps=12, snapshots=5)
+        return found.assign_attrs(sigma_c=2.0, sigma_c_low=1.5, sigma_c_high=3.0)
+
+    def test_shows_the_strip_above_and_the_panels_below(self, dataset):
+        figure = draw_noise_levels(dataset, "title", trajectory=2)
+        strip, panels = figure.axes[:5], figure.axes[5:]
+        assert len(panels) == 3
+        for axes, image in zip(strip, dataset["denoised"].isel(trajectory=2).to_numpy(), strict=True):
+            expected = np.clip(0.5 + 0.5 * np.moveaxis(image, 0, -1), 0.0, 1.0)
+            np.testing.assert_allclose(axes.get_images()[0].get_array(), expected, rtol=1e-6)
+        sigma = dataset["sigma"].to_numpy()
+        for axes in panels:
+            assert axes.get_xscale() == "log"
+            assert axes.get_xlim() == (sigma[0], sigma[-1])
+        drawn = [np.asarray(line.get_ydata()) for line in panels[1].get_lines()]
+        growth = -log_time_derivative(np.median(dataset["xi_x"], axis=0), sigma)
+        assert any(line.shape == growth.shape and np.allclose(line, growth) for line in drawn)
+        shells = {line.get_label(): np.asarray(line.get_ydata()) for line in panels[2].get_lines()}
+        medians = np.median(np.abs(dataset["mode_derivative"].mean("direction")), axis=0)
+        for n in range(7):
+            np.testing.assert_allclose(shells[rf"$|\lambda_{{{n}}}|$"], medians[:, n], rtol=1e-12)
+
+    def test_marks_sigma_c_and_its_interval(self, dataset):
+        figure = draw_noise_levels(dataset)
+        for axes in figure.axes[5:]:
+            assert any(np.allclose(line.get_xdata(), 2.0) for line in axes.get_lines())
+            spans = [patch.get_x() for patch in axes.patches] + [
+                patch.get_x() + patch.get_width() for patch in axes.patches
+            ]
+            np.testing.assert_allclose(spans, [1.5, 3.0])
+        without = draw_noise_levels(dataset.assign_attrs(sigma_c=np.nan, sigma_c_low=np.nan, sigma_c_high=np.nan))
+        assert not any(axes.patches for axes in without.axes)
+
+    def test_relative_softening_removes_the_free_part(self, dataset):
+        (axes,) = draw_relative_softening(dataset).axes
+        shown = {line.get_label(): np.asarray(line.get_ydata()) for line in axes.get_lines()}
+        # sigma lambda_n = sigma^2 / (S_n + sigma^2) of Gaussian images.
+        sigma = dataset["sigma"].to_numpy()
+        for n in range(5):
+            S = 30.0 / (1.0 + n) ** 2
+            np.testing.assert_allclose(shown[f"$n$ = {n}"], sigma**2 / (S + sigma**2), atol=1e-5)
+
+    def test_is_drawn_without_a_strip(self, dataset):
+        assert len(draw_noise_levels(dataset.isel(snapshot_sigma=[])).axes) == 3
+
+    def test_modes_of_single_channels_are_drawn_by_their_mean(self):
+        net = GaussianDenoiser(power_law(8), channels=3)
+        drawn = [
+            draw_relative_softening(analyze(net, trajectories=1, steps=3, per_channel=per_channel)).axes[0].get_lines()
+            for per_channel in (False, True)
+        ]
+        for together, each in zip(*drawn, strict=True):
+            np.testing.assert_allclose(each.get_ydata(), together.get_ydata(), atol=1e-5)
+
+    def test_samples_stand_in_rows_of_their_class(self, dataset):
+        figure = draw_samples(dataset)
+        assert [axes.get_ylabel() for axes in figure.axes] == ["class 0", "", "", "class 1", "", ""]
