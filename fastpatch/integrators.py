@@ -4,7 +4,6 @@ An engine holds the state of a batch of trajectories and advances it along the t
 derivatives are measured on the way, which costs little while the posterior is at hand.
 """
 
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numba
@@ -20,9 +19,7 @@ from .models.base import Model, ModelWithModes
 from .models.patch import PatchModel
 from .noise import NoiseStream, noise_key, standard_normals
 
-__all__ = ["Engine", "euler_coefficients", "integrator", "launches", "observe"]
-
-_SITE_STEPS_A_LAUNCH = 2**25
+__all__ = ["Engine", "euler_coefficients", "integrator", "observe"]
 
 
 class Engine(Protocol):
@@ -122,6 +119,7 @@ class PatchEngine(_HostStates):
         self.x = np.ascontiguousarray(x)
         self.step = step
         self._spare = np.empty_like(self.x)
+        self._scratch, self._noise = np.empty((0, 0), dtype=x.dtype), np.empty((0, 0), dtype=np.float32)
         self._model, self._times, self._first = model, times, first_trajectory
         self._key = noise_key(seed, NoiseStream.STEP)
         self._tables = patch_kernels.ModeTables(model.plan.patterns, (x.shape[1], x.shape[2]), shells, diagonal)
@@ -153,6 +151,9 @@ class PatchEngine(_HostStates):
         bands = patch_kernels.bands(tables.shape)
         sums = np.zeros((len(fields), len(self.x), bands, tables.directions, tables.shells.size))
         threads = numba.get_num_threads()
+        if len(self._scratch) != threads:
+            self._scratch = patch_kernels.scratch_space(self._model.plan, self.x.dtype)
+            self._noise = np.empty((threads, cpu.NOISE_SIZE), dtype=np.float32)
         cpu.advance(
             self.x,
             self._spare,
@@ -161,8 +162,8 @@ class PatchEngine(_HostStates):
             (*(constant[window] for constant in self._law), coefficients),
             self._plan,
             self._waves,
-            patch_kernels.scratch_space(self._model.plan, self.x.dtype),
-            np.empty((threads, cpu.NOISE_SIZE), dtype=np.float32),
+            self._scratch,
+            self._noise,
             (records, fields, sums),
         )
         return np.moveaxis(sums.sum(axis=2) / tables.squared_norms, -2, -1)
@@ -221,13 +222,6 @@ class DriftEngine(_HostStates):
 def observe(fields: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """xi_x and the spatial mean of fields (..., L1, L2)."""
     return np.asarray(correlation_length(fields)), np.asarray(fields.mean(axis=(-2, -1), dtype=np.float64))
-
-
-def launches(start: int, stop: int, sites: int) -> Iterator[range]:
-    """Cut steps start … stop - 1 into calls of roughly half a second, between which a run can be interrupted."""
-    steps = max(1, _SITE_STEPS_A_LAUNCH // sites)
-    for first in range(start, stop, steps):
-        yield range(first, min(first + steps, stop))
 
 
 def euler_coefficients(model: PatchModel, times: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from .backends import resolve_backend
 from .errors import InvalidInputError, ResultFileError
 from .models.base import Model
 from .noise import MAX_COUNT, NoiseStream, standard_normals
+from .pacing import paced
 from .provenance import run_identity
 from .schedule import log_time_grid
 from .validation import floating_dtype, integer, lattice_shape, time_grid
@@ -155,7 +156,7 @@ def states(
     Raises what `fastpatch.simulate` raises, at the call and not at the first state; `InvalidInputError` for a
     ``start`` of another run.
     """
-    from .integrators import integrator, launches
+    from .integrators import integrator
 
     run = Run.of(model, shape, trajectories, times, seed, backend, dtype, first_trajectory)
     interval = integer(every, "every", minimum=1)
@@ -175,7 +176,7 @@ def states(
             if engine.step == last:
                 return
             target = min((engine.step // interval + 1) * interval, last)
-            for window in launches(engine.step, target, x.size):
+            for window in paced(engine.step, target):
                 engine.advance(np.full(len(window), -1), nothing)
 
     return generate()

@@ -1,8 +1,6 @@
 """`simulate`: a batch of reverse trajectories with its observables, as a labelled dataset (paper Sec. 6, App. C)."""
 
 import json
-import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -14,6 +12,7 @@ from .errors import BackendUnavailableError, InvalidInputError
 from .flow import FlowEngine
 from .integrators import Engine, integrator
 from .models.base import Model
+from .pacing import paced
 from .provenance import environment
 from .run import Run
 from .validation import integer, shell_numbers
@@ -21,7 +20,7 @@ from .validation import integer, shell_numbers
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Dynamics", "simulate"]
+__all__ = ["DIRECTIONS", "LABELS", "Dynamics", "simulate"]
 
 Dynamics = Literal["sde", "ode"]
 
@@ -31,7 +30,25 @@ _FITTED_SHELLS = (1, 2, 3)
 # Fields are collected to about this many bytes before their correlation lengths are taken together.
 _BLOCK_BYTES = 8 * 2**20
 
-_DIRECTIONS = ("y", "x", "diagonal")
+DIRECTIONS = ("y", "x", "diagonal")
+
+# What the variables and coordinates of a result are, as their attributes say it.
+LABELS = {
+    name: {"long_name": long_name, "units": units}
+    for name, (long_name, units) in {
+        "xi_x": ("correlation length of sign(x)", "lattice sites"),
+        "mode_derivative": ("directional derivative of the reverse drift", "1 / diffusion time"),
+        "xi_eq": ("equilibrium correlation length", "lattice sites"),
+        "magnetization": ("spatial mean of x", "1"),
+        "snapshot": ("field x", "1"),
+        "final": ("field x at the last time", "1"),
+        "time": ("diffusion time t", "1"),
+        "step": ("index into the time grid", "1"),
+        "shell": ("mode number n", "1"),
+        "wave_number": ("wave number per coordinate step", "radians / lattice site"),
+        "snapshot_time": ("diffusion time t", "1"),
+    }.items()
+}
 
 
 def simulate(
@@ -138,23 +155,12 @@ def simulate(
         engine = FlowEngine(model, run.initial(), run.times, 0, run.seed, run.first_trajectory, numbers, diagonal)
     recorder = _Recorder(run, engine, recorded, kept, numbers, diagonal)
     with tqdm(total=last, unit="step", disable=not progress, leave=False) as bar:
-        for window in _paced(last):
+        for window in paced(0, last):
             recorder.run_through(window)
             bar.update(len(window))
     derivatives = engine.measure()
     recorder.keep([last], engine.present(), derivatives[None])
     return recorder.dataset(engine.x, {"record_every": interval, "backend": run.backend, "dynamics": dynamics})
-
-
-def _paced(steps: int) -> Iterator[range]:
-    """Cut the steps into windows of roughly half a second, whatever a step costs, between which a bar can move."""
-    start, size = 0, 1
-    while start < steps:
-        stop = min(start + size, steps)
-        begin = time.perf_counter()
-        yield range(start, stop)
-        elapsed = time.perf_counter() - begin
-        start, size = stop, max(1, min(4 * size, int(0.5 * size / max(elapsed, 1e-9))))
 
 
 class _Recorder:
@@ -215,44 +221,31 @@ class _Recorder:
         critical_time = getattr(run.model, "critical_time", None)
         if critical_time is not None:
             attributes["critical_time"] = critical_time
-        time_axes = ("trajectory", "time")
+        curve = ("trajectory", "time")
+        variables: dict[str, tuple[Any, NDArray[Any]]] = {
+            "xi_x": (curve, self._xi_x),
+            "mode_derivative": ((*curve, "shell", "direction"), self._derivatives),
+            "xi_eq": (curve, fit_equilibrium_length(by_shell, k_min, shells=_FITTED_SHELLS)),
+            "magnetization": (curve, self._magnetization),
+            "snapshot": (("trajectory", "snapshot_time", "y", "x"), self._snapshots),
+            "final": (("trajectory", "y", "x"), final.copy()),
+        }
+        coordinates: dict[str, tuple[Any, NDArray[Any]]] = {
+            "time": ("time", run.times[self._recorded]),
+            "step": ("time", np.array(self._recorded)),
+            "shell": ("shell", self._shells),
+            "wave_number": (("shell", "direction"), 2.0 * np.pi * np.outer(self._shells, 1.0 / sides)),
+            "snapshot_time": ("snapshot_time", run.times[self._kept]),
+        }
         return xr.Dataset(
-            {
-                "xi_x": (time_axes, self._xi_x, _label("correlation length of sign(x)", "lattice sites")),
-                "mode_derivative": (
-                    (*time_axes, "shell", "direction"),
-                    self._derivatives,
-                    _label("directional derivative of the reverse drift", "1 / diffusion time"),
-                ),
-                "xi_eq": (
-                    time_axes,
-                    fit_equilibrium_length(by_shell, k_min, shells=_FITTED_SHELLS),
-                    _label("equilibrium correlation length", "lattice sites"),
-                ),
-                "magnetization": (time_axes, self._magnetization, _label("spatial mean of x", "1")),
-                "snapshot": (("trajectory", "snapshot_time", "y", "x"), self._snapshots, _label("field x", "1")),
-                "final": (("trajectory", "y", "x"), final.copy(), _label("field x at the last time", "1")),
-                **arrays,
-            },
+            {**{name: (*of, LABELS[name]) for name, of in variables.items()}, **arrays},
             coords={
                 "trajectory": run.first_trajectory + np.arange(run.trajectories),
-                "time": ("time", run.times[self._recorded], _label("diffusion time t", "1")),
-                "step": ("time", np.array(self._recorded), _label("index into the time grid", "1")),
-                "shell": ("shell", self._shells, _label("mode number n", "1")),
-                "direction": list(_DIRECTIONS[: len(sides)]),
-                "wave_number": (
-                    ("shell", "direction"),
-                    2.0 * np.pi * np.outer(self._shells, 1.0 / sides),
-                    _label("wave number per coordinate step", "radians / lattice site"),
-                ),
-                "snapshot_time": ("snapshot_time", run.times[self._kept], _label("diffusion time t", "1")),
+                "direction": list(DIRECTIONS[: len(sides)]),
+                **{name: (*of, LABELS[name]) for name, of in coordinates.items()},
             },
             attrs=attributes,
         )
-
-
-def _label(long_name: str, units: str) -> dict[str, str]:
-    return {"long_name": long_name, "units": units}
 
 
 def _snapshot_steps(snapshots: int | ArrayLike, times: NDArray[np.float64]) -> list[int]:
