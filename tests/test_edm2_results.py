@@ -139,9 +139,7 @@ def test_user_mistakes_are_one_sentence(weights, tmp_path, command, arguments, m
 
 def test_a_guide_of_other_images(weights, folder, tmp_path):
     save_network(folder / "large.safetensors", random_network(img_resolution=16), {})
-    with pytest.raises(
-        InvalidInputError, match="the guide is for images 1x16x16; expected those of the network, 1x8x8"
-    ):
+    with pytest.raises(InvalidInputError, match="the guide is for images 1x16x16; expected those of the network"):
         invoke("sample", "--weights", weights, "--guidance", 1, "--guide", folder / "large.safetensors")
 
 

@@ -129,7 +129,7 @@ def draw_shells(
     axes: Axes, times: NDArray[Any], shells: NDArray[Any], curves: NDArray[Any], label: Callable[[int], str]
 ) -> None:
     """Curves (n_times, n_shells): from dark to light with growing n, the zero mode dashed in black."""
-    colours = iter(mpl.colormaps["viridis"](np.linspace(0.0, 0.9, max(np.count_nonzero(shells), 1))))
+    colours = iter(mpl.colormaps["viridis"](np.linspace(0.0, 0.9, max(int(np.count_nonzero(shells)), 1))))
     for n, curve in zip(shells.tolist(), curves.T, strict=True):
         if n != 0:
             axes.plot(times, curve, color=next(colours), linewidth=1.0, label=label(n))

@@ -97,7 +97,7 @@ def project(direction: Tensor, band: Band, cutoff: float = LOW_SHELLS) -> Tensor
     rows = torch.fft.fftfreq(height, 1.0 / height, device=direction.device)
     columns = torch.fft.rfftfreq(width, 1.0 / width, device=direction.device)
     passed = rows[:, None] ** 2 + columns**2 <= cutoff**2
-    low = torch.fft.irfft2(torch.fft.rfft2(direction) * passed, s=(height, width))
+    low: Tensor = torch.fft.irfft2(torch.fft.rfft2(direction) * passed, s=(height, width))
     return low if band == "low" else direction - low
 
 

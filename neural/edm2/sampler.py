@@ -130,8 +130,8 @@ def sample(
     kept = sorted({integer(at, "a recorded step", minimum=0, maximum=len(grid) - 1) for at in record or ()})
     size = BATCH if batch is None else integer(batch, "batch", minimum=1)
     target = placed(net, device)
-    if isinstance(guide, nn.Module):
-        guide.to(target)
+    if guide is not None and not isinstance(guide, str):
+        placed(guide, target)
 
     with (
         torch.no_grad(),

@@ -67,7 +67,7 @@ def sample(
         net,
         latents(seeds.tolist(), net),
         labels if len(labels) else None,
-        guide=(guide if guide == "zero-label" else common.load_network(guide, device)) if guided else None,
+        guide=("zero-label" if guide == "zero-label" else common.load_network(guide, device)) if guided else None,
         guidance=(constant(guidance) if pulse is None else Pulse(*pulse, guidance)) if guided else None,
         band=band,
         cutoff=cutoff,
