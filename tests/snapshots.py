@@ -1,165 +1,20 @@
-"""Pickles written opcode by opcode, hostile ones included, and a complete EDM2 snapshot of a few kilobytes.
-
-What is to be pickled is described by plain values and the calls below; nothing is looked up or called here either.
-"""
+"""Snapshots of EDM2 as pickles describe them: a complete one of two kilobytes, and that of any network."""
 
 import re
 import struct
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
+from pickles import Call, Name, Persistent, Writer, pickled
 
 from fastpatch.neural.edm2.pickle_reader import RefusedError
 from fastpatch.neural.edm2.snapshot import Snapshot, parse_snapshot
 
 MAGIC = 0x1950A86A20F9469CFC6C
-ARCHITECTURE = {
-    "img_resolution": 4,
-    "img_channels": 1,
-    "label_dim": 3,
-    "model_channels": 2,
-    "channel_mult": [1, 2],
-    "num_blocks": 1,
-    "attn_resolutions": [2],
-    "channels_per_head": 2,
-    "logvar_channels": 5,
-}
-
-
-@dataclass(frozen=True)
-class Name:
-    module: str
-    name: str
-
-
-@dataclass
-class Call:
-    """``target(*arguments)`` by REDUCE, or by NEWOBJ where ``new``; ``state`` is set by BUILD."""
-
-    target: Name
-    arguments: tuple[Any, ...] = ()
-    new: bool = False
-    state: Any = None
-
-
-@dataclass(frozen=True)
-class Opcodes:
-    """Bytes that are copied into the pickle as they are."""
-
-    content: bytes
-
-
-@dataclass(frozen=True)
-class Persistent:
-    identity: Any
-
-
-@dataclass(frozen=True)
-class Stored:
-    """``value``, put into the memo under ``index``; a dict is put there before its items, as picklers do."""
-
-    index: int
-    value: Any
-
-
-@dataclass(frozen=True)
-class Again:
-    """The object of the memo under ``index``."""
-
-    index: int
-
-
-@dataclass
-class Writer:
-    """Protocol 4 without frames; texts and names are memoised, so that they are written once."""
-
-    globals_by_line: bool = False
-    out: bytearray = field(default_factory=bytearray)
-    memo: dict[Any, int] = field(default_factory=dict)
-
-    def pickle(self, value: Any) -> bytes:
-        self.out += b"\x80\x04"
-        self.put(value)
-        self.out += b"."
-        return bytes(self.out)
-
-    def put(self, value: Any) -> None:
-        if isinstance(value, str | Name):
-            if value in self.memo:
-                self.out += b"j" + struct.pack("<I", self.memo[value])
-            else:
-                self._put_named(value)
-                self.memo[value] = len(self.memo)
-                self.out += b"\x94"
-        elif value is None or isinstance(value, bool):
-            self.out += {None: b"N", True: b"\x88", False: b"\x89"}[value]
-        elif isinstance(value, int):
-            content = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
-            self.out += b"K" + bytes([value]) if 0 <= value < 256 else b"\x8a" + bytes([len(content)]) + content
-        elif isinstance(value, float):
-            self.out += b"G" + struct.pack(">d", value)
-        elif isinstance(value, bytes):
-            self.out += b"B" + struct.pack("<I", len(value)) + value
-        elif isinstance(value, Opcodes):
-            self.out += value.content
-        elif isinstance(value, Persistent):
-            self.put(value.identity)
-            self.out += b"Q"
-        elif isinstance(value, Stored):
-            self.memo[value.index] = value.index  # counted, as MEMOIZE does
-            index = struct.pack("<I", value.index)
-            if isinstance(value.value, dict):
-                self.out += b"}r" + index + b"("
-                self._put_items(value.value)
-                self.out += b"u"
-            else:
-                self.put(value.value)
-                self.out += b"r" + index
-        elif isinstance(value, Again):
-            self.out += b"j" + struct.pack("<I", value.index)
-        elif isinstance(value, Call):
-            self.put(value.target)
-            self.put(value.arguments)
-            self.out += b"\x81" if value.new else b"R"
-            if value.state is not None:
-                self.put(value.state)
-                self.out += b"b"
-        else:
-            self._put_container(value)
-
-    def _put_named(self, value: str | Name) -> None:
-        if isinstance(value, str):
-            content = value.encode()
-            self.out += b"X" + struct.pack("<I", len(content)) + content
-        elif self.globals_by_line:
-            self.out += f"c{value.module}\n{value.name}\n".encode()
-        else:
-            self.put(value.module)
-            self.put(value.name)
-            self.out += b"\x93"
-
-    def _put_container(self, value: Any) -> None:
-        begin, end = {list: (b"](", b"e"), tuple: (b"(", b"t"), dict: (b"}(", b"u"), set: (b"\x8f", b"")}[type(value)]
-        self.out += begin
-        self._put_items(value)
-        self.out += end
-
-    def _put_items(self, value: Any) -> None:
-        for item in (part for pair in value.items() for part in pair) if isinstance(value, dict) else value:
-            self.put(item)
-
-
-def pickled(value: Any) -> bytes:
-    return Writer().pickle(value)
-
-
-def opcodes(value: Any) -> Opcodes:
-    """What pickles ``value``, to be part of another pickle; it must not use the memo that the other one uses."""
-    return Opcodes(pickled(value)[2:-1].replace(b"\x94", b""))
-
-
+# The constructor's arguments that are not left at their defaults.
+RECORDED = ("img_resolution", "img_channels", "label_dim", "model_channels", "channel_mult", "num_blocks")
+RECORDED += ("attn_resolutions", "channels_per_head", "logvar_channels")
 ORDERED_DICT = Call(Name("collections", "OrderedDict"))
 REBUILD = Name("torch._utils", "_rebuild_tensor_v2")
 LOAD = Name("torch.storage", "_load_from_bytes")
@@ -233,7 +88,7 @@ def module(kind: str, *arguments: Any, parameters=(), buffers=(), modules=(), na
 def snapshot(net: Any, dtype: str = "<f2") -> dict[str, Any]:
     """The tree that the authors' classes would pickle for an `EDM2Network`: its tensors in ``dtype``, and records."""
     state = {name: value.numpy().astype(dtype) for name, value in net.state_dict().items()}
-    recorded = {key: net.architecture[key] for key in ARCHITECTURE if key in net.architecture}
+    recorded = {key: net.architecture[key] for key in RECORDED}
 
     def conv(name: str) -> Call:
         weight = state[f"{name}.weight"]

@@ -8,19 +8,13 @@ import tracemalloc
 from contextlib import contextmanager
 
 import pytest
+from pickles import Again, Call, Name, Opcodes, Stored, opcodes, pickled
 from snapshots import (
     ORDERED_DICT,
     PERSISTENT,
     REBUILD,
     WEIGHT,
-    Again,
-    Call,
-    Name,
-    Opcodes,
-    Stored,
     container,
-    opcodes,
-    pickled,
     refused,
     same_tensors,
     small,

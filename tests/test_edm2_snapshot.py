@@ -8,6 +8,7 @@ import pytest
 from edm2_cases import shared_file
 from hypothesis import given
 from hypothesis import strategies as st
+from pickles import Again, Call, Name, Stored, pickled
 from snapshots import (
     FREQS,
     GAIN,
@@ -15,13 +16,8 @@ from snapshots import (
     PERSISTENT,
     PHASES,
     WEIGHT,
-    Again,
-    Call,
-    Name,
-    Stored,
     container,
     persistent,
-    pickled,
     refused,
     same_tensors,
     small,

@@ -4,23 +4,8 @@ import struct
 
 import numpy as np
 import pytest
-from snapshots import (
-    LOAD,
-    REBUILD,
-    WEIGHT,
-    Again,
-    Call,
-    Name,
-    Stored,
-    pickled,
-    refused,
-    small,
-    state_of,
-    storage_bytes,
-    tensor,
-    with_storage,
-    with_tensor,
-)
+from pickles import Again, Call, Name, Stored, pickled
+from snapshots import LOAD, REBUILD, WEIGHT, refused, small, state_of, storage_bytes, tensor, with_storage, with_tensor
 
 from fastpatch.neural.edm2.snapshot import parse_snapshot
 

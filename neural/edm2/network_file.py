@@ -56,7 +56,9 @@ def read_network_file(path: str | Path) -> Content:
         raise ResultFileError(f"{source} does not exist; expected {_KINDS}{releases}")
     source, is_new = fetch(name)
     try:
-        content = _read_snapshot(source)
+        content = _read_file(source)
+        if not content.from_snapshot:
+            raise ResultFileError(f"{source} is a safetensors file; expected the released snapshot")
     except ResultFileError:
         if is_new:  # what a captive portal sends must not stay in the cache
             source.unlink(missing_ok=True)
