@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from ..errors import FastpatchError, InvalidInputError
 
 __all__ = [
+    "CLASS_NAMES",
     "DATA_VARIABLE",
+    "SIDE",
     "DataFileError",
     "Split",
     "Variant",
@@ -25,6 +27,20 @@ __all__ = [
 
 Split = Literal["train", "test"]
 Variant = Literal["binarised", "grey"]
+
+SIDE = 28
+CLASS_NAMES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 
 DATA_VARIABLE = "FASTPATCH_DATA"
 _HOME = "https://github.com/zalandoresearch/fashion-mnist"

@@ -6,6 +6,7 @@ from .analyze import analyze
 from .convert import convert
 from .sample import sample
 from .train import train
+from .train_classifier import train_classifier
 
 __all__ = ["app"]
 
@@ -14,3 +15,4 @@ app.command()(analyze)
 app.command()(convert)
 app.command()(sample)
 app.command()(train)
+app.command()(train_classifier)
