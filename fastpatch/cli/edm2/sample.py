@@ -31,7 +31,7 @@ def sample(
     ] = "zero-label",
     pulse: Annotated[
         tuple[float, float] | None,
-        typer.Option(help="Guide at noise levels within the second number of the first alone.", metavar="CENTRE HALF"),
+        typer.Option(help="Guide only where sigma is within HALF of CENTRE.", metavar="CENTRE HALF"),
     ] = None,
     band: Annotated[
         Literal["all", "low", "high"], typer.Option(help="Guide these spatial frequencies of D - D_u alone.")
