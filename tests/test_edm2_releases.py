@@ -12,7 +12,7 @@ pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
 
 from fastpatch.errors import ResultFileError
-from fastpatch.neural.edm2 import RELEASES, load, save_network  # noqa: E402
+from fastpatch.neural.edm2 import RELEASES, load, save_network
 
 NAME = RELEASES[0]
 

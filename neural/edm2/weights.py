@@ -53,7 +53,7 @@ def convert(path: str | Path, target: str | Path, *, overwrite: bool = False) ->
     ``target`` exists, unless ``overwrite``, or cannot be written.
     """
     if Path(target).exists() and not overwrite:
-        raise OutputError(f"{target} exists already; expected the name of a new file, or leave to overwrite it")
+        raise OutputError(f"{target} exists already; expected a new file, or to be told to overwrite it (--force)")
     content = read_network_file(path)
     if not content.from_snapshot:
         raise InvalidInputError(f"{path} is a safetensors file already; expected a released snapshot")
