@@ -34,7 +34,7 @@ def power_momentum(gamma: float, step: int) -> float:
 @torch.no_grad()
 def update_average(average: nn.Module, net: nn.Module, momentum: float) -> None:
     """average <- momentum average + (1 - momentum) net, in place, for all parameters; buffers are copied."""
-    for kept, current in zip(average.parameters(), net.parameters(), strict=True):
-        kept.lerp_(current, 1.0 - momentum)
+    for mean, weight in zip(average.parameters(), net.parameters(), strict=True):
+        mean.lerp_(weight, 1.0 - momentum)
     for kept, current in zip(average.buffers(), net.buffers(), strict=True):
         kept.copy_(current)

@@ -6,7 +6,7 @@ plain tensors without side effects in evaluation mode, hence differentiable by `
 """
 
 import math
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,8 @@ def normalize(x: Tensor, dims: tuple[int, ...] | None = None) -> Tensor:
     count = math.prod(x.shape[axis] for axis in along)
     wide = x if x.dtype == torch.float64 else x.float()
     norm = torch.linalg.vector_norm(wide, dim=along, keepdim=True)
-    return x * (_EPSILON + norm / math.sqrt(count)).reciprocal().to(x.dtype)
+    unit: Tensor = x * (_EPSILON + norm / math.sqrt(count)).reciprocal().to(x.dtype)
+    return unit
 
 
 def mp_silu(x: Tensor) -> Tensor:
@@ -94,4 +95,4 @@ class MPFourier(nn.Module):
         self.register_buffer("phases", 2.0 * math.pi * torch.rand(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, math.sqrt(2.0) * torch.cos(x[:, None] * self.freqs.to(x) + self.phases.to(x)))
+        return math.sqrt(2.0) * torch.cos(x[:, None] * self.freqs.to(x) + self.phases.to(x))

@@ -30,4 +30,5 @@ def denoising_loss(
     s, sd = sigma[:, None, None, None], net.sigma_data
     denoised, logvar = net(x0 + s * noise, sigma, label_rows, return_logvar=True, dtype=dtype)
     weight = (s**2 + sd**2) / (s * sd) ** 2
-    return (weight / logvar.exp() * (denoised - x0) ** 2 + logvar).mean()
+    loss: Tensor = (weight / logvar.exp() * (denoised - x0) ** 2 + logvar).mean()
+    return loss

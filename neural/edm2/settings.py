@@ -1,5 +1,6 @@
 """The settings of an EDM2 training."""
 
+import math
 import shlex
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
@@ -103,7 +104,7 @@ class EDM2Settings:
     def rate(self, step: int) -> float:
         """Adam's learning rate in the step number ``step`` = 1, 2, ..."""
         ramp = min(step / self.rampup_steps, 1.0) if self.rampup_steps else 1.0
-        return self.learning_rate * ramp / max(step / self.reference_steps, 1.0) ** 0.5
+        return self.learning_rate * ramp / math.sqrt(max(step / self.reference_steps, 1.0))
 
     def command(self, epochs: int) -> str:
         """The command line that trains on Fashion-MNIST with these settings for ``epochs`` epochs."""
