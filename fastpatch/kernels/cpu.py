@@ -230,6 +230,28 @@ def _times_power_overload(p, shifted):
     return lambda p, shifted: _from_bits(_bits(p) + (_bits(shifted) << 52))
 
 
+def _times_powers(p, q, shifted):
+    """p 2^n and q 2^-n, as `_times_power`."""
+    raise NotImplementedError("only inside kernels")
+
+
+@overload(_times_powers)
+def _times_powers_overload(p, q, shifted):
+    if p == types.float32:
+
+        def both_float32(p, q, shifted):
+            exponent = np.int32(_bits(shifted) << 23)
+            return _from_bits(np.int32(_bits(p) + exponent)), _from_bits(np.int32(_bits(q) - exponent))
+
+        return both_float32
+
+    def both_float64(p, q, shifted):
+        exponent = _bits(shifted) << 52
+        return _from_bits(_bits(p) + exponent), _from_bits(_bits(q) - exponent)
+
+    return both_float64
+
+
 @kernel(inline=True)
 def _power(z, top, base):
     """2^(z - top + B), flushed towards the least normal number; top an integer, base = B + `_shift`."""
@@ -253,7 +275,7 @@ def _small_powers(z):
     """Sum and difference of 2^z and 2^-z where these are normal numbers."""
     n = _nearest(z)
     even, odd = _even_odd(z - n)
-    plus, minus = _times_power(even + odd, _shift(z) + n), _times_power(even - odd, _shift(z) - n)
+    plus, minus = _times_powers(even + odd, even - odd, _shift(z) + n)
     return plus + minus, plus - minus
 
 
