@@ -11,7 +11,7 @@ import pytest
 
 from fastpatch.errors import FastpatchError, InvalidInputError
 from fastpatch.neural import data as module
-from fastpatch.neural.data import DataFileError, image_hash, load_images, load_labels
+from fastpatch.neural.data import DataFileError, image_hash, load_images, load_labels, pad_images
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "fashion-mnist"
 needs_real_data = pytest.mark.skipif(not REAL.is_dir(), reason="Fashion-MNIST is not beside the repository")
@@ -177,3 +177,15 @@ def test_unknown_names():
         load_images("validation")
     with pytest.raises(InvalidInputError, match="variant is 'gray'; expected one of binarised, grey"):
         load_images("train", "gray")
+
+
+def test_padding_centres_the_field_on_background():
+    fields = np.random.default_rng(0).uniform(-1.0, 1.0, (3, 1, 28, 26)).astype(np.float32)
+    padded = pad_images(fields, 32)
+    assert padded.shape == (3, 1, 32, 32)
+    assert padded.dtype == np.float32
+    np.testing.assert_array_equal(padded[:, :, 2:30, 3:29], fields)
+    assert padded.sum(dtype=np.float64) == pytest.approx(fields.sum(dtype=np.float64) - 3 * (32 * 32 - 28 * 26))
+    for side in (26, 29):
+        with pytest.raises(InvalidInputError, match=f"28 x 26 pixels have no centre in {side} x {side}"):
+            pad_images(fields, side)

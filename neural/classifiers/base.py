@@ -2,9 +2,10 @@
 
 from typing import Any, Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...errors import DtypeError, InvalidInputError
+from ..edm2.network import EDM2Network
 
 __all__ = ["Classifier", "check_images", "check_labels"]
 
@@ -26,8 +27,8 @@ class Classifier(Protocol):
         """What was used, as JSON values, for the provenance of a result."""
 
 
-def check_labels(classifier: Classifier, net: nn.Module) -> None:
-    """Raises `InvalidInputError` unless ``classifier`` knows as many classes as ``net``, an `EDM2Network`.
+def check_labels(classifier: Classifier, net: EDM2Network) -> None:
+    """Raises `InvalidInputError` unless ``classifier`` knows as many classes as ``net``.
 
     That both number them alike is not checked.
     """

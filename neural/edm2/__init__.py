@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from .network import EDM2Network
     from .releases import RELEASES
     from .sampler import Samples, latents, sample
+    from .settings import EDM2Settings
+    from .training import train
     from .weights import convert, load, read_card, save_network, shipped_network
 
 _HOME = {
     "Denoiser": "denoiser",
     "EDM2Network": "network",
+    "EDM2Settings": "settings",
     "GuidedDenoiser": "guidance",
     "Pulse": "guidance",
     "RELEASES": "releases",
@@ -38,12 +41,14 @@ _HOME = {
     "save_network": "weights",
     "shipped_network": "weights",
     "sigma_grid": "grid",
+    "train": "training",
 }
 
 __all__ = [
     "RELEASES",
     "Denoiser",
     "EDM2Network",
+    "EDM2Settings",
     "GuidedDenoiser",
     "Pulse",
     "Samples",
@@ -61,6 +66,7 @@ __all__ = [
     "save_network",
     "shipped_network",
     "sigma_grid",
+    "train",
 ]
 
 

@@ -24,12 +24,15 @@ def normalize(x: Tensor, dims: tuple[int, ...] | None = None) -> Tensor:
 
     Its norm is taken in float32 (float64 where x is); the result has x's dtype.
     """
+    return x * _inverse_magnitude(x, dims).to(x.dtype)
+
+
+def _inverse_magnitude(x: Tensor, dims: tuple[int, ...] | None = None) -> Tensor:
     along = tuple(range(1, x.ndim)) if dims is None else dims
     count = math.prod(x.shape[axis] for axis in along)
     wide = x if x.dtype == torch.float64 else x.float()
-    norm = torch.linalg.vector_norm(wide, dim=along, keepdim=True)
-    unit: Tensor = x * (_EPSILON + norm / math.sqrt(count)).reciprocal().to(x.dtype)
-    return unit
+    norm: Tensor = torch.linalg.vector_norm(wide, dim=along, keepdim=True)
+    return (_EPSILON + norm / math.sqrt(count)).reciprocal()
 
 
 def mp_silu(x: Tensor) -> Tensor:
@@ -76,8 +79,9 @@ class MPConv(nn.Module):
             with torch.no_grad():
                 self.weight.copy_(normalize(self.weight))
         stored = self.weight if self.weight.dtype == torch.float64 else self.weight.float()
-        fan_in = math.prod(stored.shape[1:])
-        weight = (normalize(stored) * (gain / math.sqrt(fan_in))).to(x.dtype)
+        # One factor a row, so that the weights themselves are read and written once.
+        scale = _inverse_magnitude(stored) * (gain / math.sqrt(math.prod(stored.shape[1:])))
+        weight = (stored * scale).to(x.dtype)
         if weight.ndim == 2:
             return nn.functional.linear(x, weight)
         return nn.functional.conv2d(x, weight, padding=weight.shape[-1] // 2)
