@@ -24,6 +24,7 @@ class Measure:
 
     - ``calibration``: the shortest pass of the yardstick among those taken before every round;
     - ``site_steps``: how often a site is updated or looked at in a call, if given;
+    - ``images``: how many images a network sees in a call, if given;
     - ``speedup``: the shortest call of ``against``, taken before every round too, over the function's own shortest.
     """
 
@@ -36,6 +37,7 @@ class Measure:
         *,
         reset: Callable[[], Any] = _nothing,
         site_steps: int | None = None,
+        images: int | None = None,
         against: Callable[[], Any] | None = None,
         seconds: float = 1.0,
         rounds: int | None = None,
@@ -70,6 +72,8 @@ class Measure:
         information["load"] = os.getloadavg()[0]
         if site_steps is not None:
             information["site_steps"] = site_steps
+        if images is not None:
+            information["images"] = images
         if against is not None:
             information["speedup"] = min(rivals) / self._benchmark.stats.stats.min
 

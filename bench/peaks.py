@@ -13,7 +13,6 @@ from numba import njit, prange
 
 from bench.calibration import cached_arrays, fma
 from bench.cases import available_threads, threads_set_to
-from fastpatch.kernels.cpu import exp2
 
 __all__ = ["RATES", "measure_rates", "shortest"]
 
@@ -71,13 +70,6 @@ def _divisions(x: Any, out: Any, repeats: Any) -> None:
 
 
 @njit(error_model="numpy")
-def _powers(x: Any, out: Any, repeats: Any) -> None:
-    for _ in range(repeats):
-        for i in range(out.size):
-            out[i] = exp2(x[i] - out[i])  # type: ignore[no-untyped-call]
-
-
-@njit(error_model="numpy")
 def _streams(x: Any, out: Any, repeats: Any) -> None:
     # Two loads and a store for every addition.
     for _ in range(repeats):
@@ -96,7 +88,6 @@ _KERNELS: dict[str, tuple[Any, int, Any]] = {
     "multiply-add": (_multiply_adds, 64, np.float32),
     "add, max, abs": (_additions, 96, np.float32),
     "integer": (_integers, 48, np.uint32),
-    "2^z": (_powers, 1, np.float32),
     "divide": (_divisions, 1, np.float32),
     "load + load + store": (_streams, 1, np.float32),
 }

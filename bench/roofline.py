@@ -1,9 +1,10 @@
 """What one core of this machine can do, measured, and how far the patch step is from it.
 
-Operations a site are counted from the algorithm: +- pairs share a dot product, equal pattern rows share a correlation,
-a weight is one 2^z. A stage's time "at the peak" is the sum over its operations at the rates of `bench.peaks`; loads
-and stores between stages are not counted. Classes of operations that a CPU executes side by side can make a kernel
-faster than that sum, so 100 % is a yardstick and not a law.
+Operations a site are counted from the algorithm where logits are small, as at the critical time: +- pairs share a dot
+product and the two halves of a power, equal pattern rows share a correlation, priors are factors of the sums. A stage's
+time "at the peak" is the sum over its operations at the rates of `bench.peaks`; loads and stores between stages are not
+counted. Classes of operations that a CPU executes side by side can make a kernel faster than that sum, so 100 % is a
+yardstick and not a law.
 """
 
 import argparse
@@ -42,14 +43,14 @@ def stages(plan: PatchPlan) -> list[Stage]:
     rows = {"add, max, abs": 4.0 + 8 + 16} if plan.binary else {"multiply-add": float(distinct_rows * size)}
     return [
         Stage("row correlations", rows),
-        Stage("pattern sums", {"multiply-add": units * size}),
-        Stage("largest logit", {"multiply-add": units, "add, max, abs": 2 * units}),
+        Stage("logits", {"multiply-add": units * size}),
+        # z = n + f, the polynomials of f, their sum and difference scaled by 2^n and 2^-n, and the two sums over units.
         Stage(
             "weights",
             {
-                "multiply-add": 3 * pairs + 2 * singles,
-                "add, max, abs": 5 * pairs + 2 * singles,
-                "2^z": 2 * pairs + singles,
+                "multiply-add": 8 * pairs + 8 * singles,
+                "add, max, abs": 7 * pairs + 4 * singles,
+                "integer": 3 * pairs + 2 * singles,
             },
         ),
         Stage("mean and update", {"multiply-add": 3, "divide": 1}),

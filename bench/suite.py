@@ -21,7 +21,8 @@ class Record:
     """One benchmark in one process; times in seconds a call.
 
     ``calibration`` is the yardstick's shortest pass taken alternately with the calls. ``site_steps`` counts the site
-    updates in a call, ``speedup`` is over the one-thread call taken alternately; None where they do not apply.
+    updates in a call, ``images`` what a network sees in it, ``speedup`` is over the one-thread call taken alternately;
+    None where they do not apply.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Record:
     load: float
     site_steps: int | None = None
     speedup: float | None = None
+    images: int | None = None
 
     @property
     def ratio(self) -> float:
@@ -43,6 +45,10 @@ class Record:
     def ns_per_site(self) -> float | None:
         """Nanoseconds a site and step."""
         return None if self.site_steps is None else 1e9 * self.minimum / self.site_steps
+
+    @property
+    def images_per_second(self) -> float | None:
+        return None if self.images is None else self.images / self.minimum
 
 
 def run_suite(arguments: Sequence[str] = ("bench",), *, show_progress: bool = True) -> list[Record]:
@@ -102,8 +108,8 @@ def from_json(entries: Iterable[dict[str, Any]]) -> list[Record]:
 
 
 def table(records: Sequence[Record]) -> str:
-    """Name, median, minimum, ratio to the yardstick, ns a site and step, speed-up from one thread to two."""
-    header = ("benchmark", "median", "minimum", "ratio", "ns/site/step", "1 -> 2 threads")
+    """Name, median, minimum, ratio to the yardstick, ns a site and step, speed-up from one thread to two, images a second."""
+    header = ("benchmark", "median", "minimum", "ratio", "ns/site/step", "1 -> 2 threads", "images/s")
     rows = [
         (
             record.name,
@@ -112,6 +118,7 @@ def table(records: Sequence[Record]) -> str:
             f"{record.ratio:.4g}",
             "" if record.ns_per_site is None else f"{record.ns_per_site:.3g}",
             "" if record.speedup is None else f"{record.speedup:.2f}x",
+            "" if record.images_per_second is None else f"{record.images_per_second:.4g}",
         )
         for record in records
     ]
