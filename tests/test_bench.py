@@ -234,13 +234,13 @@ class TestCases:
         np.testing.assert_array_equal(x[4], x[0])
 
 
-@pytest.mark.usefixtures("one_torch_thread")
 def test_thirteen_modes_at_once_cost_less_than_one_by_one():
     torch = pytest.importorskip("torch", reason="torch is not installed")
     from fastpatch.neural.edm2 import drift
     from fastpatch.neural.tangents import jacobian_products
 
-    net, modes = random_network(img_resolution=16), torch.from_numpy(distinct_modes((16, 16), range(7))[0][:, None])
+    net = random_network(img_resolution=16, channel_mult=[1], attn_resolutions=[])
+    modes = torch.from_numpy(distinct_modes((16, 16), range(7))[0][:, None])
     assert len(modes) == 13
     x = torch.linspace(-1.0, 1.0, 256).reshape(1, 1, 16, 16)
 
@@ -249,7 +249,7 @@ def test_thirteen_modes_at_once_cost_less_than_one_by_one():
 
     torch.testing.assert_close(products(13), products(1))
     ways = {"at once": (lambda: None, partial(products, 13)), "one by one": (lambda: None, partial(products, 1))}
-    times = interleave(ways, seconds=0.0, rounds=(3, 3))
+    times = interleave(ways, seconds=0.0, rounds=(1, 1))
     assert min(times["at once"]) < 0.7 * min(times["one by one"])
 
 
