@@ -12,7 +12,7 @@ from fastpatch.errors import FastpatchError
 
 runner = CliRunner()
 
-SMALL = "--epochs 2 --batch-size 8 --model-channels 8 --channel-mult 1,2 --attn-resolutions 16 --channels-per-head 8"
+SMALL = "--epochs 1 --batch-size 8 --model-channels 8 --channel-mult 1,2 --attn-resolutions 16 --channels-per-head 8"
 
 
 def test_help_and_import_need_no_torch():

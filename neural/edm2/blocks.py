@@ -1,4 +1,4 @@
-"""EDM2's residual block and the U-Net made of it (Karras et al., arXiv:2312.02696, Fig. 21 and Table 6)."""
+"""EDM2's residual block and the U-Net made of it (Karras et al., arXiv:2312.02696, config G)."""
 
 import math
 from collections.abc import Sequence

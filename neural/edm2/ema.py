@@ -15,7 +15,7 @@ __all__ = ["power_exponent", "power_momentum", "update_average"]
 def power_exponent(sigma_rel: float) -> float:
     """The exponent gamma of the profile t^gamma whose standard deviation is ``sigma_rel`` of the training so far.
 
-    Solves sigma_rel^2 (gamma + 2)^2 (gamma + 3) = gamma + 1 for its largest root (Eq. 123 and Algorithm 2 there).
+    Solves sigma_rel^2 (gamma + 2)^2 (gamma + 3) = gamma + 1 for its largest root.
     Raises `InvalidInputError` outside 0 < sigma_rel < 12^(-1/2), the width of the uniform average gamma = 0.
     """
     width = finite_float(sigma_rel, "sigma_rel")

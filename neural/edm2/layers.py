@@ -20,7 +20,7 @@ _SILU_GAIN = 0.596  # root mean square of SiLU on normal input
 
 
 def normalize(x: Tensor, dims: tuple[int, ...] | None = None) -> Tensor:
-    """x over the root mean square of its entries along ``dims``, by default all but the first (Eq. 66 there).
+    """x over the root mean square of its entries along ``dims``, by default all but the first.
 
     Its norm is taken in float32 (float64 where x is); the result has x's dtype.
     """

@@ -29,8 +29,8 @@ class EDM2Settings:
     label_dropout
         Share of the images shown without their label, which trains the zero label as an unconditional network.
     p_mean, p_std
-        log sigma ~ N(p_mean, p_std^2) in training; the defaults are those of the pixel-space EDM2 networks
-        (arXiv:2406.02507, App. C) and put 95 % of all sigma between 0.018 and 11.
+        log sigma ~ N(p_mean, p_std^2) in training; the defaults are those of the published pixel-space networks
+        (ImageNet 64 x 64) and put 95 % of all sigma between 0.020 and 10.
     sigma_rel
         Width of the average of the weights, as a share of the training (`power_exponent`).
     seed, precision
