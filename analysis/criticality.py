@@ -8,7 +8,7 @@ trajectories and searched in the order of the reverse run, from large t to small
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +28,10 @@ __all__ = [
 ]
 
 Curve = NDArray[np.float64]
+Peak = Literal["highest", "first"]
+
+# Least height of a first peak above the higher of its two feet, relative to its own; smaller ones are noise.
+_PROMINENCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ def equilibrium_length_peak(
     xi_eq: ArrayLike,
     lambda_0: ArrayLike,
     *,
+    peak: Peak = "highest",
     confidence: float = 0.95,
     n_resamples: int = 1000,
     seed: int = 0,
@@ -85,17 +90,23 @@ def equilibrium_length_peak(
     locks and lambda_0 becomes positive again, so the search ends at the first sign change of the median
     lambda_0. A median counts only where at least half of the trajectories have a value: the last survivor
     beyond its own crossing would otherwise win. NaN if xi_eq is nowhere positive.
-    """
 
-    def peak(grid: Curve, length: Curve, zero_mode: Curve) -> float:
+    A trained network's lambda_0 may keep its sign while xi_eq rises again, long after the pattern has formed.
+    ``peak="first"`` therefore takes the first interior maximum of the median that the run comes to, of those that
+    stand out by at least 5 % of their height; NaN if there is none. `InvalidInputError` for another ``peak``.
+    """
+    if peak not in get_args(Peak):
+        raise InvalidInputError(f"peak is {peak!r}; expected one of {', '.join(map(repr, get_args(Peak)))}")
+
+    def find(grid: Curve, length: Curve, zero_mode: Curve) -> float:
         end = _crossing(grid, nan_median(zero_mode, 0))
         enough = 2 * np.count_nonzero(~np.isnan(length), axis=0) >= len(length)
         searched = enough & ~(grid < end)  # all of the grid if end is NaN
         median = np.where(searched, nan_median(length, 0), 0.0)
-        at = int(np.argmax(median))
-        return float(grid[at]) if median[at] > 0.0 else math.nan
+        at = int(np.argmax(median)) if peak == "highest" else _first_peak(median)
+        return float(grid[at]) if at is not None and median[at] > 0.0 else math.nan
 
-    return _locate(peak, times, {"xi_eq": xi_eq, "lambda_0": lambda_0}, confidence, n_resamples, seed)
+    return _locate(find, times, {"xi_eq": xi_eq, "lambda_0": lambda_0}, confidence, n_resamples, seed)
 
 
 def zero_mode_crossing(
@@ -178,6 +189,15 @@ def _crossing(grid: Curve, curve: Curve) -> float:
     before = after - 1
     fraction = value[before] / (value[before] - value[after])
     return math.exp(log_t[before] + fraction * (log_t[after] - log_t[before]))
+
+
+def _first_peak(curve: Curve) -> int | None:
+    # Imported here: scipy.signal is slow to load.
+    from scipy.signal import find_peaks
+
+    at, properties = find_peaks(curve, prominence=0.0)
+    clear = at[properties["prominences"] >= _PROMINENCE * curve[at]]
+    return int(clear[0]) if clear.size else None
 
 
 def _deepest_dip(magnitude: Curve) -> int | None:

@@ -7,6 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInputError
 from ..validation import floating_field
+from .correlation import lattice_field
+from .first_lobe import first_lobe_correlation, is_large
 from .radial import radial_correlation
 
 __all__ = ["correlation_length", "length_from_correlation"]
@@ -60,6 +62,11 @@ def correlation_length(
         connected values whose squares overflow.
     """
     _check_options(estimator, positive)
+    if binarize and positive == "first-lobe" and is_large(np.shape(field)):
+        values = lattice_field(field)
+        rows = values.reshape(-1, *values.shape[-2:])
+        lengths = [_moment(_first_lobe(row), estimator, positive) for row in rows]
+        return np.array(lengths).reshape(values.shape[:-2])[()]
     return _moment(radial_correlation(field, binarize=binarize), estimator, positive)
 
 
@@ -76,6 +83,12 @@ def length_from_correlation(
     """
     _check_options(estimator, positive)
     return _moment(floating_field(C, "C", minimum_ndim=1), estimator, positive)
+
+
+def _first_lobe(field: NDArray[Any]) -> NDArray[np.float64]:
+    """C(r) of the sign field up to its first zero or beyond."""
+    C = first_lobe_correlation(field)
+    return radial_correlation(field) if C is None else C
 
 
 def _moment(correlation: NDArray[Any], estimator: Estimator, positive: PositivePart) -> Any:

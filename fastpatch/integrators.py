@@ -140,7 +140,8 @@ class PatchEngine(_HostStates):
     def measure(self) -> NDArray[np.float64]:
         # A step that leaves the field as it is, so that no other kernel need be compiled.
         window, stay = slice(self.step, self.step + 1), np.array([[1.0, 0.0, 0.0]], dtype=self.x.dtype)
-        overlaps = self._run(window, stay, np.zeros(1, dtype=np.int64), self.space(1))
+        # The recorded copy of the state may go where the step's result goes: they are the same.
+        overlaps = self._run(window, stay, np.zeros(1, dtype=np.int64), self._spare[None])
         return self._model.derivative_of_overlap(overlaps[0], float(self._times[self.step]))
 
     def _run(

@@ -228,7 +228,7 @@ class _Recorder:
             "xi_eq": (curve, fit_equilibrium_length(by_shell, k_min, shells=_FITTED_SHELLS)),
             "magnetization": (curve, self._magnetization),
             "snapshot": (("trajectory", "snapshot_time", "y", "x"), self._snapshots),
-            "final": (("trajectory", "y", "x"), final.copy()),
+            "final": (("trajectory", "y", "x"), final),
         }
         coordinates: dict[str, tuple[Any, NDArray[Any]]] = {
             "time": ("time", run.times[self._recorded]),

@@ -53,7 +53,7 @@ def draw_relative_softening(dataset: "xr.Dataset", title: str | None = None) -> 
     shells, curves = shell_curves(dataset)
     relative = np.median(curves, axis=0) * sigma[:, None]
     with house_style():
-        figure = new_figure(5.6, 3.8)
+        figure = new_figure(7.0, 3.8)
         axes = figure.subplots()
         axes.axhline(0.0, color=GREY, linewidth=0.8)
         draw_shells(axes, sigma, shells, relative, lambda n: f"$n$ = {n}")
@@ -62,7 +62,7 @@ def draw_relative_softening(dataset: "xr.Dataset", title: str | None = None) -> 
         axes.set_xlabel(_SIGMA.label)
         axes.set_ylabel(r"$\sigma\lambda_n$, median over trajectories")
         _mark_critical([axes], dataset)
-        axes.legend(ncols=2)
+        figure.legend(handles=axes.get_legend_handles_labels()[0], loc="outside right upper")
         axes.set_title(title or "Softening of the modes relative to free noise", fontsize=9.5)
     return figure
 
