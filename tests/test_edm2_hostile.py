@@ -4,6 +4,8 @@ import pickle
 import pickletools
 import re
 import struct
+import subprocess
+import sys
 import tracemalloc
 from contextlib import contextmanager
 
@@ -99,6 +101,31 @@ class TestNothingIsExecuted:
     def test_calls_inside_the_bytes_of_a_storage(self):
         refused(with_storage(WEIGHT, machine=Call(REBUILD)), r"GLOBAL names torch\._utils\._rebuild_tensor_v2")
         refused(with_storage(WEIGHT, machine=Call(Name("torch", "HalfStorage"))), "REDUCE is no opcode")
+
+    def test_the_interpreter_notices_nothing(self, tmp_path):
+        # Python reports imports, compilations, calls of the system and names that pickles look up to audit hooks.
+        (tmp_path / "harmless.pkl").write_bytes(pickled(small()))
+        (tmp_path / "hostile.pkl").write_bytes(pickled(Call(Name("posix", "system"), ("touch canary",))))
+        code = (
+            "import pickle, sys\n"
+            "from fastpatch.neural.edm2.pickle_reader import RefusedError\n"
+            "from fastpatch.neural.edm2.snapshot import parse_snapshot\n"
+            "contents = [open(name, 'rb').read() for name in ('harmless.pkl', 'hostile.pkl')]\n"
+            "seen, sys.dont_write_bytecode = [], True\n"
+            "sys.addaudithook(lambda event, arguments: seen.append(event))\n"
+            "parse_snapshot(contents[0])\n"
+            "try:\n"
+            "    parse_snapshot(contents[1])\n"
+            "except RefusedError:\n"
+            "    sys.stdout.write(f'{sorted({*seen})}')\n"
+            "pickle.loads(contents[1])\n"
+            "sys.stdout.write(f'{sorted({*seen})}')\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+        quiet, loud = done.stdout.split("]")[:2]
+        assert quiet == "['builtins.id'"
+        assert "'pickle.find_class'" in loud
+        assert "'os.system'" in loud
 
     def test_source_text_is_not_run(self):
         assert "raise SystemExit" in pickled(small()).decode("latin-1")

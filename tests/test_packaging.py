@@ -93,6 +93,8 @@ def test_importing_the_package_imports_nothing_heavy():
         ("fastpatch.analysis.figures", ("numba", "torch", "matplotlib.pyplot")),
         ("fastpatch.simulation", ("torch", "dask", "matplotlib", "xarray")),
         ("fastpatch.neural", ("torch", "matplotlib")),
+        ("fastpatch.neural.edm2", ("torch", "matplotlib")),
+        ("fastpatch.neural.edm2.snapshot", ("torch", "safetensors")),
     ],
 )
 def test_parts_import_what_they_need_and_no_more(module, absent):

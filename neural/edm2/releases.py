@@ -78,4 +78,4 @@ def _record(path: Path) -> Path:
 
 def _recorded(path: Path) -> str | None:
     record = _record(path)
-    return record.read_text().split(" ")[0] if record.is_file() else None
+    return record.read_text(errors="replace").split(" ")[0] if record.is_file() else None
