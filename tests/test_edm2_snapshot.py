@@ -143,7 +143,7 @@ class TestDamage:
         elements = {place for array in intact.tensors.values() for place in places(whole, array)}
         rng = random.Random(0)
         outcomes = []
-        for _ in range(3000):
+        for _ in range(2000):
             at = rng.randrange(len(whole))
             damaged = bytearray(whole)
             damaged[at] ^= 1 << rng.randrange(8)
@@ -163,7 +163,7 @@ class TestDamage:
                 outcomes.append("as it was")
                 assert same_tensors(found, intact)
         assert {*outcomes} == {"refused", "another element", "another name", "as it was"}
-        assert outcomes.count("refused") > 1500
+        assert outcomes.count("refused") > 1000
 
     def test_bytes_removed_and_put_in(self):
         whole = pickled(small())
