@@ -30,7 +30,7 @@ __all__ = [
 Curve = NDArray[np.float64]
 Peak = Literal["highest", "first"]
 
-# Least height of a first peak above the higher of its two feet, relative to its own; smaller ones are noise.
+# Least height of a first peak above the higher of its two feet, relative to the highest point of the curve.
 _PROMINENCE = 0.05
 
 
@@ -93,7 +93,7 @@ def equilibrium_length_peak(
 
     A trained network's lambda_0 may keep its sign while xi_eq rises again, long after the pattern has formed.
     ``peak="first"`` therefore takes the first interior maximum of the median that the run comes to, of those that
-    stand out by at least 5 % of their height; NaN if there is none. `InvalidInputError` for another ``peak``.
+    stand out by at least 5 % of the highest value; NaN if there is none. `InvalidInputError` for another ``peak``.
     """
     if peak not in get_args(Peak):
         raise InvalidInputError(f"peak is {peak!r}; expected one of {', '.join(map(repr, get_args(Peak)))}")
@@ -195,9 +195,8 @@ def _first_peak(curve: Curve) -> int | None:
     # Imported here: scipy.signal is slow to load.
     from scipy.signal import find_peaks
 
-    at, properties = find_peaks(curve, prominence=0.0)
-    clear = at[properties["prominences"] >= _PROMINENCE * curve[at]]
-    return int(clear[0]) if clear.size else None
+    at, _ = find_peaks(curve, prominence=_PROMINENCE * curve.max())
+    return int(at[0]) if at.size else None
 
 
 def _deepest_dip(magnitude: Curve) -> int | None:

@@ -111,6 +111,44 @@ def test_one_surviving_trajectory_does_not_make_the_peak():
         assert math.isnan(equilibrium_length_peak(GRID, nothing, np.ones_like(xi_eq)).time)
 
 
+def bumps(*heights_at):
+    """A curve on GRID with Gaussian bumps of unit width in log t."""
+    return sum(height * np.exp(-(np.log(GRID / at) ** 2)) for height, at in heights_at)
+
+
+def test_the_first_peak_is_taken_on_request_however_high_a_later_one_is():
+    tc = trajectories(9)
+    xi_eq = np.array([bumps((1.0, at), (3.0, 0.02)) for at in tc])
+    positive = np.ones_like(xi_eq)
+    assert steps_apart(equilibrium_length_peak(GRID, xi_eq, positive).time, 0.02) < 2
+    first = equilibrium_length_peak(GRID, xi_eq, positive, peak="first", **OPTIONS)
+    assert steps_apart(first.time, np.median(tc)) < 3
+    assert first.low <= first.time <= first.high
+    assert tc.min() * 0.98 < first.low
+    assert first.high < tc.max() * 1.02
+
+
+def test_the_first_peak_is_no_ripple_and_no_end_of_the_grid():
+    rising = np.linspace(0.0, 1.0, len(GRID))
+    assert math.isnan(equilibrium_length_peak(GRID, rising[None], np.ones((1, 601)), peak="first").time)
+    ripples = rising + 0.02 * np.sin(0.5 * np.arange(len(GRID)))
+    falling_at_last = np.where(np.arange(len(GRID)) < 550, ripples, 0.1)
+    found = equilibrium_length_peak(GRID, falling_at_last[None], np.ones((1, 601)), peak="first").time
+    assert steps_apart(found, GRID[545]) <= 10
+
+
+def test_the_first_peak_may_be_the_divergence_where_lambda_0_vanishes():
+    lam = softening([T_C] * 3)
+    xi_eq = np.where(lam > 0.0, 1.0 / np.sqrt(np.abs(lam)), np.nan)
+    for peak in ("first", "highest"):
+        assert steps_apart(equilibrium_length_peak(GRID, xi_eq, lam, peak=peak).time, T_C) <= 1
+
+
+def test_refuses_another_peak():
+    with pytest.raises(InvalidInputError, match="peak is 'last'; expected one of 'highest', 'first'"):
+        equilibrium_length_peak(GRID, np.ones((1, 601)), np.ones((1, 601)), peak="last")
+
+
 def test_softest_point_is_near_the_first_crossing():
     tc = trajectories(7, spread=0.01)
     lam = softening(tc)

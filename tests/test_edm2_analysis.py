@@ -292,6 +292,7 @@ def test_sigma_c_is_where_the_modes_are_softest():
     # A linear drift is the same for all trajectories.
     assert found.attrs["sigma_c_low"] == found.attrs["sigma_c_high"] == nearest
     assert found.attrs["sigma_c_found"] == 1.0
+    assert found.attrs["sigma_first"] == nearest
     median = np.median(found["xi_eq"], axis=0)
     assert sigma[np.nanargmax(median)] == nearest
     # Far from it, lambda is the 1 / sigma of variance exploding along every mode.

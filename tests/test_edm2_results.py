@@ -168,7 +168,8 @@ class TestFigure1:
     def dataset(self):
         means = 0.5 * np.random.default_rng(0).standard_normal((2, 3, 8, 8))
         found = analyze(GaussianDenoiser(power_law(8), 3, means), trajectories=3, steps=12, snapshots=5)
-        return found.assign_attrs(sigma_c=2.0, sigma_c_low=1.5, sigma_c_high=3.0)
+        levels = {"sigma_c": 2.0, "sigma_c_low": 1.5, "sigma_c_high": 3.0}
+        return found.assign_attrs(levels, sigma_first=9.0, sigma_first_low=7.0, sigma_first_high=11.0)
 
     def test_shows_the_strip_above_and_the_panels_below(self, dataset):
         figure = draw_noise_levels(dataset, "title", trajectory=2)
@@ -189,16 +190,18 @@ class TestFigure1:
         for n in range(7):
             np.testing.assert_allclose(shells[rf"$|\lambda_{{{n}}}|$"], medians[:, n], rtol=1e-12)
 
-    def test_marks_sigma_c_and_its_interval(self, dataset):
-        figure = draw_noise_levels(dataset)
-        for axes in figure.axes[5:]:
+    def test_marks_sigma_c_the_first_peak_and_their_intervals(self, dataset):
+        def marked(attributes):
+            (axes,) = draw_relative_softening(dataset.assign_attrs(attributes)).axes
+            lines = {float(line.get_xdata()[0]) for line in axes.get_lines() if len(set(line.get_xdata())) == 1}
+            return lines, {(span.get_x(), span.get_x() + span.get_width()) for span in axes.patches}
+
+        assert marked({}) == ({2.0, 9.0}, {(1.5, 3.0), (7.0, 11.0)})
+        assert marked({"sigma_first": 2.0}) == ({2.0}, {(1.5, 3.0)})
+        assert marked({"sigma_first": np.nan, "sigma_c_low": np.nan}) == ({2.0}, set())
+        assert marked({"sigma_first": np.nan, "sigma_c": np.nan}) == (set(), set())
+        for axes in draw_noise_levels(dataset).axes[5:]:
             assert any(np.allclose(line.get_xdata(), 2.0) for line in axes.get_lines())
-            spans = [patch.get_x() for patch in axes.patches] + [
-                patch.get_x() + patch.get_width() for patch in axes.patches
-            ]
-            np.testing.assert_allclose(spans, [1.5, 3.0])
-        without = draw_noise_levels(dataset.assign_attrs(sigma_c=np.nan, sigma_c_low=np.nan, sigma_c_high=np.nan))
-        assert not any(axes.patches for axes in without.axes)
 
     def test_relative_softening_removes_the_free_part(self, dataset):
         (axes,) = draw_relative_softening(dataset).axes

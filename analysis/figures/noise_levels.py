@@ -23,7 +23,8 @@ def draw_noise_levels(dataset: "xr.Dataset", title: str | None = None, trajector
     """A result of `fastpatch.neural.edm2.analyze`: the denoised images D(x, sigma) of one trajectory, given by its
     position, above the three panels of `draw_panels` over sigma.
 
-    sigma_c and its bootstrap interval, attributes of the dataset, are marked where they are not NaN.
+    sigma_c and the first peak of xi_eq, attributes of the dataset, are marked with their bootstrap intervals where
+    they are not NaN.
     """
     images = dataset["denoised"].isel(trajectory=trajectory).to_numpy()
     with house_style():
@@ -68,12 +69,17 @@ def draw_relative_softening(dataset: "xr.Dataset", title: str | None = None) -> 
 
 
 def _mark_critical(panels: list[Axes], dataset: "xr.Dataset") -> None:
-    sigma_c, low, high = (float(dataset.attrs[name]) for name in ("sigma_c", "sigma_c_low", "sigma_c_high"))
-    if math.isnan(sigma_c):
-        return
-    for axes in panels:
-        line = axes.axvline(sigma_c, color=GREY, linestyle=(0, (4, 3)), linewidth=1.0, zorder=1)
-        if not math.isnan(low):
-            axes.axvspan(low, high, color=GREY, alpha=0.15, linewidth=0.0, zorder=0)
-    interval = "" if math.isnan(low) else f"  [{low:.3g}, {high:.3g}]"
-    line.set_label(rf"$\sigma_c$ = {sigma_c:.3g}{interval}")
+    """sigma_c dashed, and dotted the first peak of xi_eq where that is another."""
+    marks = {"sigma_c": (r"$\sigma_c$", (0, (4, 3)))}
+    if dataset.attrs["sigma_first"] != dataset.attrs["sigma_c"]:
+        marks["sigma_first"] = ("first peak", (0, (1, 1.5)))
+    for name, (label, style) in marks.items():
+        sigma, low, high = (float(dataset.attrs[name + part]) for part in ("", "_low", "_high"))
+        if math.isnan(sigma):
+            continue
+        for axes in panels:
+            line = axes.axvline(sigma, color=GREY, linestyle=style, linewidth=1.0, zorder=1)
+            if not math.isnan(low):
+                axes.axvspan(low, high, color=GREY, alpha=0.15, linewidth=0.0, zorder=0)
+        interval = "" if math.isnan(low) else f"  [{low:.3g}, {high:.3g}]"
+        line.set_label(f"{label} = {sigma:.3g}{interval}")

@@ -10,7 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 from tqdm import tqdm
 
-from ...analysis import correlation_length, equilibrium_length_peak, fit_equilibrium_length, shell_average
+from ...analysis import (
+    CriticalPoint,
+    correlation_length,
+    equilibrium_length_peak,
+    fit_equilibrium_length,
+    shell_average,
+)
 from ...errors import InvalidInputError
 from ...provenance import environment
 from ...validation import floating_field, integer, shell_numbers
@@ -85,7 +91,8 @@ def analyze(
         ``denoised`` (trajectory, snapshot_sigma, channel, y, x), ``final`` (trajectory, channel, y, x): images.
         ``attrs``: ``sigma_c``, the argmax of the median xi_eq over all classes and trajectories (App. F.3), with its
         95 % bootstrap interval over trajectories ``sigma_c_low``, ``sigma_c_high`` and the share of resamples that
-        have one, ``sigma_c_found``; NaN where there is none. ``k_min``; ``provenance``, JSON.
+        have one, ``sigma_c_found``; NaN where there is none. The same with ``sigma_first`` for the first peak that
+        the run comes to, see `equilibrium_length_peak`. ``k_min``; ``provenance``, JSON.
 
     Raises
     ------
@@ -188,7 +195,10 @@ def _dataset(
     by_direction = derivatives[..., :2].mean(axis=2) if channel else derivatives[..., :2]
     by_shell[..., shells] = shell_average(by_direction)
     xi_eq = fit_equilibrium_length(by_shell, k_min, shells=_FITTED_SHELLS)
-    critical = equilibrium_length_peak(sigma, xi_eq, by_shell[..., 0])
+    critical = {
+        "sigma_c": equilibrium_length_peak(sigma, xi_eq, by_shell[..., 0]),
+        "sigma_first": equilibrium_length_peak(sigma, xi_eq, by_shell[..., 0], peak="first"),
+    }
     xi_x = correlation_length(luminance(runs.states.numpy()), "second-moment", binarize=False)
     kept = np.unique(np.round(np.linspace(0, len(sigma) - 1, snapshots)).astype(np.intp))
     directions = _DIRECTIONS[: derivatives.shape[-1]]
@@ -227,12 +237,13 @@ def _dataset(
         attrs={
             "provenance": json.dumps({"run": identity, "environment": environment()}, sort_keys=True),
             "k_min": k_min,
-            "sigma_c": critical.time,
-            "sigma_c_low": critical.low,
-            "sigma_c_high": critical.high,
-            "sigma_c_found": critical.found,
+            **{key: value for name, point in critical.items() for key, value in _attributes(name, point).items()},
         },
     )
+
+
+def _attributes(name: str, point: CriticalPoint) -> dict[str, float]:
+    return {name: point.time, f"{name}_low": point.low, f"{name}_high": point.high, f"{name}_found": point.found}
 
 
 def _label(long_name: str, units: str) -> dict[str, str]:

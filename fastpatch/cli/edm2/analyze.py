@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from .. import options
-from ..experiment import measured_lines, publish
+from ..experiment import measured_lines, point_line, publish
 from . import common
 
 if TYPE_CHECKING:
@@ -58,7 +58,11 @@ def analyze(
 
 def _report(dataset: "xr.Dataset") -> str:
     """The critical noise levels, and the dispersion at sigma_c, relative to that of free noise."""
+    from ...analysis import CriticalPoint
+
     lines = measured_lines(dataset)
+    first = CriticalPoint(*(dataset.attrs[f"sigma_first{part}"] for part in ("", "_low", "_high", "_found")))
+    lines.insert(-1, point_line("xi_eq, its first peak", first))
     sigma_c = dataset.attrs["sigma_c"]
     if not math.isnan(sigma_c):
         modes = dataset["mode_derivative"].sel(sigma=sigma_c, method="nearest").isel(direction=slice(0, 2))
