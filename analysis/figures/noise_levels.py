@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from .dynamics import RunVariable, draw_legend, draw_panels, draw_shells, shell_curves
 from .samples import draw_image
-from .style import GREY, house_style, new_figure
+from .style import GREY, PURPLE, house_style, new_figure
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -69,17 +69,17 @@ def draw_relative_softening(dataset: "xr.Dataset", title: str | None = None) -> 
 
 
 def _mark_critical(panels: list[Axes], dataset: "xr.Dataset") -> None:
-    """sigma_c dashed, and dotted the first peak of xi_eq where that is another."""
-    marks = {"sigma_c": (r"$\sigma_c$", (0, (4, 3)))}
+    """sigma_c dashed in grey, and the first peak of xi_eq dotted in purple where that is another."""
+    marks = {"sigma_c": (r"$\sigma_c$", GREY, (0, (4, 3)))}
     if dataset.attrs["sigma_first"] != dataset.attrs["sigma_c"]:
-        marks["sigma_first"] = ("first peak", (0, (1, 1.5)))
-    for name, (label, style) in marks.items():
+        marks["sigma_first"] = (r"first peak of $\xi_{\mathrm{eq}}$", PURPLE, (0, (1, 1.2)))
+    for name, (label, colour, style) in marks.items():
         sigma, low, high = (float(dataset.attrs[name + part]) for part in ("", "_low", "_high"))
         if math.isnan(sigma):
             continue
         for axes in panels:
-            line = axes.axvline(sigma, color=GREY, linestyle=style, linewidth=1.0, zorder=1)
+            line = axes.axvline(sigma, color=colour, linestyle=style, linewidth=1.2, zorder=1)
             if not math.isnan(low):
-                axes.axvspan(low, high, color=GREY, alpha=0.15, linewidth=0.0, zorder=0)
+                axes.axvspan(low, high, color=colour, alpha=0.13, linewidth=0.0, zorder=0)
         interval = "" if math.isnan(low) else f"  [{low:.3g}, {high:.3g}]"
         line.set_label(f"{label} = {sigma:.3g}{interval}")

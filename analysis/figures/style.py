@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from ...atomic import atomic_path
 
-__all__ = ["BLUE", "GREY", "RED", "TIME_LABEL", "frame", "house_style", "new_figure", "save_figure"]
+__all__ = ["BLUE", "GREY", "PURPLE", "RED", "TIME_LABEL", "frame", "house_style", "new_figure", "save_figure"]
 
-BLUE, RED, GREY = "#0072B2", "#C6372F", "#6E6E6E"
+BLUE, RED, PURPLE, GREY = "#0072B2", "#C6372F", "#A2527F", "#6E6E6E"
 TIME_LABEL = "diffusion time $t$  (reverse run: left to right)"
 
 _STYLE: dict[str, Any] = {

@@ -1,4 +1,4 @@
-r"""What sampling, guidance and analysis ask of a network: the posterior mean D(x, sigma) of images at a noise level."""
+"""What sampling, guidance and analysis ask of a network: the posterior mean D(x, sigma) of images at a noise level."""
 
 from typing import Any, Protocol
 

@@ -22,8 +22,10 @@ from .guidance import LOW_SHELLS, Band, Guidance, Guide, GuidedDenoiser, Pulse
 
 __all__ = ["Samples", "heun", "latents", "placed", "sample"]
 
-# More images at once gain nothing on a CPU and on a GPU little.
-BATCH = 32
+# Images at once: more gain nothing on a CPU.
+_BATCH = 32
+
+_BAR = "{percentage:3.0f}%|{bar}| {n:.0f}/{total} samples [{elapsed}<{remaining}]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +130,7 @@ def sample(
     if isinstance(guidance, Pulse):
         guidance.check_range(float(grid[-2]), float(grid[0]))
     kept = sorted({integer(at, "a recorded step", minimum=0, maximum=len(grid) - 1) for at in record or ()})
-    size = BATCH if batch is None else integer(batch, "batch", minimum=1)
+    size = _BATCH if batch is None else integer(batch, "batch", minimum=1)
     target = placed(net, device)
     if guide is not None and not isinstance(guide, str):
         placed(guide, target)
@@ -136,7 +138,7 @@ def sample(
     with (
         torch.no_grad(),
         reproducible(target, tf32=False),
-        tqdm(total=len(noise), unit="sample", disable=not progress, leave=False, bar_format=_BAR) as bar,
+        tqdm(total=len(noise), disable=not progress, leave=False, bar_format=_BAR) as bar,
     ):
 
         def finish(part: slice) -> _Part:
@@ -201,9 +203,6 @@ def placed(net: Denoiser, device: str | torch.device | None) -> torch.device:
     if isinstance(net, nn.Module):
         net.to(target)
     return target
-
-
-_BAR = "{percentage:3.0f}%|{bar}| {n:.0f}/{total} samples [{elapsed}<{remaining}]"
 
 
 @dataclass(frozen=True, eq=False)
