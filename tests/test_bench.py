@@ -307,7 +307,7 @@ class TestRoofline:
         return {stage.name: stage for stage in stages(model.plan)}
 
     def test_operations_of_two_uniform_patterns(self):
-        # One pair of one distinct row: three multiply-adds along it, three down the rows; two powers need eighteen operations.
+        # One pair of one distinct row: three multiply-adds along it and down the rows; its powers need 18 operations.
         counted = self.stages(size=3)
         assert counted["row correlations"].operations == {"multiply-add": 3}
         assert counted["logits"].operations == {"multiply-add": 3}

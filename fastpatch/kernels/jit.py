@@ -18,7 +18,8 @@ def kernel(*, inline: bool = False) -> Callable[[Callable[..., Any]], Any]:
 
     ``inline`` makes LLVM inline the function whatever its size: a loop that calls is not vectorised.
     """
-    return njit(no_cpython_wrapper=True, forceinline=inline, **_OPTIONS)  # type: ignore[no-any-return]
+    options = {**_OPTIONS, "no_cpython_wrapper": True, "forceinline": inline}
+    return njit(**options)
 
 
 def entry(*, parallel: bool = False, inline: bool = False) -> Callable[[Callable[..., Any]], Any]:
