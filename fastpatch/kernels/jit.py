@@ -19,7 +19,8 @@ def kernel(*, inline: bool = False) -> Callable[[Callable[..., Any]], Any]:
     ``inline`` makes LLVM inline the function whatever its size: a loop that calls is not vectorised.
     """
     options = {**_OPTIONS, "no_cpython_wrapper": True, "forceinline": inline}
-    return njit(**options)
+    decorator: Callable[[Callable[..., Any]], Any] = njit(**options)
+    return decorator
 
 
 def entry(*, parallel: bool = False, inline: bool = False) -> Callable[[Callable[..., Any]], Any]:
