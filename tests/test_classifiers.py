@@ -165,7 +165,12 @@ def test_refuses_other_files_and_unsuitable_training_sets(tmp_path, classifier):
         ClassifierSettings(learning_rate=2.0)
 
 
-def test_shipped_classifier_scores_the_real_test_set_as_its_card_says():
+@pytest.mark.parametrize(
+    ("count", "deviation"),
+    [(1000, 4.0 * np.sqrt(0.93 * 0.07 / 1000)), pytest.param(10000, 3e-4, marks=pytest.mark.slow)],
+)
+def test_shipped_classifier_scores_the_real_test_set_as_its_card_says(count, deviation):
+    """All of it, or so many images that another accuracy would differ by more than chance."""
     try:
         path = shipped_classifier()
         images, classes = load_images("test", "grey", download=False), load_labels("test")
@@ -175,10 +180,11 @@ def test_shipped_classifier_scores_the_real_test_set_as_its_card_says():
     assert classifier.labels == CLASS_NAMES
     assert classifier.card["data_sha256"] == image_hash("train")
     assert path.stat().st_size < 2e6
-    logits = classifier.logits(torch.from_numpy(images)).numpy()
-    assert accuracy(logits, classes) > 0.92
-    assert accuracy(logits, classes) == pytest.approx(classifier.card["test_accuracy"], abs=3e-4)
-    assert calibration_error(logits, classes) == pytest.approx(classifier.card["test_calibration_error"], abs=1e-3)
+    assert classifier.card["test_accuracy"] > 0.92
+    logits = classifier.logits(torch.from_numpy(images[:count])).numpy()
+    assert accuracy(logits, classes[:count]) == pytest.approx(classifier.card["test_accuracy"], abs=deviation)
+    error = calibration_error(logits, classes[:count])
+    assert error == pytest.approx(classifier.card["test_calibration_error"], abs=max(deviation, 1e-3))
 
 
 def test_preprocessing_of_a_smooth_image_keeps_its_values():
