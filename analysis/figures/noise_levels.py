@@ -70,7 +70,7 @@ def draw_relative_softening(dataset: "xr.Dataset", title: str | None = None) -> 
 
 def _mark_critical(panels: list[Axes], dataset: "xr.Dataset") -> None:
     """sigma_c dashed in grey, and the first peak of xi_eq dotted in purple where that is another."""
-    marks = {"sigma_c": (r"$\sigma_c$", GREY, (0, (4, 3)))}
+    marks: dict[str, tuple[str, str, Any]] = {"sigma_c": (r"$\sigma_c$", GREY, (0, (4, 3)))}
     if dataset.attrs["sigma_first"] != dataset.attrs["sigma_c"]:
         marks["sigma_first"] = (r"first peak of $\xi_{\mathrm{eq}}$", PURPLE, (0, (1, 1.2)))
     for name, (label, colour, style) in marks.items():

@@ -56,17 +56,22 @@ def run_experiment(
     if extend is not None:
         dataset = extend(dataset)
     dataset.attrs["title"] = title
-    publish(dataset, directory, report)
-    print(f"{'wall time (s)':<36}{time.perf_counter() - begin:14.2f}     simulation: {simulated:.2f}")
+    publish(dataset, directory, report, begin=begin, simulated=simulated)
 
 
-def publish(dataset: "xr.Dataset", directory: Path, report: Callable[["xr.Dataset"], str]) -> None:
-    """Write ``result.nc`` and its figures into ``directory``, and print the report and their paths."""
+def publish(
+    dataset: "xr.Dataset", directory: Path, report: Callable[["xr.Dataset"], str], *, begin: float, simulated: float
+) -> None:
+    """Write ``result.nc`` and its figures into ``directory``, and print the report, the times and the paths.
+
+    ``begin`` is the value of `time.perf_counter` at the start, ``simulated`` the seconds that the run itself took.
+    """
     from ..results import save
 
     save(dataset, directory / "result.nc")
     written = draw_figures(dataset, directory)
     print(report(dataset))
+    print(f"{'wall time (s)':<36}{time.perf_counter() - begin:14.2f}     simulation: {simulated:.2f}")
     print("wrote " + ", ".join(str(path) for path in (directory / "result.nc", *written)))
 
 

@@ -51,9 +51,9 @@ def analyze(
         net, selected, trajectories, seed, steps=steps, shells=range(shells + 1), per_channel=per_channel,
         method=derivatives, batch=batch, progress=not quiet and sys.stderr.isatty(),
     )  # fmt: skip
+    simulated = time.perf_counter() - begin
     dataset.attrs["title"] = common.title(net, weights)
-    publish(dataset, directory, _report)
-    print(f"{'wall time (s)':<36}{time.perf_counter() - begin:14.2f}")
+    publish(dataset, directory, _report, begin=begin, simulated=simulated)
 
 
 def _report(dataset: "xr.Dataset") -> str:

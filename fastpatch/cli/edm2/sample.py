@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -63,6 +64,7 @@ def sample(
     seeds = integer(seed, "seed", minimum=0) + np.arange(max(len(labels), number))
     guided = guidance != 0.0
     directory = writable_directory(out)
+    begin = time.perf_counter()
     made = run(
         net,
         latents(seeds.tolist(), net),
@@ -75,10 +77,11 @@ def sample(
         batch=batch,
         progress=not quiet and sys.stderr.isatty(),
     )
+    simulated = time.perf_counter() - begin
     settings = {"guidance": guidance, "guide": guide, "pulse": pulse, "band": band, "cutoff": cutoff, "steps": steps}
     dataset = _dataset(net, made, labels, seeds, settings)
     dataset.attrs["title"] = common.title(net, weights)
-    publish(dataset, directory, _report)
+    publish(dataset, directory, _report, begin=begin, simulated=simulated)
 
 
 def _dataset(net: "EDM2Network", made: "Samples", labels: Any, seeds: Any, settings: dict[str, Any]) -> "xr.Dataset":
