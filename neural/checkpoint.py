@@ -11,6 +11,7 @@ from torch import nn
 
 from ..atomic import atomic_path
 from ..errors import InvalidInputError, ResultFileError
+from .identity import differences
 
 __all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
 
@@ -86,12 +87,7 @@ def load_checkpoint(
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content["format"] != _FORMAT:
             raise ValueError(f"format {content['format']}, expected {_FORMAT}")
-        found = content["identity"]
-        differing = [
-            f"{name} {found.get(name)!r} instead of {identity.get(name)!r}"
-            for name in sorted(found.keys() | identity.keys())
-            if found.get(name) != identity.get(name)
-        ]
+        differing = differences(content["identity"], identity)
         if not differing:
             for name, module in modules.items():
                 module.load_state_dict(content[name])

@@ -1,11 +1,12 @@
-"""What tells one trained network from another, whatever file it came from."""
+"""What tells one trained network, and one job, from another."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
-__all__ = ["network_identity"]
+__all__ = ["differences", "network_identity"]
 
 
 def network_identity(net: nn.Module) -> dict[str, Any]:
@@ -14,3 +15,12 @@ def network_identity(net: nn.Module) -> dict[str, Any]:
     for name, tensor in sorted(net.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
     return {"architecture": getattr(net, "architecture", None), "weights_sha256": digest.hexdigest()}
+
+
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """In words, every setting whose value in ``found`` is not the one in ``wanted``."""
+    return [
+        f"{name} {found.get(name)!r} instead of {wanted.get(name)!r}"
+        for name in sorted(found.keys() | wanted.keys())
+        if found.get(name) != wanted.get(name)
+    ]

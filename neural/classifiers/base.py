@@ -5,7 +5,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from ...errors import DtypeError, InvalidInputError
-from ..edm2.network import EDM2Network
+from ..edm2.denoiser import Denoiser
 
 __all__ = ["Classifier", "check_images", "check_labels"]
 
@@ -27,7 +27,7 @@ class Classifier(Protocol):
         """What was used, as JSON values, for the provenance of a result."""
 
 
-def check_labels(classifier: Classifier, net: EDM2Network) -> None:
+def check_labels(classifier: Classifier, net: Denoiser) -> None:
     """Raises `InvalidInputError` unless ``classifier`` knows as many classes as ``net``.
 
     That both number them alike is not checked.

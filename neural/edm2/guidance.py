@@ -17,7 +17,8 @@ from ...errors import InvalidInputError
 from ...validation import finite_float
 from .denoiser import Denoiser
 
-__all__ = ["LOW_SHELLS", "Band", "Guidance", "Guide", "GuidedDenoiser", "Pulse", "check_guide", "constant", "project"]
+__all__ = ["LOW_SHELLS", "Band", "Guidance", "Guide", "GuidedDenoiser", "Pulse", "check_guide", "constant"]
+__all__ += ["guide_estimate", "project"]
 
 Guidance = Callable[[float], float]
 Band = Literal["all", "low", "high"]
@@ -147,7 +148,8 @@ class GuidedDenoiser:
             raise InvalidInputError("guidance is given without a guide; expected a network or 'zero-label'")
         if guide is not None:
             check_guide(net, guide)
-        self._net, self._labels, self._guide = net, class_labels, guide
+        self._net, self._labels = net, class_labels
+        self._guide: Guide = "zero-label" if guide is None else guide  # without guidance it is never called
         self._guidance, self._band = guidance, band
         self.evaluations = self.guide_evaluations = 0
 
@@ -159,14 +161,18 @@ class GuidedDenoiser:
         if weight == 0.0:
             return denoised
         self.guide_evaluations += 1
-        return denoised + weight * project(denoised - self._guiding(x, sigma), self._band, self._cutoff)
+        direction = denoised - guide_estimate(self._net, self._guide, x, sigma, self._labels)
+        return denoised + weight * project(direction, self._band, self._cutoff)
 
-    def _guiding(self, x: Tensor, sigma: float) -> Tensor:
-        if self._guide is None or isinstance(self._guide, str):
-            found: Tensor = self._net(x, sigma, None)
-        else:
-            found = self._guide(x, sigma, self._labels if self._guide.label_dim else None)
-        return found
+
+def guide_estimate(net: Denoiser, guide: Guide, x: Tensor, sigma: float, class_labels: Tensor | None) -> Tensor:
+    """D_u(x, sigma): ``net`` without label for ``"zero-label"``, else the guide, with labels if it has any; unchecked."""
+    found: Tensor
+    if isinstance(guide, str):
+        found = net(x, sigma, None)
+    else:
+        found = guide(x, sigma, class_labels if guide.label_dim else None)
+    return found
 
 
 def check_guide(net: Denoiser, guide: Guide) -> None:
