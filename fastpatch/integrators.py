@@ -6,14 +6,13 @@ derivatives are measured on the way, which costs little while the posterior is a
 
 from typing import Any, Protocol
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from .analysis.lengths import correlation_length
 from .analysis.modes import directional_derivatives, finite_difference_step, fourier_modes
 from .errors import BackendUnavailableError
-from .kernels import cpu, dense
+from .kernels import dense
 from .kernels import patch as patch_kernels
 from .models.base import Model, ModelWithModes
 from .models.patch import PatchModel
@@ -119,11 +118,11 @@ class PatchEngine(_HostStates):
         self.x = np.ascontiguousarray(x)
         self.step = step
         self._spare = np.empty_like(self.x)
-        self._scratch, self._noise = np.empty((0, 0), dtype=x.dtype), np.empty((0, 0), dtype=np.float32)
         self._model, self._times, self._first = model, times, first_trajectory
         self._key = noise_key(seed, NoiseStream.STEP)
-        self._tables = patch_kernels.ModeTables(model.plan.patterns, (x.shape[1], x.shape[2]), shells, diagonal)
-        self._plan, self._waves = model.plan.cast(x.dtype), self._tables.arrays(x.dtype)
+        shape = (x.shape[1], x.shape[2])
+        tables = patch_kernels.ModeTables(model.plan.patterns, shape, shells, diagonal)
+        self._stepper = patch_kernels.Stepper(model.plan, tables, patch_kernels.Part(shape), shape, x.dtype)
         self._law = patch_kernels.tile_constants(model.plan, model.schedule, times, x.dtype)
         self._coefficients = euler_coefficients(model, times).astype(x.dtype)
 
@@ -147,27 +146,10 @@ class PatchEngine(_HostStates):
     def _run(
         self, window: slice, coefficients: NDArray[Any], records: NDArray[np.int64], fields: NDArray[Any]
     ) -> NDArray[np.float64]:
-        """Call the kernel; ``sigma^2/alpha v^T (dm/dx) v`` of the recorded states, (R, T, n_shells, directions)."""
-        tables = self._tables
-        bands = patch_kernels.bands(tables.shape)
-        sums = np.zeros((len(fields), len(self.x), bands, tables.directions, tables.shells.size))
-        threads = numba.get_num_threads()
-        if len(self._scratch) != threads:
-            self._scratch = patch_kernels.scratch_space(self._model.plan, self.x.dtype)
-            self._noise = np.empty((threads, cpu.NOISE_SIZE), dtype=np.float32)
-        cpu.advance(
-            self.x,
-            self._spare,
-            len(self.x) % threads == 0 or len(self.x) >= 4 * threads,
-            (self._first, self.step, self._key),
-            (*(constant[window] for constant in self._law), coefficients),
-            self._plan,
-            self._waves,
-            self._scratch,
-            self._noise,
-            (records, fields, sums),
-        )
-        return np.moveaxis(sums.sum(axis=2) / tables.squared_norms, -2, -1)
+        """`Stepper.run` with the constants of some steps."""
+        counters = (self._first, self.step, self._key)
+        constants = (*(constant[window] for constant in self._law), coefficients)
+        return self._stepper.run(self.x, self._spare, counters, constants, records, fields)
 
 
 class DriftEngine(_HostStates):

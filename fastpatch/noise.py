@@ -42,12 +42,15 @@ def standard_normals(
     stream: NoiseStream = NoiseStream.STEP,
     step: int = 0,
     first_trajectory: int = 0,
+    origin: tuple[int, int] = (0, 0),
     dtype: Any = np.float32,
 ) -> NDArray[Any]:
     """Standard normals of one step for ``shape = (trajectories, L1, L2)``, of the given dtype.
 
-    Raises `InvalidInputError` for a seed outside [0, 2^64), a trajectory or step number that reaches 2^32, or a shape
-    that is not three non-negative sides.
+    ``origin`` is the first row and column: the normals are those of the same sites of a larger lattice.
+
+    Raises `InvalidInputError` for a seed outside [0, 2^64), a trajectory or step number that reaches 2^32, a shape
+    that is not three non-negative sides, or a negative origin.
     """
     from .kernels import cpu
 
@@ -56,6 +59,7 @@ def standard_normals(
     count, _, _ = (integer(side, f"shape[{axis}]", minimum=0) for axis, side in enumerate(shape))
     integer(step, "step", minimum=0, maximum=MAX_COUNT - 1)
     integer(first_trajectory, "first_trajectory", minimum=0, maximum=MAX_COUNT - count)
+    row, column = (integer(first, f"origin[{axis}]", minimum=0) for axis, first in enumerate(origin))
     drawn = np.empty(shape, dtype=np.float32)
-    cpu.standard_normals(drawn, step, first_trajectory, noise_key(seed, stream))
+    cpu.standard_normals(drawn, (row, column), step, first_trajectory, noise_key(seed, stream))
     return drawn.astype(dtype, copy=False)

@@ -34,8 +34,8 @@ def without_small_logits(engine):
 
 
 def without_dominance(engine):
-    *others, dominance = engine._plan
-    engine._plan = (*others, type(dominance)(np.inf))
+    *others, dominance = engine._stepper.plan
+    engine._stepper.plan = (*others, type(dominance)(np.inf))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

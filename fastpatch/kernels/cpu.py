@@ -373,33 +373,35 @@ def _copy(source, start, target, at, n):
 
 
 @kernel()
-def _noise_block(out, j0, columns, block, step, trajectory, key):
-    """Normals of rows 4 block … 4 block + 3, columns j0 … j0 + columns - 1; lane l of the four starts at l _TILE."""
+def _noise_block(out, at, j0, columns, block, step, trajectory, key):
+    """Normals of rows 4 block … 4 block + 3, columns j0 … j0 + columns - 1; lane l of the four starts at + l _TILE."""
     k0, k1, k2 = key[0], key[1], key[2]
     row, time, path = _U(block), _U(step), _U(trajectory)
     for c in range(columns):
         w0, w1, w2, w3 = threefry4x32(_U(j0 + c), row, time, path, k0, k1, k2, _U(0))
         z0, z1 = _box_muller(w0, w1)
         z2, z3 = _box_muller(w2, w3)
-        _store(out, c, z0)
-        _store(out, c + _TILE, z1)
-        _store(out, c + 2 * _TILE, z2)
-        _store(out, c + 3 * _TILE, z3)
+        _store(out, at + c, z0)
+        _store(out, at + c + _TILE, z1)
+        _store(out, at + c + 2 * _TILE, z2)
+        _store(out, at + c + 3 * _TILE, z3)
 
 
 @entry(parallel=True)
-def standard_normals(out, step, first_trajectory, key):
-    """Fill out (T, L1, L2) with the normals of one step; see `fastpatch.noise` for the numbering."""
+def standard_normals(out, origin, step, first_trajectory, key):
+    """Fill out (T, L1, L2) with the normals of one step from the site ``origin`` on, numbered as in `fastpatch.noise`."""
     count, height, width = out.shape
-    blocks = (height + 3) // 4
+    row, column = origin
+    first = row // 4
+    blocks = (row + height + 3) // 4 - first
     for task in prange(count * blocks):
-        trajectory, block = task // blocks, task % blocks
+        trajectory, block = task // blocks, first + task % blocks
         z = np.empty(4 * _TILE, dtype=np.float32)
         for j0 in range(0, width, _TILE):
             columns = min(_TILE, width - j0)
-            _noise_block(z, j0, columns, block, step, first_trajectory + trajectory, key)
-            for lane in range(min(4, height - 4 * block)):
-                start = ((trajectory * height) + 4 * block + lane) * width + j0
+            _noise_block(z, 0, column + j0, columns, block, step, first_trajectory + trajectory, key)
+            for lane in range(max(0, row - 4 * block), min(4, row + height - 4 * block)):
+                start = ((trajectory * height) + 4 * block + lane - row) * width + j0
                 _copy(z, lane * _TILE, out, start, columns)
 
 
@@ -800,21 +802,24 @@ def _add_line(s, line, out, n):
 
 
 @kernel()
-def _sum_lines(s, g0, height, width, stride, units, diagonal):
-    """Add a run's response fields to the tile's sums over rows, columns and, if wanted, diagonals."""
+def _sum_lines(s, g0, first, last, left, width, stride, units, diagonal):
+    """Add a run's response fields to the tile's sums over rows, columns and, if wanted, diagonals.
+
+    Rows first … last - 1 of the run, which is the tile's from row ``g0`` on, and ``width`` columns from ``left`` on.
+    """
     columns = _columns(units)
     diagonals, rows = columns + units * _TILE, columns + 2 * units * _TILE
     for k in range(units):
-        line, out = _DOTS + 2 * k * _TILE, columns + k * _TILE
-        whole = height - height % 4
-        for g in range(0, whole, 4):
+        line, out = _DOTS + 2 * k * _TILE + left, columns + k * _TILE + left
+        whole = last - (last - first) % 4
+        for g in range(first, whole, 4):
             _add_lines(s, line + g * stride, stride, out, width)
-        for g in range(whole, height):
+        for g in range(whole, last):
             _add_line(s, line + g * stride, out, width)
         if diagonal:
-            for g in range(height):
-                _add_line(s, line + g * stride, diagonals + k * _TILE + g0 + g, width)
-        for g in range(height):
+            for g in range(first, last):
+                _add_line(s, line + g * stride, diagonals + k * _TILE + left + g0 + g, width)
+        for g in range(first, last):
             s[rows + k * _TILE + g0 + g] = _sum(s, line + g * stride, width)
 
 
@@ -868,8 +873,11 @@ def _contract_tile(s, i0, height, j0, width, units, wave, out):
 
 
 @kernel()
-def _posterior_tile(s, x, i0, height, j0, width, law, plan, wave, response, projection):
-    """Posterior mean of a tile, at ``_MEAN``; its response fields and mode sums where those are not empty."""
+def _posterior_tile(s, x, i0, height, j0, width, law, plan, wave, margin, response, projection):
+    """Posterior mean of a tile, at ``_MEAN``; its response fields and mode sums where those are not empty.
+
+    The mode sums leave out the margin (rows, columns) of x on every side.
+    """
     size, units = plan[1].shape[1], plan[3].size
     stride = width + size - 1
     correlated = _row_correlations(units)
@@ -878,14 +886,17 @@ def _posterior_tile(s, x, i0, height, j0, width, law, plan, wave, response, proj
     _correlate_tile(s, plan, correlated, _rounded(padded))
     want_response = response.size + projection.size > 0
     small = size == 5 and not want_response and _row_sums_within(s, padded, law[4])
+    top, bottom = max(margin[0] - i0, 0), min(x.shape[0] - margin[0] - i0, height)
+    left, right = max(margin[1] - j0, 0), min(x.shape[1] - margin[1] - j0, width)
     if projection.size > 0:
         for k in range(3 * units):
             _clear(s, _columns(units) + k * _TILE, 0.0, _rounded(width + height))
     for g0 in range(0, height, _RUN):
         g1 = min(g0 + _RUN, height)
         _posterior_run(s, g0 * stride, (g1 - g0) * stride, stride, law, plan, correlated, small, want_response)
-        if projection.size > 0:
-            _sum_lines(s, g0, g1 - g0, width, stride, units, projection.shape[0] > 2)
+        first, last = max(top, g0) - g0, min(bottom, g1) - g0
+        if projection.size > 0 and first < last and left < right:
+            _sum_lines(s, g0, first, last, left, right - left, stride, units, projection.shape[0] > 2)
         if response.size > 0:
             for k in range(units):
                 for g in range(g1 - g0):
@@ -912,7 +923,7 @@ def _evaluate_band(s, x, band, law, plan, wave, mean, response, projection):
     i0, height, widest = _tiling(band, x.shape, plan[1].shape[1])
     for j0 in range(0, x.shape[1], widest):
         width = min(widest, x.shape[1] - j0)
-        stride = _posterior_tile(s, x, i0, height, j0, width, law, plan, wave, response, projection)
+        stride = _posterior_tile(s, x, i0, height, j0, width, law, plan, wave, (0, 0), response, projection)
         if mean.size > 0:
             for g in range(height):
                 for c in range(width):
@@ -952,8 +963,20 @@ def _update(x, y, at, s, mean, noise, eta, linear, pull, kick, n):
 
 
 @kernel()
-def _record_and_step(s, noise, n, path, band, x, y, counters, constants, plan, wave, records):
+def _draw(noise, i, j, width, columns, step, trajectory, key):
+    """`_noise_block` of row i and ``width`` columns from j on, wrapped around a lattice of so many ``columns``."""
+    c = 0
+    while c < width:
+        here = (j + c) % columns
+        piece = min(width - c, columns - here)
+        _noise_block(noise, c, here, piece, i // 4, step, trajectory, key)
+        c += piece
+
+
+@kernel()
+def _record_and_step(s, noise, n, path, band, x, y, part, counters, constants, plan, wave, records):
     """Step n of one band of one trajectory, between the buffers x and y, and what is recorded of it before."""
+    lattice_rows, lattice_columns, first_row, first_column, margin_rows, margin_columns = part
     first_trajectory, first_step, key = counters
     slopes, exponents, factors, weights, bounds, coefficients = constants
     record, fields, projections = records
@@ -968,21 +991,30 @@ def _record_and_step(s, noise, n, path, band, x, y, counters, constants, plan, w
         _copy(source, i0 * columns, fields[r, path], i0 * columns, height * columns)
     else:
         projection = np.empty((0, 0), dtype=np.float64)
-    response = np.empty((0, 0, 0), dtype=x.dtype)
+    response, margin = np.empty((0, 0, 0), dtype=x.dtype), (margin_rows, margin_columns)
     for j0 in range(0, columns, widest):
         width = min(widest, columns - j0)
-        stride = _posterior_tile(s, source, i0, height, j0, width, law, plan, wave, response, projection)
-        for g0 in range(0, height, 4):
-            block = (i0 + g0) // 4
-            _noise_block(noise, j0, width, block, first_step + n, first_trajectory + path, key)
-            for lane in range(min(4, height - g0)):
-                at, mean = (i0 + g0 + lane) * columns + j0, _MEAN + (g0 + lane) * stride
+        stride = _posterior_tile(s, source, i0, height, j0, width, law, plan, wave, margin, response, projection)
+        g = 0
+        while g < height:
+            i = (first_row + i0 + g) % lattice_rows
+            _draw(noise, i, first_column + j0, width, lattice_columns, first_step + n, first_trajectory + path, key)
+            # Four rows, fewer where they begin within a noise block or end with the array or the lattice.
+            end = min(g + 4 - i % 4, g + lattice_rows - i, height)
+            for lane in range(i % 4, i % 4 + end - g):
+                at, mean = (i0 + g) * columns + j0, _MEAN + g * stride
                 _update(source, target, at, s, mean, noise, lane * _TILE, linear, pull, kick, width)
+                g += 1
 
 
 @entry(parallel=True)
-def advance(x, y, by_trajectory, counters, constants, plan, wave, scratch, noise, records):
-    """Take ``len(slopes)`` steps from x, alternating between the buffers x and y (T, L1, L2).
+def advance(x, y, part, by_trajectory, counters, constants, plan, wave, scratch, noise, records):
+    """Take ``len(slopes)`` steps from x, alternating between the buffers x and y (T, H, W).
+
+    ``part`` is (rows, columns) of the lattice, then of the site of it that comes first in the arrays, which go on
+    periodically from there, then of the margin on every side that mode sums leave out. Neighbourhoods that reach beyond
+    an array are wrapped around it: where it is not the whole lattice, each step makes the outermost R rows and columns
+    of those with a meaning meaningless.
 
     Parallel over whole trajectories (``by_trajectory``: threads meet once a call), or over bands (once a step), with
     one worker a row of ``scratch`` (workers, `scratch_size`) and ``noise`` (workers, `NOISE_SIZE`).
@@ -991,7 +1023,7 @@ def advance(x, y, by_trajectory, counters, constants, plan, wave, scratch, noise
     `fastpatch.kernels.patch.tile_constants` and ``coefficients``: step n is ``x <- linear x + pull m(x) + kick eta``
     with ``coefficients[n] = (linear, pull, kick)`` and eta the noise of step ``first_step + n``.
     ``records = (record, fields, projections)``: where ``record[n]`` is r >= 0, the state before step n goes to
-    ``fields[r]`` (T, L1, L2) and its bands' mode sums to ``projections[r]`` (T, bands, directions, shells). The last
+    ``fields[r]`` (T, H, W) and its bands' mode sums to ``projections[r]`` (T, bands, directions, shells). The last
     state is in x after an even number of steps, else in y.
     """
     steps, count, workers = constants[0].size, x.shape[0], scratch.shape[0]
@@ -1012,6 +1044,7 @@ def advance(x, y, by_trajectory, counters, constants, plan, wave, scratch, noise
                             band,
                             x,
                             y,
+                            part,
                             counters,
                             constants,
                             plan,

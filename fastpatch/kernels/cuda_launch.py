@@ -95,5 +95,5 @@ def wave_tables(tables: ModeTables) -> tuple[NDArray[np.float64], ...]:
     The coefficients are those of `ModeTables.arrays`, transposed.
     """
     phase = 2.0 * tables.wave_numbers[:, :, None] * np.arange(sum(tables.shape) + cuda.QUAD)
-    even, odd = tables.arrays(phase.dtype)[2:]
+    even, odd = tables.arrays(phase.dtype, (0, 0))[2:]
     return 1.0 + np.cos(phase), np.sin(phase), np.swapaxes(even, 1, 2), np.swapaxes(odd, 1, 2)

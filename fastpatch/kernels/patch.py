@@ -12,8 +12,8 @@ from ..schedule import VPSchedule
 from . import cpu, dense
 from .plan import PatchPlan
 
-__all__ = ["ModeTables", "bands", "mode_overlaps", "posterior_mean", "response", "scratch_space", "step_constants"]
-__all__ += ["tile_constants"]
+__all__ = ["ModeTables", "Part", "Stepper", "mode_overlaps", "posterior_mean", "response", "scratch_space"]
+__all__ += ["step_constants", "tile_constants"]
 
 _DOUBLE = np.dtype(np.float64)
 
@@ -22,6 +22,18 @@ _LARGEST_LOGIT = {"float32": 110.0, "float64": 900.0}
 _EMPTY3 = np.empty((0, 0, 0))
 _EMPTY4 = np.empty((0, 0, 0, 0))
 _NO_WAVES = (np.empty(0), np.empty(0), _EMPTY3, _EMPTY3)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What arrays (T, H, W) hold of a periodic lattice: the sites from ``origin`` on.
+
+    A ``margin`` of (rows, columns) on every side belongs to other parts and stays out of sums over the lattice.
+    """
+
+    lattice: tuple[int, int]
+    origin: tuple[int, int] = (0, 0)
+    margin: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +65,12 @@ class ModeTables:
         commensurate = (2 * self.shells) % sides[:, None] == 0
         return np.asarray(0.5 * self.shape[0] * self.shape[1] * (1.0 + commensurate))
 
-    def arrays(self, dtype: np.dtype[Any]) -> tuple[NDArray[Any], ...]:
-        """(risen, sine, even, odd) as `cpu._contract` takes them."""
-        coordinates = np.arange(sum(self.shape))
+    def arrays(
+        self, dtype: np.dtype[Any], extent: tuple[int, int], origin: tuple[int, int] = (0, 0)
+    ) -> tuple[NDArray[Any], ...]:
+        """(risen, sine, even, odd) as `cpu._contract` takes them, for arrays of that extent (H, W) and first site."""
+        first = np.array([*origin, sum(origin)])[: self.directions]
+        coordinates = first[:, None, None] + np.arange(sum(extent))
         phase = 2.0 * self.wave_numbers[:, :, None] * coordinates
         radius = self.patterns.shape[-1] // 2
         offset = np.arange(-radius, radius + 1)
@@ -68,9 +83,41 @@ class ModeTables:
         return tuple(np.ascontiguousarray(table, dtype=dtype) for table in tables)
 
 
-def bands(shape: tuple[int, int]) -> int:
-    """Number of row bands into which a lattice is cut."""
-    return -(-shape[0] // cpu.BAND)
+class Stepper:
+    """The fused step on arrays (T, H, W) of one size, with its working space."""
+
+    def __init__(self, plan: PatchPlan, tables: ModeTables, part: Part, extent: tuple[int, int], dtype: Any) -> None:
+        self.plan = plan.cast(dtype)
+        self._units, self._tables, self._part = plan, tables, (*part.lattice, *part.origin, *part.margin)
+        self._waves = tables.arrays(dtype, extent, part.origin)
+        self._scratch, self._noise = np.empty((0, 0), dtype=dtype), np.empty((0, 0), dtype=np.float32)
+
+    def run(
+        self,
+        x: NDArray[Any],
+        spare: NDArray[Any],
+        counters: tuple[int, int, NDArray[np.uint32]],
+        constants: tuple[NDArray[Any], ...],
+        records: NDArray[np.int64],
+        fields: NDArray[Any],
+    ) -> NDArray[np.float64]:
+        """Take ``len(records)`` steps from x, alternating between x and ``spare``, as `cpu.advance` says.
+
+        Returns this part's share of ``sigma^2/alpha v^T (dm/dx) v`` of the recorded states, unit-norm modes v,
+        (len(fields), T, n_shells, directions).
+        """
+        tables = self._tables
+        bands = -(-x.shape[1] // cpu.BAND)
+        sums = np.zeros((len(fields), len(x), bands, tables.directions, tables.shells.size))
+        threads = numba.get_num_threads()
+        if len(self._scratch) != threads:
+            self._scratch = scratch_space(self._units, x.dtype)
+            self._noise = np.empty((threads, cpu.NOISE_SIZE), dtype=np.float32)
+        by_trajectory = len(x) % threads == 0 or len(x) >= 4 * threads
+        space = self._scratch, self._noise
+        measured = records, fields, sums
+        cpu.advance(x, spare, self._part, by_trajectory, counters, constants, self.plan, self._waves, *space, measured)
+        return np.moveaxis(sums.sum(axis=2) / tables.squared_norms, -2, -1)
 
 
 def step_constants(
@@ -149,9 +196,9 @@ def mode_overlaps(
         return _line_overlaps(ModeTables(patterns, shape, shells, diagonal), fields)
     law = _law(plan, schedule, t)
     tables = ModeTables(plan.patterns, shape, shells, diagonal)
-    sums = np.zeros((x.shape[0], bands(shape), tables.directions, shells.size))
+    sums = np.zeros((x.shape[0], -(-shape[0] // cpu.BAND), tables.directions, shells.size))
     scratch = scratch_space(plan, _DOUBLE)
-    cpu.evaluate(x, law, plan.cast(_DOUBLE), tables.arrays(_DOUBLE), scratch, _EMPTY3, _EMPTY4, sums)
+    cpu.evaluate(x, law, plan.cast(_DOUBLE), tables.arrays(_DOUBLE, shape), scratch, _EMPTY3, _EMPTY4, sums)
     return np.asarray(sums.sum(axis=1) / tables.squared_norms)
 
 
@@ -167,7 +214,7 @@ def _dense_constants(plan: PatchPlan, schedule: VPSchedule, t: float) -> tuple[n
 
 def _line_overlaps(tables: ModeTables, fields: NDArray[np.float64]) -> NDArray[np.float64]:
     """`cpu._contract` for whole response fields (B, U, L1, L2)."""
-    risen, sine, even, odd = tables.arrays(_DOUBLE)
+    risen, sine, even, odd = tables.arrays(_DOUBLE, tables.shape)
     risen, sine = (table.reshape(tables.directions, tables.shells.size, -1) for table in (risen, sine))
     lines = [fields.sum(axis=-1), fields.sum(axis=-2)]
     if tables.diagonal:
