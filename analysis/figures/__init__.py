@@ -5,16 +5,20 @@ from .dispersion import draw_dispersion
 from .dynamics import draw_dynamics
 from .locality import draw_locality
 from .noise_levels import draw_noise_levels, draw_relative_softening
+from .pulse import draw_condition_gains, draw_dose_response, draw_pulse_figure
 from .samples import draw_denoising, draw_fidelity, draw_samples
 from .style import save_figure
 
 __all__ = [
+    "draw_condition_gains",
     "draw_denoising",
     "draw_dispersion",
+    "draw_dose_response",
     "draw_dynamics",
     "draw_fidelity",
     "draw_locality",
     "draw_noise_levels",
+    "draw_pulse_figure",
     "draw_relative_softening",
     "draw_samples",
     "draw_snapshots",

@@ -14,7 +14,7 @@ from .style import GREY, PURPLE, house_style, new_figure
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["draw_noise_levels", "draw_relative_softening"]
+__all__ = ["draw_noise_levels", "draw_relative_softening", "mark_critical"]
 
 _SIGMA = RunVariable("sigma", r"\sigma", r"noise level $\sigma$  (reverse run: left to right)", r"1 / $\sigma$")
 
@@ -38,7 +38,7 @@ def draw_noise_levels(dataset: "xr.Dataset", title: str | None = None, trajector
                 axes.set_title(rf"$\sigma$ = {sigma:.2g}", fontsize=8.0)
         panels = below.subplots(1, 3).tolist()
         draw_panels(panels, dataset, _SIGMA)
-        _mark_critical(panels, dataset)
+        mark_critical(panels, dataset)
         draw_legend(below, panels)
         if title:
             figure.suptitle(title, fontsize=10.0)
@@ -62,19 +62,19 @@ def draw_relative_softening(dataset: "xr.Dataset", title: str | None = None) -> 
         axes.set_xlim(sigma[0], sigma[-1])
         axes.set_xlabel(_SIGMA.label)
         axes.set_ylabel(r"$\sigma\lambda_n$, median over trajectories")
-        _mark_critical([axes], dataset)
+        mark_critical([axes], dataset)
         figure.legend(handles=axes.get_legend_handles_labels()[0], loc="outside right upper")
         axes.set_title(title or "Softening of the modes relative to free noise", fontsize=9.5)
     return figure
 
 
-def _mark_critical(panels: list[Axes], dataset: "xr.Dataset") -> None:
-    """sigma_c dashed in grey, and the first peak of xi_eq dotted in purple where that is another."""
+def mark_critical(panels: list[Axes], dataset: "xr.Dataset") -> None:
+    """The attribute sigma_c dashed in grey, and the first peak of xi_eq dotted in purple where that is another."""
     marks: dict[str, tuple[str, str, Any]] = {"sigma_c": (r"$\sigma_c$", GREY, (0, (4, 3)))}
-    if dataset.attrs["sigma_first"] != dataset.attrs["sigma_c"]:
+    if dataset.attrs.get("sigma_first", math.nan) != dataset.attrs["sigma_c"]:
         marks["sigma_first"] = (r"first peak of $\xi_{\mathrm{eq}}$", PURPLE, (0, (1, 1.2)))
     for name, (label, colour, style) in marks.items():
-        sigma, low, high = (float(dataset.attrs[name + part]) for part in ("", "_low", "_high"))
+        sigma, low, high = (float(dataset.attrs.get(name + part, math.nan)) for part in ("", "_low", "_high"))
         if math.isnan(sigma):
             continue
         for axes in panels:

@@ -81,7 +81,12 @@ def draw_figures(dataset: "xr.Dataset", directory: Path) -> list[Path]:
 
     title = dataset.attrs.get("title")
     drawn = {}
-    if "xi_x" not in dataset:
+    if "gain_overall" in dataset:
+        drawn["figure4.png"] = figures.draw_pulse_figure(dataset, title)
+        drawn["conditions.png"] = figures.draw_condition_gains(dataset, title)
+        if "scan_gain" in dataset:
+            drawn["dose_response.png"] = figures.draw_dose_response(dataset, title)
+    elif "xi_x" not in dataset:
         drawn["samples.png"] = figures.draw_samples(dataset, title)
     elif "sigma" in dataset.dims:
         drawn["figure1.png"] = figures.draw_noise_levels(dataset, title)

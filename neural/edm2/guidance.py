@@ -166,7 +166,7 @@ class GuidedDenoiser:
 
 
 def guide_estimate(net: Denoiser, guide: Guide, x: Tensor, sigma: float, class_labels: Tensor | None) -> Tensor:
-    """D_u(x, sigma): ``net`` without label for ``"zero-label"``, else the guide, with labels if it has any; unchecked."""
+    """D_u(x, sigma): ``net`` without label for ``"zero-label"``, else the guide, with labels if it has any."""
     found: Tensor
     if isinstance(guide, str):
         found = net(x, sigma, None)

@@ -4,6 +4,7 @@ import typer
 
 from .analyze import analyze
 from .convert import convert
+from .pulse import pulse
 from .sample import sample
 from .train import train
 from .train_classifier import train_classifier
@@ -13,6 +14,7 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="EDM2 networks: train, convert, sample, analyse, guide by pulses.")
 app.command()(analyze)
 app.command()(convert)
+app.command()(pulse)
 app.command()(sample)
 app.command()(train)
 app.command()(train_classifier)

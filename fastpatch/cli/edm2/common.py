@@ -1,7 +1,7 @@
 """What the commands on EDM2 networks have in common: which network, which classes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,7 +10,7 @@ from ...errors import InvalidInputError
 if TYPE_CHECKING:
     from ...neural.edm2 import EDM2Network
 
-__all__ = ["Batch", "Classes", "Weights", "load_network", "parsed_classes", "title"]
+__all__ = ["Batch", "Classes", "GuideName", "Weights", "load_guide", "load_network", "parsed_classes", "title"]
 
 Weights = Annotated[
     str | None,
@@ -19,6 +19,9 @@ Weights = Annotated[
 Classes = Annotated[
     str | None,
     typer.Option(help="Indices and ranges, such as 0-3,7; by default all, or ten spread evenly if there are more."),
+]
+GuideName = Annotated[
+    str, typer.Option(help="D_u: zero-label, the network without a label, or a network as in --weights.")
 ]
 Batch = Annotated[int | None, typer.Option(help="Most images at once, less if memory asks for it.")]
 
@@ -30,6 +33,11 @@ def load_network(weights: str | None, device: str) -> "EDM2Network":
 
     target = resolve_device(None if device == "auto" else device)
     return load(shipped_network() if weights is None else weights).to(target)
+
+
+def load_guide(name: str, device: str) -> "EDM2Network | Literal['zero-label']":
+    """What ``--guide`` names, a network as `load_network` finds it."""
+    return "zero-label" if name == "zero-label" else load_network(name, device)
 
 
 def title(net: "EDM2Network", weights: str | None) -> str:

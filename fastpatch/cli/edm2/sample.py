@@ -27,9 +27,7 @@ def sample(
     classes: common.Classes = None,
     count: Annotated[int, typer.Option(help="Samples of each class.")] = 8,
     guidance: Annotated[float, typer.Option(help="Weight w of D + w (D - D_u); EDM2's g is 1 + w.")] = 0.0,
-    guide: Annotated[
-        str, typer.Option(help="D_u: zero-label, the network without a label, or a network as in --weights.")
-    ] = "zero-label",
+    guide: common.GuideName = "zero-label",
     pulse: Annotated[
         tuple[float, float] | None,
         typer.Option(help="Guide only where sigma is within HALF of CENTRE.", metavar="CENTRE HALF"),
@@ -69,7 +67,7 @@ def sample(
         net,
         latents(seeds.tolist(), net),
         labels if len(labels) else None,
-        guide=("zero-label" if guide == "zero-label" else common.load_network(guide, device)) if guided else None,
+        guide=common.load_guide(guide, device) if guided else None,
         guidance=(constant(guidance) if pulse is None else Pulse(*pulse, guidance)) if guided else None,
         band=band,
         cutoff=cutoff,

@@ -1,0 +1,185 @@
+"""The guidance-pulse experiment: the paper's Figure 4, the dose-response curve, and the gain of every condition."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from .noise_levels import mark_critical
+from .samples import draw_image
+from .style import BLUE, GREY, RED, house_style, new_figure
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["draw_condition_gains", "draw_dose_response", "draw_pulse_figure"]
+
+_GREEN = "#009E73"
+_CONTROLS = {
+    "random": ("random centre, uniform in $\\sigma$ (the paper's)", BLUE, "o"),
+    "step-matched": ("random position, as many evaluations", RED, "s"),
+    "log-uniform": ("random centre, uniform in $\\log\\sigma$", _GREEN, "^"),
+}
+_METRICS = {"logit": "target logit", "probability": "target probability"}
+_LEVEL = 0.05
+
+
+def draw_pulse_figure(dataset: "xr.Dataset", title: str | None = None) -> Figure:
+    """Figure 4 from a result of `fastpatch.neural.pulse`.
+
+    A: denoised images of the first trial of two classes, without and with the critical pulse: the one whose target
+    logit gains most, and the one whose gain is the median; frames mark the levels that are guided. B: critical minus
+    control for each class and over all, with bootstrap intervals; filled where the test is significant.
+    """
+    with house_style():
+        figure = new_figure(10.0, 7.4)
+        above, below = np.asarray(figure.subfigures(2, 1, height_ratios=[1.0, 1.05]))
+        _draw_strips(above, dataset)
+        for part, letter in ((above, "A"), (below, "B")):
+            part.text(0.004, 0.985, letter, fontsize=13.0, fontweight="bold", va="top")
+        panels = below.subplots(1, 2)
+        for axes, metric in zip(panels, _METRICS, strict=True):
+            _draw_differences(axes, dataset.sel(metric=metric), metric)
+        below.legend(handles=panels[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=3)
+        if title:
+            figure.suptitle(title, fontsize=10.0)
+    return figure
+
+
+def draw_dose_response(dataset: "xr.Dataset", title: str | None = None) -> Figure:
+    """Gain in target logit and probability over no guidance, against the noise level at which the pulse acts.
+
+    Black: mean over classes and trials with its 95 % interval, which resamples both; grey: single classes; blue: the
+    mean over the dose of each pulse, at the height of the black curve. The red point is the critical pulse with its
+    window; sigma_c is marked as in `draw_noise_levels`.
+    """
+    sigma, doses = dataset["position_sigma"].to_numpy(), dataset["position_dose"].to_numpy()
+    with house_style():
+        figure = new_figure(9.6, 4.1)
+        panels = figure.subplots(1, 2)
+        for axes, metric in zip(panels, _METRICS, strict=True):
+            at = dataset.sel(metric=metric)
+            lines = axes.plot(sigma, at["scan_gain_by_class"].to_numpy(), color=GREY, alpha=0.45, linewidth=0.8)
+            lines[0].set_label("single classes")
+            axes.fill_between(
+                sigma, at["scan_gain_low"].to_numpy(), at["scan_gain_high"].to_numpy(), color="black", alpha=0.18,
+                linewidth=0.0,
+            )  # fmt: skip
+            gain = at["scan_gain"].to_numpy()
+            axes.plot(sigma, gain, color="black", marker=".", label="mean, 95 % interval")
+            if (gain / doses).max() > 0.0:
+                relative = gain / doses * (gain.max() / (gain / doses).max())
+                axes.plot(sigma, relative, color=BLUE, linestyle=(0, (1, 1.2)), label="mean per dose, rescaled")
+            _draw_critical(axes, at)
+            mark_critical([axes], dataset)
+            axes.axhline(0.0, color=GREY, linewidth=0.8)
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.set_xlim(1.1 * sigma.max(), sigma.min() / 1.1)
+            axes.set_xlabel(r"noise level $\sigma$ of the pulse  (reverse run: left to right)")
+            axes.set_ylabel(f"gain in {_METRICS[metric]} over no guidance")
+        figure.legend(handles=panels[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=6)
+        count = np.unique(dataset["position_evaluations"].to_numpy())
+        each = f"{count[0]}" if len(count) == 1 else f"{count[0]} to {count[-1]}"
+        what = f"what a pulse of {each} guided evaluations does, by its position"
+        figure.suptitle(f"{title}: {what}" if title else what.capitalize(), fontsize=10.0)
+    return figure
+
+
+def draw_condition_gains(dataset: "xr.Dataset", title: str | None = None) -> Figure:
+    """Gain of every condition over no guidance, mean over classes and trials with its 95 % interval."""
+    names = [name for name in dataset["condition"].to_numpy().tolist() if name != "unguided"]
+    rows = np.arange(len(names))[::-1]
+    with house_style():
+        figure = new_figure(9.0, 0.9 + 0.34 * len(names))
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, metric in zip(panels, _METRICS, strict=True):
+            at = dataset.sel(metric=metric, condition=names)
+            mean = at["gain_overall"].to_numpy()
+            colours = [RED if name.startswith("critical") else "black" for name in names]
+            for row, value, low, high, colour in zip(
+                rows, mean, at["gain_overall_low"].to_numpy(), at["gain_overall_high"].to_numpy(), colours, strict=True
+            ):
+                axes.plot([low, high], [row, row], color=colour, linewidth=1.6)
+                axes.plot(value, row, color=colour, marker="o", markersize=4.5)
+            axes.axvline(0.0, color=GREY, linewidth=0.8)
+            axes.set_xlabel(f"gain in {_METRICS[metric]} over no guidance")
+        evaluations = dataset["guided_evaluations"].sel(condition=names).mean(("class_label", "trial")).to_numpy()
+        panels[0].set_yticks(rows, [f"{name} ({count:.3g})" for name, count in zip(names, evaluations, strict=True)])
+        panels[0].set_ylabel("condition (guided evaluations)")
+        figure.suptitle(f"{title}: gain of each condition" if title else "Gain of each condition", fontsize=10.0)
+    return figure
+
+
+def _draw_strips(figure: Any, dataset: "xr.Dataset") -> None:
+    strips, sigma = dataset["strip"].to_numpy(), dataset["strip_sigma"].to_numpy()
+    scores = dataset["score"].sel(metric="logit").isel(trial=0)
+    gains = (scores.sel(condition="critical") - scores.sel(condition="unguided")).to_numpy()
+    order = np.argsort(gains)
+    chosen = {int(order[-1]): "largest gain"}
+    chosen.setdefault(int(order[(len(order) - 1) // 2]), "median gain")
+    window = np.abs(sigma - dataset.attrs["sigma_c"]) <= dataset.attrs["half_width"]
+    grid = np.asarray(figure.subplots(2 * len(chosen), len(sigma), squeeze=False))
+    names = dataset["class_name"].to_numpy()
+    for pair, (index, reason) in zip(grid.reshape(len(chosen), 2, -1), chosen.items(), strict=True):
+        for row, images, text in zip(pair, strips[:, index], ("no pulse", "pulse"), strict=True):
+            for axes, image, inside in zip(row, images, window, strict=True):
+                draw_image(axes, image)
+                if inside and text == "pulse":
+                    axes.spines[:].set(color=RED, linewidth=2.0)
+            row[0].set_ylabel(text, fontsize=8.0)
+        pair[0, 0].set_ylabel(f"{names[index]}\n{reason}\nno pulse", fontsize=8.0)
+    for axes, level in zip(grid[0], sigma, strict=True):
+        axes.set_title(rf"$\sigma$ = {level:.2g}", fontsize=8.0)
+
+
+def _draw_differences(axes: Axes, at: "xr.Dataset", metric: str) -> None:
+    shown = [name for name in _CONTROLS if name in at["condition"].to_numpy()]
+    names = at["class_name"].to_numpy().tolist()
+    places = np.append(np.arange(len(names), dtype=float), len(names) + 0.5)
+    for number, name in enumerate(shown):
+        label, colour, marker = _CONTROLS[name]
+        one = at.sel(condition=name)
+        columns = [
+            np.append(one[f"advantage_{by_class}"].to_numpy(), float(one[f"advantage_{overall}"]))
+            for by_class, overall in (
+                ("mean", "overall"), ("low", "overall_low"), ("high", "overall_high"), ("p_holm", "overall_p"),
+            )
+        ]  # fmt: skip
+        x = places + 0.22 * (number - (len(shown) - 1) / 2)
+        _draw_points(axes, x, *columns, colour=colour, marker=marker)
+        axes.plot([], [], color=colour, marker=marker, markersize=4.5, linewidth=1.0, label=f"minus {label}")
+    axes.axhline(0.0, color=GREY, linewidth=0.8)
+    axes.axvline(len(names) - 0.25, color=GREY, linewidth=0.6)
+    axes.set_xticks(places, [*names, "all"], rotation=35, ha="right", rotation_mode="anchor")
+    axes.grid(visible=False, axis="x")
+    axes.set_ylabel(f"critical minus control, {_METRICS[metric]}")
+
+
+def _draw_points(
+    axes: Axes,
+    x: NDArray[Any],
+    mean: NDArray[Any],
+    low: NDArray[Any],
+    high: NDArray[Any],
+    p: NDArray[Any],
+    *,
+    colour: str,
+    marker: str,
+) -> None:
+    axes.vlines(x, low, high, color=colour, linewidth=1.0)
+    for at, value, significant in zip(x, mean, p < _LEVEL, strict=True):
+        face = colour if significant else "white"
+        axes.plot(at, value, color=colour, marker=marker, markersize=4.5, markerfacecolor=face)
+
+
+def _draw_critical(axes: Axes, at: "xr.Dataset") -> None:
+    sigma_c, half_width, middle = (at.attrs[name] for name in ("sigma_c", "half_width", "critical_sigma"))
+    one = at.sel(condition="critical")
+    gain, low, high = (float(one[f"gain_overall{end}"]) for end in ("", "_low", "_high"))
+    lowest = max(sigma_c - half_width, float(at["position_sigma"].min()) / 1.1)
+    axes.plot([sigma_c + half_width, lowest], [gain, gain], color=RED, linewidth=1.0)
+    axes.plot([middle, middle], [low, high], color=RED, linewidth=1.4)
+    axes.plot(middle, gain, color=RED, marker="D", markersize=5.0, linewidth=1.0, label="critical pulse and its window")

@@ -1,0 +1,147 @@
+"""``fastpatch edm2 pulse``."""
+
+import math
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from ...errors import InvalidInputError
+from .. import options
+from ..experiment import publish
+from . import common
+from .pulse_report import report
+
+if TYPE_CHECKING:
+    from ...neural.classifiers import Classifier
+    from ...neural.edm2 import EDM2Network
+
+__all__ = ["pulse"]
+
+_CONTROLS = "random,step-matched,log-uniform,scan,bands,constant"
+
+# Runs of each class from which sigma_c is measured; their noise is not that of the experiment.
+_TRAJECTORIES = 4
+
+
+def pulse(
+    weights: common.Weights = None,
+    guide: common.GuideName = "zero-label",
+    classifier: Annotated[
+        Path | None,
+        typer.Option(help="A file of train-classifier, or a directory with DINOv2; else the one that is shipped."),
+    ] = None,
+    sigma_c: Annotated[float | None, typer.Option(help="Critical noise level; else it is measured.")] = None,
+    analysis: Annotated[
+        Path | None, typer.Option(help="A result.nc of `fastpatch edm2 analyze`, for its critical noise level.")
+    ] = None,
+    width: Annotated[float | None, typer.Option(help="Half width Delta of the pulse; else half of sigma_c.")] = None,
+    strength: Annotated[float, typer.Option(help="Weight w of the pulse; EDM2's g is 1 + w.")] = 3.0,
+    classes: common.Classes = None,
+    trials: Annotated[int, typer.Option(help="Samples of each class and condition, from shared noise.")] = 40,
+    controls: Annotated[str, typer.Option(help="What is run beside the critical pulse and no guidance.")] = _CONTROLS,
+    scan_by: Annotated[
+        Literal["evaluations", "relative-width"],
+        typer.Option(help="What pulses of the scan have in common with the critical one."),
+    ] = "evaluations",
+    scan_step: Annotated[int, typer.Option(help="Noise levels from one pulse of the scan to the next.")] = 2,
+    cutoff: Annotated[float, typer.Option(help="Highest shell n of the low band.")] = 3.0,
+    steps: Annotated[int, typer.Option(help="Steps from sigma 80 to 0.002, then 0.")] = 32,
+    seed: options.Seed = 0,
+    batch: Annotated[int, typer.Option(help="Most images at once, less if memory asks for it.")] = 32,
+    device: options.Device = "auto",
+    out: options.Out = Path("runs/edm2-pulse"),
+    quiet: options.Quiet = False,
+) -> None:
+    """Does guidance act most at the critical noise level? The paper's pulses and fairer controls (Fig. 4).
+
+    It may be stopped or killed at any time: the same command goes on with what OUT/samples does not hold yet. Writes
+    result.nc, figure4.png, dose_response.png and conditions.png.
+    """
+    with options.torch_for("the pulse experiment"):
+        from ...neural.edm2 import chosen_classes
+        from ...neural.edm2.guidance import Pulse, check_guide
+        from ...neural.pulse import PulseExperiment, PulseSettings, check_classifier
+
+    from ...atomic import writable_directory
+
+    net = common.load_network(weights, device)
+    chosen = chosen_classes(net, common.parsed_classes(classes, net))
+    guiding = common.load_guide(guide, device)
+    check_guide(net, guiding)
+    scorer = _load_classifier(classifier, device)
+    check_classifier(scorer, net)
+
+    def settings(critical: float, half_width: float | None) -> PulseSettings:
+        names: Any = tuple(word.strip() for word in controls.split(",") if word.strip())
+        return PulseSettings(
+            sigma_c=critical, half_width=half_width, weight=strength, classes=tuple(chosen), trials=trials,
+            controls=names, scan_by=scan_by, scan_step=scan_step, cutoff=cutoff, steps=steps, seed=seed, batch=batch,
+        )  # fmt: skip
+
+    if sigma_c is None:  # a mistake shows before sigma_c is measured; this pulse covers any grid
+        settings(40.0, 40.0)
+        Pulse(1.0, 0.5 if width is None else width, strength)
+    directory = writable_directory(out)
+    show = not quiet and sys.stderr.isatty()
+    begin = time.perf_counter()
+    critical = _critical_level(net, sigma_c, analysis, directory, chosen, steps, show)
+    experiment = PulseExperiment(net, settings(critical["sigma_c"], width), directory / "samples", guide=guiding)
+    remaining = experiment.remaining
+    print(f"{'critical noise level sigma_c':<36}{critical['sigma_c']:14.4g}")
+    print(f"{'evaluations still to be made':<36}{sum(remaining):14d}", end="     ", flush=True)
+    minutes = experiment.estimated_seconds() / 60.0
+    print(f"network: {remaining.network}, guide: {remaining.guide}, about {minutes:.1f} min")
+    experiment.generate(progress=show)
+    simulated = time.perf_counter() - begin
+    dataset = experiment.evaluate(scorer).assign_attrs(critical, title=common.title(net, weights))
+    publish(dataset, directory, report, begin=begin, simulated=simulated)
+
+
+def _load_classifier(path: Path | None, device: str) -> "Classifier":
+    from ...neural.classifiers import DINOv2, FashionClassifier
+    from ...neural.devices import resolve_device
+
+    target = resolve_device(None if device == "auto" else device)
+    if path is not None and path.is_dir():
+        return DINOv2(path, device=target)
+    return FashionClassifier.load(path, target)
+
+
+def _critical_level(
+    net: "EDM2Network",
+    given: float | None,
+    analysis: Path | None,
+    directory: Path,
+    classes: list[int],
+    steps: int,
+    progress: bool,
+) -> dict[str, float]:
+    """``sigma_c``, and what else the analysis says of it: that of ``analysis``, else of ``directory``, else a new one.
+
+    Raises `InvalidInputError` where it is given twice, or the analysis is of another network or found none.
+    """
+    if given is not None:
+        if analysis is not None:
+            raise InvalidInputError("both --sigma-c and --analysis are given; expected one of them")
+        return {"sigma_c": given}
+    from ...neural.edm2 import analyze
+    from ...neural.identity import network_identity
+    from ...results import load, provenance, save
+
+    file = directory / "analysis.nc" if analysis is None else analysis
+    if analysis is None and not file.exists():
+        print("measuring the critical noise level", flush=True)
+        save(analyze(net, classes, _TRAJECTORIES, steps=steps, shells=range(4), snapshots=0, progress=progress), file)
+    dataset = load(file)
+    network = provenance(dataset, file)["run"].get("network")
+    if not isinstance(network, dict) or network.get("weights_sha256") != network_identity(net)["weights_sha256"]:
+        raise InvalidInputError(
+            f"{file} is no analysis of this network; expected a result of `fastpatch edm2 analyze` with its weights"
+        )
+    found = {name: float(value) for name, value in dataset.attrs.items() if name.startswith("sigma_")}
+    if math.isnan(found.get("sigma_c", math.nan)):
+        raise InvalidInputError(f"{file} found no critical noise level; expected --sigma-c")
+    return found

@@ -1,0 +1,106 @@
+"""Runs that leave an unguided one where their pulses begin, many different ones in a batch."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..batching import in_batches
+from ..devices import reproducible
+from ..edm2.denoiser import Denoiser
+from ..edm2.guidance import LOW_SHELLS, Guide, guide_estimate, project
+from ..edm2.sampler import heun
+from .treatment import Treatment
+
+__all__ = ["BranchDenoiser", "Start", "run_branches"]
+
+
+class Start(NamedTuple):
+    """A branch: its class, its treatment, and its row among the unguided runs."""
+
+    class_label: int
+    treatment: Treatment
+    row: int
+
+
+class BranchDenoiser:
+    """D_cfg of images that are each guided at their own levels, with their own weight and band.
+
+    Called with the first rows of the batch for which it was made, on the grid's own noise levels. ``evaluations`` and
+    ``guide_evaluations`` count images.
+    """
+
+    def __init__(
+        self,
+        net: Denoiser,
+        guide: Guide,
+        branches: Sequence[Start],
+        grid: NDArray[np.float64],
+        device: torch.device,
+        cutoff: float = LOW_SHELLS,
+    ) -> None:
+        self._net, self._guide, self._cutoff, self._device = net, guide, cutoff, device
+        self._level = {float(sigma): level for level, sigma in enumerate(grid)}
+        self._given = [branch.treatment for branch in branches]
+        self._labels = torch.tensor([branch.class_label for branch in branches], dtype=torch.int64, device=device)
+        self.evaluations = self.guide_evaluations = 0
+
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        labels = self._labels[: len(x)]
+        self.evaluations += len(x)
+        denoised: Tensor = self._net(x, sigma, labels)
+        level = self._level[sigma]
+        rows = [row for row, one in enumerate(self._given[: len(x)]) if one.start <= level < one.stop]
+        if not rows:
+            return denoised
+        self.guide_evaluations += len(rows)
+        given = [self._given[row] for row in rows]
+        at = torch.tensor(rows, device=self._device)
+        direction = denoised[at] - guide_estimate(self._net, self._guide, x[at], sigma, labels[at])
+        for band in {one.band for one in given} - {"all"}:
+            limited = [place for place, one in enumerate(given) if one.band == band]
+            direction[limited] = project(direction[limited], band, self._cutoff)
+        weight = torch.tensor([one.weight for one in given], dtype=x.dtype, device=self._device)
+        return denoised.index_put((at,), denoised[at] + weight[:, None, None, None] * direction)
+
+
+def run_branches(
+    net: Denoiser,
+    guide: Guide,
+    branches: Sequence[Start],
+    states: Mapping[int, Tensor],
+    grid: NDArray[np.float64],
+    device: torch.device,
+    cutoff: float = LOW_SHELLS,
+) -> Tensor:
+    """The samples (B, C, H, W), float32 on the CPU, of branches in the order in which they leave.
+
+    Parameters
+    ----------
+    net, guide
+        Networks on ``device``; nothing about them is checked.
+    states
+        x(sigma_i) of the unguided runs (rows, C, H, W), by the step i at which branches leave.
+    grid
+        Noise levels (steps + 1,), the last of which is 0.
+
+    A branch is bit for bit the run that starts at sigma_max with its pulse, where the batches have the same members at
+    every step. In other batches the libraries below may add in another order.
+    """
+
+    def finish(part: slice) -> Tensor:
+        members = branches[part]
+        denoise = BranchDenoiser(net, guide, members, grid, device, cutoff)
+        x = torch.empty((0, *next(iter(states.values())).shape[1:]), device=device)
+        for step in range(members[0].treatment.branch, len(grid) - 1):
+            joining = [one.row for one in members if one.treatment.branch == step]
+            if joining:
+                x = torch.cat([x, states[step][joining].to(device)])
+            *_, (x, _) = heun(denoise, x, grid[step : step + 2])
+        return x.cpu()
+
+    with torch.no_grad(), reproducible(device, tf32=False):
+        return torch.cat(in_batches(finish, len(branches), len(branches)))
