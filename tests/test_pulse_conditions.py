@@ -18,7 +18,7 @@ from fastpatch.neural.edm2 import Pulse, constant, latents, sample, sigma_grid  
 from fastpatch.neural.pulse import PulseSettings  # noqa: E402
 from fastpatch.neural.pulse.conditions import conditions, scan_positions, trials  # noqa: E402
 from fastpatch.neural.pulse.plan import Plan  # noqa: E402
-from fastpatch.neural.pulse.treatment import UNGUIDED, Treatment, dose, on_grid  # noqa: E402
+from fastpatch.neural.pulse.treatment import UNGUIDED, Treatment, dose, middle, on_grid  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -159,20 +159,23 @@ class TestFairControls:
 
 
 class TestScan:
-    def test_passes_over_the_critical_pulse_at_every_stride(self):
-        for step in (1, 2, 3, 5):
-            chosen = settings(steps=32, scan_step=step)
-            positions = scan_positions(chosen)
-            assert chosen.critical in positions
-            assert {one.guided_evaluations for one in positions} == {chosen.critical.guided_evaluations}
-            assert set(np.diff([one.start for one in positions])) == {step}
+    @pytest.mark.parametrize("step", [0.5, 1.0, 3.0])
+    def test_passes_over_the_critical_pulse_in_equal_octaves(self, step):
+        chosen = settings(steps=400, scan_step=step)
+        positions = scan_positions(chosen)
+        assert chosen.critical in positions
+        assert {one.guided_evaluations for one in positions} == {chosen.critical.guided_evaluations}
+        octaves = -np.diff(np.log2([middle(one, chosen.grid) for one in positions]))
+        np.testing.assert_allclose(octaves, step, atol=0.08)  # the distance of two levels, at most
+        assert len(positions) == pytest.approx(13.7 / step, abs=1.5)
 
     def test_reaches_both_ends_of_the_grid(self):
-        positions = scan_positions(settings(steps=32, scan_step=1))
-        assert (positions[0].start, positions[-1].stop) == (1, 32)
+        positions = scan_positions(settings(steps=32, scan_step=0.01))
+        starts = [one.start for one in positions]
+        assert starts == list(range(1, 33 - (positions[0].stop - positions[0].start)))
 
     def test_by_relative_width_has_a_pulse_around_every_level(self):
-        chosen = settings(steps=32, scan_by="relative-width", scan_step=1)
+        chosen = settings(steps=32, scan_by="relative-width", scan_step=0.01)
         for level, one in enumerate(scan_positions(chosen)):
             inside = np.flatnonzero(np.abs(GRID[:-1] / GRID[level] - 1.0) <= 0.5)
             assert (one.start, one.stop) == (inside[0], inside[-1] + 1)
@@ -211,6 +214,7 @@ def test_the_identity_is_json_and_tells_settings_apart():
         ({"controls": ("placebo",)}, "controls hold 'placebo'; expected some of random, step-matched"),
         ({"scan_by": "eye"}, "scan_by is 'eye'; expected one of evaluations, relative-width"),
         ({"cutoff": 0.0}, "cutoff is 0.0; expected a positive shell number"),
+        ({"scan_step": 0}, "scan_step is 0; expected a positive number of octaves"),
     ],
 )
 def test_settings_refuse_what_is_no_experiment(changes, message):

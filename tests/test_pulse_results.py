@@ -34,7 +34,7 @@ runner = CliRunner()
 def dataset(tmp_path_factory):
     """Of the exact denoiser of images with unit variance around their classes, scored by their projections."""
     directory = tmp_path_factory.mktemp("pulse")
-    chosen = settings(sigma_c=1.2, classes=(0, 1, 2), trials=3, steps=60, batch=64, scan_step=3, weight=0.5)
+    chosen = settings(sigma_c=1.2, classes=(0, 1, 2), trials=3, steps=60, batch=64, scan_step=0.5, weight=0.5)
     made = PulseExperiment(gaussian_network(scale=3.0), chosen, directory)
     made.generate()
     return made.evaluate(MatchedFilter())
@@ -240,7 +240,7 @@ def invoke(*words):
     return result
 
 
-FEW = ("--classes", "1,7", "--trials", 2, "--steps", 8, "--scan-step", 3)
+FEW = ("--classes", "1,7", "--trials", 2, "--steps", 8, "--scan-step", 2)
 
 
 class TestCommand:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..edm2.guidance import Pulse
 from .settings import PulseSettings
-from .treatment import UNGUIDED, Treatment, dose, on_grid
+from .treatment import UNGUIDED, Treatment, dose, middle, on_grid
 
 __all__ = ["Trial", "conditions", "scan_positions", "trials"]
 
@@ -72,11 +72,13 @@ def scan_positions(settings: PulseSettings) -> list[Treatment]:
         return []
     if settings.scan_by == "evaluations":
         everywhere = list(_matched(settings))
-        offset = everywhere.index(settings.critical)
     else:
         everywhere = [on_grid(_relative(settings, float(sigma)), settings.grid) for sigma in settings.grid[:-1]]
-        offset = int(np.abs(np.log(settings.grid[:-1] / settings.sigma_c)).argmin())
-    return everywhere[offset % settings.scan_step :: settings.scan_step]
+    octave = np.log2([middle(one, settings.grid) for one in everywhere])
+    origin, step = np.log2(middle(settings.critical, settings.grid)), settings.scan_step
+    count = np.arange(np.ceil((octave.min() - origin) / step), np.floor((octave.max() - origin) / step) + 1.0)
+    nearest = np.abs(octave - (origin + step * count)[:, None]).argmin(axis=1)
+    return [everywhere[place] for place in np.unique(nearest)]
 
 
 def _random(settings: PulseSettings, rng: np.random.Generator) -> Treatment:

@@ -11,7 +11,7 @@ from .plan import Branch, Plan
 from .scores import METRICS
 from .statistics import difference, response
 from .store import Strips
-from .treatment import UNGUIDED, Treatment, dose
+from .treatment import Treatment, dose, middle
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -76,7 +76,7 @@ def build_dataset(
     }
     for name, value, text, units in (
         ("guided_evaluations", lambda one: one.guided_evaluations, "evaluations of the guide", "1"),
-        ("pulse_sigma", lambda one: _middle(one, grid), "geometric mean of the guided noise levels", "units of x"),
+        ("pulse_sigma", lambda one: middle(one, grid), "geometric mean of the guided noise levels", "units of x"),
     ):
         found = np.stack([by_trial(given, value) for given in plan.conditions.values()])
         variables[name] = (("condition", "class_label", "trial"), found, _label(text, units))
@@ -107,7 +107,7 @@ def build_dataset(
             "sigma_c": settings.sigma_c,
             "half_width": settings.pulse.half_width,
             "weight": settings.weight,
-            "critical_sigma": _middle(settings.critical, grid),
+            "critical_sigma": middle(settings.critical, grid),
         },
     )
 
@@ -122,8 +122,8 @@ def _add_scan(
     grid = plan.settings.grid
     curve = response(scan, unguided)
     positions = plan.positions
-    middle = np.array([_middle(one, grid) for one in positions])
-    best = middle[curve.resampled_best]
+    sigma = np.array([middle(one, grid) for one in positions])
+    best = sigma[curve.resampled_best]
     best_low, best_high = percentile_interval(best)
     critical = [one == plan.settings.critical for one in positions]
     dims = ("metric", "position")
@@ -134,7 +134,7 @@ def _add_scan(
         "scan_gain_low": (dims, curve.low, _label(f"{gain}, lower bound", "1")),
         "scan_gain_high": (dims, curve.high, _label(f"{gain}, upper bound", "1")),
         "scan_gain_by_class": ((*dims, "class_label"), curve.by_class, _label(gain, "1")),
-        "best_sigma": ("metric", middle[curve.best], _label("pulse position of the largest gain", "units of x")),
+        "best_sigma": ("metric", sigma[curve.best], _label("pulse position of the largest gain", "units of x")),
         "best_sigma_low": ("metric", best_low, _label("its lower bound", "units of x")),
         "best_sigma_high": ("metric", best_high, _label("its upper bound", "units of x")),
         "best_is_critical": (
@@ -146,7 +146,7 @@ def _add_scan(
     ends = grid[[[one.stop - 1, one.start] for one in positions]]
     evaluations = [one.guided_evaluations for one in positions]
     coordinates |= {
-        "position_sigma": ("position", middle, _label("geometric mean of the guided noise levels", "units of x")),
+        "position_sigma": ("position", sigma, _label("geometric mean of the guided noise levels", "units of x")),
         "position_low": ("position", ends[:, 0], _label("lowest guided noise level", "units of x")),
         "position_high": ("position", ends[:, 1], _label("highest guided noise level", "units of x")),
         "position_evaluations": ("position", evaluations, _label("evaluations of the guide", "1")),
@@ -165,12 +165,6 @@ def _add_strips(
     )
     coordinates["strip_condition"] = ["unguided", "critical"]
     coordinates["strip_sigma"] = ("strip_sigma", grid[list(strips.steps)], _label("noise level sigma", "units of x"))
-
-
-def _middle(treatment: Treatment, grid: NDArray[np.float64]) -> float:
-    if treatment == UNGUIDED:
-        return float("nan")
-    return float(np.exp(np.log(grid[treatment.start : treatment.stop]).mean()))
 
 
 def _label(long_name: str, units: str) -> dict[str, str]:

@@ -39,8 +39,8 @@ class PulseSettings:
     controls
         What is run beside the critical and the unguided condition, see `conditions`.
     scan_by, scan_step
-        Pulses of the scan: as many guided evaluations as the critical one, or its relative width; at every
-        ``scan_step``-th noise level of the grid, counted from the critical one.
+        Pulses of the scan: as many guided evaluations as the critical one, or its relative width; from one to the
+        next, octaves (factors of two) of sigma, counted from the critical one and rounded to the grid.
     cutoff
         Highest shell of the low band, see `project`.
     seed
@@ -63,7 +63,7 @@ class PulseSettings:
     trials: int = 40
     controls: tuple[Control, ...] = CONTROLS
     scan_by: ScanBy = "evaluations"
-    scan_step: int = 2
+    scan_step: float = 1.0
     cutoff: float = LOW_SHELLS
     seed: int = 0
     steps: int = 32
@@ -73,13 +73,15 @@ class PulseSettings:
     batch: int = 32
 
     def __post_init__(self) -> None:
-        for name in ("trials", "scan_step", "batch"):
+        for name in ("trials", "batch"):
             integer(getattr(self, name), name, minimum=1)
         integer(self.seed, "seed", minimum=0)
         if finite_float(self.weight, "weight") == 0.0:
             raise InvalidInputError("weight is 0; expected the strength of the pulse")
         if finite_float(self.cutoff, "cutoff") <= 0.0:
             raise InvalidInputError(f"cutoff is {self.cutoff}; expected a positive shell number")
+        if finite_float(self.scan_step, "scan_step") <= 0.0:
+            raise InvalidInputError(f"scan_step is {self.scan_step}; expected a positive number of octaves")
         found = [integer(index, "a class", minimum=0) for index in self.classes]
         if not found or len(set(found)) != len(found):
             raise InvalidInputError(f"classes are {found}; expected at least one class, each once")

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..edm2.guidance import Band, Pulse
 
-__all__ = ["UNGUIDED", "Treatment", "dose", "on_grid"]
+__all__ = ["UNGUIDED", "Treatment", "dose", "middle", "on_grid"]
 
 
 @dataclass(frozen=True, order=True)
@@ -64,3 +64,10 @@ def dose(treatment: Treatment, grid: NDArray[np.float64]) -> float:
     evaluated = np.append(0.5 * steps[:-1], steps[-1])  # first evaluation of each step
     evaluated[1:] += 0.5 * steps[:-1]  # second evaluation of the step before
     return treatment.weight * float((evaluated / sigma)[treatment.start : treatment.stop].sum())
+
+
+def middle(treatment: Treatment, grid: NDArray[np.float64]) -> float:
+    """The geometric mean of the levels that it guides, NaN for `UNGUIDED`."""
+    if treatment == UNGUIDED:
+        return float("nan")
+    return float(np.exp(np.log(grid[treatment.start : treatment.stop]).mean()))

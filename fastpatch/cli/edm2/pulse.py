@@ -46,7 +46,7 @@ def pulse(
         Literal["evaluations", "relative-width"],
         typer.Option(help="What pulses of the scan have in common with the critical one."),
     ] = "evaluations",
-    scan_step: Annotated[int, typer.Option(help="Noise levels from one pulse of the scan to the next.")] = 2,
+    scan_step: Annotated[float, typer.Option(help="Octaves of sigma from one pulse of the scan to the next.")] = 1.0,
     cutoff: Annotated[float, typer.Option(help="Highest shell n of the low band.")] = 3.0,
     steps: Annotated[int, typer.Option(help="Steps from sigma 80 to 0.002, then 0.")] = 32,
     seed: options.Seed = 0,
