@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import nn
 from tqdm import tqdm
 
 from ...analysis import (
@@ -20,8 +19,7 @@ from ...analysis import (
 from ...errors import InvalidInputError
 from ...provenance import environment
 from ...validation import floating_field, integer, shell_numbers
-from ..identity import network_identity
-from .denoiser import Denoiser
+from .denoiser import Denoiser, denoiser_identity
 from .grid import SIGMA_MAX, SIGMA_MIN
 from .modes import Method, mode_derivatives
 from .sampler import Samples, latents, sample
@@ -130,7 +128,7 @@ def analyze(
         axis=1,
     )  # fmt: skip
     identity = {
-        "network": {"type": type(net).__name__, **(network_identity(net) if isinstance(net, nn.Module) else {})},
+        "network": denoiser_identity(net),
         "classes": None if labels is None else labels[::count].tolist(),
         "trajectories": count,
         "seed": first_seed,

@@ -5,11 +5,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...errors import DtypeError, InvalidInputError
+from ..identity import network_identity
 
-__all__ = ["Denoiser", "checked_labels", "drift"]
+__all__ = ["Denoiser", "checked_labels", "denoiser_identity", "drift"]
 
 
 class Denoiser(Protocol):
@@ -34,6 +35,11 @@ def drift(net: Denoiser, x: Tensor, sigma: float, class_labels: Tensor | None = 
     """
     b: Tensor = (x - net(x, sigma, class_labels)) / sigma
     return b
+
+
+def denoiser_identity(net: Denoiser) -> dict[str, Any]:
+    """What tells ``net`` from another, JSON-ready: its type and, of a module, its `network_identity`."""
+    return {"type": type(net).__name__, **(network_identity(net) if isinstance(net, nn.Module) else {})}
 
 
 def checked_labels(net: Denoiser, class_labels: ArrayLike | Tensor | None, count: int) -> Tensor | None:

@@ -9,32 +9,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from ...errors import InvalidInputError
 from ...provenance import environment
 from ..classifiers.base import Classifier
 from ..devices import device_name
-from ..edm2.denoiser import Denoiser
+from ..edm2.denoiser import Denoiser, denoiser_identity
 from ..edm2.guidance import Guide, check_guide, guide_estimate
-from ..edm2.sampler import latents, placed, sample
-from ..identity import network_identity
+from ..edm2.sampler import latents, placed
 from .branches import Start, run_branches
 from .plan import Block, Branch, Cost, Plan
 from .results import build_dataset
+from .runs import checked_samples, strips, unguided_runs
 from .scores import check_classifier, score
 from .settings import PulseSettings
-from .store import SampleStore, Strips, Unguided
+from .store import SampleStore, Unguided
 from .treatment import UNGUIDED
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["PulseExperiment"]
-
-# Noise levels of the strips of denoised images, log-spaced along the run (App. F.9).
-_STRIP_LENGTH = 10
 
 
 class PulseExperiment:
@@ -83,8 +80,8 @@ class PulseExperiment:
         if not isinstance(guide, str):
             placed(guide, self.device)
         self.identity = {
-            "network": _identity(net),
-            "guide": guide if isinstance(guide, str) else _identity(guide),
+            "network": denoiser_identity(net),
+            "guide": guide if isinstance(guide, str) else denoiser_identity(guide),
             **settings.identity,
         }
         self.store = SampleStore(directory, self.identity)
@@ -130,7 +127,8 @@ class PulseExperiment:
                 for cost in self._generate_block(block):
                     bar.update(sum(cost))
             if not self.store.has_strips():
-                self._generate_strips()
+                first = self.plan.trials[: len(self.settings.classes)]
+                self.store.save_strips(strips(self.net, self.guide, first, self.settings))
                 bar.update(sum(self.plan.strips_cost))
 
     def finished(self, block: Block) -> Iterator[tuple[Sequence[Branch], NDArray[np.float32]]]:
@@ -169,7 +167,8 @@ class PulseExperiment:
     def _generate_block(self, block: Block) -> Iterator[Cost]:
         todo = self._unfinished(block)
         if self._needs_unguided(block, todo):
-            self.store.save_unguided(block.number, self._run_unguided(block))
+            members = [self.plan.trials[trial] for trial in block.trials]
+            self.store.save_unguided(block.number, unguided_runs(self.net, members, block.steps, self.settings))
             yield self.plan.unguided_cost(block)
         unguided = self.store.unguided(block.number, len(block.trials))
         states = {step: torch.from_numpy(x) for step, x in zip(unguided.steps, unguided.states, strict=True)}
@@ -182,38 +181,10 @@ class PulseExperiment:
             images = run_branches(
                 self.net, self.guide, starts, states, self.settings.grid, self.device, self.settings.cutoff
             )
-            self.store.save_branches(block.number, number, _finite(images))
+            self.store.save_branches(block.number, number, checked_samples(images))
             yield self.plan.cost(batch)
         if states:  # of no further use
             self.store.save_unguided(block.number, Unguided(unguided.images, (), unguided.states[:0]))
-
-    def _run_unguided(self, block: Block) -> Unguided:
-        members = [self.plan.trials[trial] for trial in block.trials]
-        runs = self._sample([one.seed for one in members], [one.class_label for one in members], record=block.steps)
-        return Unguided(_finite(runs.images), runs.steps, runs.states.numpy())
-
-    def _generate_strips(self) -> None:
-        settings = self.settings
-        first = self.plan.trials[: len(settings.classes)]
-        levels = np.log(settings.grid[:-1])
-        wanted = np.linspace(levels[0], levels[-1], _STRIP_LENGTH)
-        steps = np.unique(np.abs(levels[:, None] - wanted).argmin(axis=0)).tolist()
-        seeds, labels = [one.seed for one in first], [one.class_label for one in first]
-        without = self._sample(seeds, labels, record=steps)
-        guided = self._sample(seeds, labels, record=steps, guide=self.guide, guidance=settings.pulse)
-        kept = (runs.denoised.numpy().swapaxes(0, 1) for runs in (without, guided))
-        self.store.save_strips(Strips(tuple(steps), *kept))
-
-    def _sample(self, seeds: list[int], labels: list[int], **options: Any) -> Any:
-        settings = self.settings
-        return sample(
-            self.net, latents(seeds, self.net), labels, steps=settings.steps, sigma_max=settings.sigma_max,
-            sigma_min=settings.sigma_min, rho=settings.rho, batch=settings.batch, **options,
-        )  # fmt: skip
-
-
-def _identity(net: Denoiser) -> dict[str, Any]:
-    return {"type": type(net).__name__, **(network_identity(net) if isinstance(net, nn.Module) else {})}
 
 
 def _shortest(call: Any) -> float:
@@ -225,10 +196,3 @@ def _shortest(call: Any) -> float:
             call().cpu()  # waits for the device
         taken.append(time.perf_counter() - begin)
     return min(taken)
-
-
-def _finite(images: Tensor) -> NDArray[np.float32]:
-    if not torch.isfinite(images).all():
-        raise InvalidInputError("a sample is not finite; expected a smaller weight, or a trained network")
-    found: NDArray[np.float32] = images.numpy()
-    return found
