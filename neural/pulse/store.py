@@ -51,8 +51,8 @@ class SampleStore:
         Everything on which the samples depend, as JSON values.
 
     Raises `InvalidInputError` where the directory holds samples of another identity, `ResultFileError` where it holds
-    samples without one, and `OutputError` where it cannot be written. Two processes may work on the same directory:
-    they write equal files.
+    samples without one, and `OutputError` where it cannot be written. That no other process writes to it is not
+    checked.
     """
 
     def __init__(self, directory: str | Path, identity: Mapping[str, Any]) -> None:
