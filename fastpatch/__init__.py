@@ -8,13 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import analysis, theory
+    from . import analysis, sweeps, theory
     from .dictionary import PatchDictionary
     from .models import EmpiricalModel, Model, PatchModel, stripe_prototypes
     from .results import load, save
     from .run import State, states
     from .schedule import VPSchedule, log_time_grid
     from .simulation import simulate
+    from .sweeps import open_sweep, sweep
 
 __version__ = "0.1.0"
 
@@ -27,12 +28,14 @@ _HOME = {
     "VPSchedule": "schedule",
     "load": "results",
     "log_time_grid": "schedule",
+    "open_sweep": "sweeps",
     "save": "results",
     "simulate": "simulation",
     "states": "run",
     "stripe_prototypes": "models",
+    "sweep": "sweeps",
 }
-_SUBPACKAGES = ("analysis", "errors", "neural", "theory")
+_SUBPACKAGES = ("analysis", "errors", "neural", "sweeps", "theory")
 
 __all__ = [
     "EmpiricalModel",
@@ -45,10 +48,13 @@ __all__ = [
     "analysis",
     "load",
     "log_time_grid",
+    "open_sweep",
     "save",
     "simulate",
     "states",
     "stripe_prototypes",
+    "sweep",
+    "sweeps",
     "theory",
 ]
 

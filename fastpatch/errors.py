@@ -11,6 +11,9 @@ __all__ = [
     "InvalidInputError",
     "OutputError",
     "ResultFileError",
+    "SchedulerError",
+    "SweepError",
+    "VersionMismatchError",
 ]
 
 
@@ -36,3 +39,15 @@ class ResultFileError(FastpatchError, OSError):
 
 class OutputError(FastpatchError, OSError):
     """A directory or file that cannot be written."""
+
+
+class SchedulerError(FastpatchError, ConnectionError):
+    """A Dask scheduler that cannot be reached, or no longer."""
+
+
+class VersionMismatchError(FastpatchError, RuntimeError):
+    """Versions that would have to agree for results to be the same, and do not."""
+
+
+class SweepError(FastpatchError, RuntimeError):
+    """A sweep that ended with points unfinished; what is finished is kept."""

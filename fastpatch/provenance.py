@@ -43,13 +43,19 @@ def environment() -> dict[str, Any]:
     import numba
 
     return {
-        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}},
-        "fastpatch": metadata.version("fastpatch"),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+        "fastpatch": _version("fastpatch"),
         "git_revision": git_revision(),
         "cpu": cpu_name(),
         "cpu_count": os.cpu_count(),
         "threads": numba.get_num_threads(),
     }
+
+
+@cache
+def _version(package: str) -> str:
+    """Of an installed package; looking it up takes longer than a small run."""
+    return metadata.version(package)
 
 
 @cache

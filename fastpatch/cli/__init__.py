@@ -6,7 +6,7 @@ import sys
 import typer
 
 from ..errors import DtypeError, FastpatchError, InvalidInputError
-from . import edm2, empirical, info, patch, plot, theory, unet
+from . import edm2, empirical, info, patch, plot, sweep, theory, unet
 
 __all__ = ["app", "main"]
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command("patch")(patch.patch)
 app.command("empirical")(empirical.empirical)
 app.command("theory")(theory.theory)
+app.command("sweep")(sweep.sweep)
 app.command("plot")(plot.plot)
 app.command("info")(info.info)
 app.add_typer(unet.app, name="unet")

@@ -1,0 +1,110 @@
+"""Where a sweep runs: workers of this machine by default, or any running scheduler."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import dask
+from dask.system import CPU_COUNT
+from distributed import Client, LocalCluster
+from distributed.comm.addressing import get_address_host_port
+from distributed.utils import silence_logging_cmgr
+from tornado.ioloop import PeriodicCallback
+
+from ..errors import InvalidInputError, SchedulerError
+from ..validation import integer
+from .versions import PACKAGES, installed, require_same
+
+__all__ = ["connect", "local_client", "require_suitable"]
+
+# Seconds to wait for a scheduler to answer.
+_TIMEOUT = 10
+
+_CONFIG = {
+    # Forked workers inherit Numba's thread pool and die of it.
+    "distributed.worker.multiprocessing-method": "spawn",
+    # Workers that a task may lose before it is given up: machines die for other reasons than the task.
+    "distributed.scheduler.allowed-failures": 20,
+    # Seconds that a worker may take to start again before it is replaced.
+    "distributed.deploy.lost-worker-timeout": 30,
+}
+
+# One thread a worker, and none that spins while it waits.
+_ENVIRONMENT = {"NUMBA_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+
+
+@contextmanager
+def local_client(workers: int | None = None) -> Iterator[Client]:
+    """A cluster of ``workers`` single-threaded processes on this machine, one a core by default; gone afterwards.
+
+    Raises `InvalidInputError` for a number below 1.
+    """
+    count = CPU_COUNT if workers is None else integer(workers, "workers", minimum=1)
+    with (
+        dask.config.set(_CONFIG),
+        # Where a worker dies while it starts, Tornado logs a traceback.
+        silence_logging_cmgr(logging.CRITICAL, root="tornado.application"),
+        warnings.catch_warnings(),
+    ):
+        # Another dashboard has the usual port: this one takes a free one.
+        warnings.filterwarnings("ignore", "Port 8787 is already in use")
+        with (
+            LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address="127.0.0.1:8787",
+                silence_logs=logging.CRITICAL,
+                env=_ENVIRONMENT,
+            ) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):
+            # A worker that died while it started, or took too long, is given up by Dask; this replaces it.
+            replacing = PeriodicCallback(lambda: cluster.scale(count), 5000)
+            cluster.loop.add_callback(replacing.start)
+            try:
+                yield client
+            finally:
+                cluster.loop.add_callback(replacing.stop)
+
+
+@contextmanager
+def connect(address: str) -> Iterator[Client]:
+    """A client of the running scheduler at ``address``, as ``tcp://host:8786``.
+
+    Raises `InvalidInputError` for what is no address, and `SchedulerError`, naming address and time-out, where no
+    scheduler answers.
+    """
+    try:
+        get_address_host_port(address)
+    except ValueError as error:
+        raise InvalidInputError(f"the scheduler's address is {address!r} ({error}); expected tcp://host:port") from None
+    # A lost scheduler is reported in one sentence, and not by tracebacks in Dask's log.
+    with silence_logging_cmgr(logging.CRITICAL):
+        try:
+            client = Client(address, timeout=_TIMEOUT, set_as_default=False)
+        except OSError:
+            raise SchedulerError(
+                f"no scheduler answered at {address} within {_TIMEOUT} s; expected that of a running `dask scheduler`"
+            ) from None
+        with client:
+            yield client
+
+
+def require_suitable(client: Client) -> None:
+    """Raise `VersionMismatchError` for a worker of other versions, `InvalidInputError` for one of several threads.
+
+    Raises `InvalidInputError` for an asynchronous client, too. Workers that join later are checked task by task.
+    """
+    if client.asynchronous:
+        raise InvalidInputError("client is asynchronous; expected a synchronous one")
+    versions = cast(dict[str, Any], client.get_versions(packages=list(PACKAGES)))
+    for address, found in versions["workers"].items():
+        require_same(found["packages"], installed(), address)
+    for address, worker in client.scheduler_info(n_workers=-1)["workers"].items():
+        if worker["nthreads"] != 1:
+            raise InvalidInputError(
+                f"worker {address} has {worker['nthreads']} threads; expected one, as of `dask worker --nthreads 1`"
+            )

@@ -1,0 +1,141 @@
+"""The Zarr store of a sweep as files: metadata and coordinates, which the points determine, and shards of results.
+
+A shard is the part of every variable that belongs to a few consecutive points; in it every point is a chunk, so that a
+point is read on its own. Files are encoded in memory, so that they can be written whole or not at all.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.abc.buffer import Buffer
+from zarr.buffer import cpu
+from zarr.storage import MemoryStore
+
+from ..simulation import DIRECTIONS, LABELS
+from .point import Parameters, Point, Recording
+
+__all__ = ["VARIABLES", "Layout", "Variable", "encode_rows"]
+
+_STRING = np.dtypes.StringDType()
+
+# Shards in the folder of their array, without folders of their own.
+_FLAT: Any = {"name": "default", "separator": "."}
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of the results: its axes beside ``point``, and what stands where a point has no value."""
+
+    axes: tuple[str, ...]
+    fill: float | int | str
+    is_coordinate: bool = False
+
+    @property
+    def dtype(self) -> Any:
+        """What Zarr calls it."""
+        return {float: "float64", int: "int64", str: "string"}[type(self.fill)]
+
+
+_CURVE = Variable(("trajectory", "record"), np.nan)
+VARIABLES: Mapping[str, Variable] = {
+    "xi_x": _CURVE,
+    "mode_derivative": Variable(("trajectory", "record", "shell", "direction"), np.nan),
+    "xi_eq": _CURVE,
+    "magnetization": _CURVE,
+    "time": Variable(("record",), np.nan, is_coordinate=True),
+    "step": Variable(("record",), -1, is_coordinate=True),
+    "provenance": Variable((), "", is_coordinate=True),
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The sizes of a store's axes, and how many points and trajectories are in a shard."""
+
+    recording: Recording
+    points: int
+    trajectories: int
+    shard_points: int
+    shard_trajectories: int
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {
+            "trajectory": self.trajectories,
+            "record": self.recording.records + 1,
+            "shell": self.recording.shells + 1,
+            "direction": 2,
+        }
+
+    def files(self, points: Sequence[Point], attributes: Mapping[str, Any]) -> dict[str, bytes]:
+        """Every file but the shards, by its path in the store: consolidated metadata, and all coordinates."""
+        content: dict[str, Buffer] = {}
+        store = MemoryStore(content)
+        coordinates = _coordinates(points)
+        auxiliary = [*coordinates, *(name for name, variable in VARIABLES.items() if variable.is_coordinate)]
+        group = zarr.create_group(store, attributes={**attributes, "coordinates": " ".join(auxiliary)})
+        for name, variable in VARIABLES.items():
+            shard = {**self.sizes, "trajectory": self.shard_trajectories}
+            inner = [shard[axis] for axis in variable.axes]
+            group.create_array(
+                name,
+                shape=(self.points, *(self.sizes[axis] for axis in variable.axes)),
+                shards=(self.shard_points, *inner),
+                chunks=(1, *inner),
+                dtype=variable.dtype,
+                fill_value=variable.fill,
+                chunk_key_encoding=_FLAT,
+                dimension_names=("point", *variable.axes),
+                attributes=dict(LABELS.get(name, {})),
+            )
+        axes = {
+            "trajectory": np.arange(self.sizes["trajectory"]),
+            "shell": np.arange(self.sizes["shell"]),
+            "direction": np.array(DIRECTIONS[: self.sizes["direction"]], dtype=_STRING),
+        }
+        for name, values in {**coordinates, **axes}.items():
+            group.create_array(
+                name,
+                data=values,
+                chunks=values.shape,
+                chunk_key_encoding=_FLAT,
+                dimension_names=("point" if name in coordinates else name,),
+                attributes=dict(LABELS.get(name, {})),
+            )
+        with warnings.catch_warnings():
+            # They are not in the specification of Zarr 3 yet; every array also opens without them.
+            warnings.filterwarnings("ignore", "Consolidated metadata", zarr.errors.ZarrUserWarning)
+            zarr.consolidate_metadata(store)
+        return {path: buffer.to_bytes() for path, buffer in content.items()}
+
+
+def _coordinates(points: Sequence[Point]) -> dict[str, NDArray[Any]]:
+    """What tells the points apart, each (points,)."""
+    found: dict[str, NDArray[Any]] = {}
+    for field in fields(Parameters):
+        kind = field.type if field.type in (int, float, bool) else _STRING
+        found[field.name] = np.array([getattr(point.parameters, field.name) for point in points], dtype=kind)
+    found["replica"] = np.array([point.replica for point in points])
+    found["seed"] = np.array([point.seed for point in points], dtype=np.uint64)
+    found["id"] = np.array([point.id for point in points], dtype=_STRING)
+    return found
+
+
+def encode_rows(metadata: bytes, first: int, rows: Sequence[NDArray[Any]]) -> dict[str, bytes]:
+    """The files, by their path below the array's, that hold ``rows`` from point ``first`` on.
+
+    ``metadata`` is the array's ``zarr.json``. A row may be shorter than the array along any axis.
+    """
+    content: dict[str, Buffer] = {"zarr.json": cpu.Buffer.from_bytes(metadata)}
+    array = zarr.open_array(MemoryStore(content), mode="r+")
+    block = np.full((len(rows), *array.shape[1:]), array.fill_value, dtype=array.dtype)
+    for index, row in enumerate(rows):
+        part: tuple[Any, ...] = (index, *(slice(size) for size in row.shape))
+        block[part] = row
+    array[first : first + len(rows)] = block
+    return {path: buffer.to_bytes() for path, buffer in content.items() if path != "zarr.json"}

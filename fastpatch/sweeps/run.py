@@ -1,0 +1,122 @@
+"""`sweep`: compute what a design still lacks."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidInputError
+from .remaining import remaining
+from .spec import Spec
+from .store import SweepStore
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from distributed import Client
+
+    from .shards import Work
+
+__all__ = ["complete", "sweep"]
+
+
+def sweep(
+    spec: str | Path | Mapping[str, Any] | Spec,
+    out: str | Path,
+    client: "Client | str | None" = None,
+    *,
+    workers: int | None = None,
+    extend: bool = False,
+    over_budget: bool = False,
+    progress: bool = False,
+) -> "xr.Dataset":
+    """Run every point of a design that the directory ``out`` does not hold yet, and open the results.
+
+    Finished points are kept whatever dies, the caller included, and are never computed again: the same call goes on
+    where the last one stopped. The results do not depend, bit for bit, on workers, threads or interruptions.
+
+    Parameters
+    ----------
+    spec
+        A TOML file, the name of a ready spec, a mapping of the same form, or a `Spec`.
+    out
+        Directory of the sweep, which all workers must share; made if need be.
+    client
+        A `distributed.Client`, or the address of a running scheduler. By default a cluster of single-threaded
+        processes on this machine, for as long as the call lasts; a script then needs the usual
+        ``if __name__ == "__main__"``, because its workers import it.
+    workers
+        Number of those processes; one a core by default.
+    extend
+        Add the points of ``spec`` to a sweep that was made with another one. It must keep all that is there.
+    over_budget
+        Run a design of more site-steps than its budget.
+    progress
+        Show a progress bar and the address of Dask's dashboard on standard error.
+
+    Returns
+    -------
+    xarray.Dataset
+        What `open_sweep` gives.
+
+    Raises
+    ------
+    InvalidInputError, DtypeError
+        For a spec with unknown keys, ill-typed values or impossible points, naming file and line; for a design beyond
+        its budget; for a spec other than the one in ``out``; for workers of several threads.
+    ResultFileError
+        For a spec that cannot be read, or a sweep in ``out`` of another version of fastpatch.
+    OutputError
+        Where ``out`` cannot be written or another sweep is using it.
+    SchedulerError
+        For a scheduler that cannot be reached or is lost.
+    VersionMismatchError
+        For workers with other versions than the caller's.
+    SweepError
+        If points failed; all others have been computed by then.
+    """
+    from .reading import open_sweep
+
+    complete(
+        Spec.load(spec), out, client, workers=workers, extend=extend, over_budget=over_budget, progress=progress
+    )  # fmt: skip
+    return open_sweep(out)
+
+
+def complete(
+    spec: Spec,
+    out: str | Path,
+    client: "Client | str | None" = None,
+    *,
+    workers: int | None = None,
+    extend: bool = False,
+    over_budget: bool = False,
+    progress: bool = False,
+) -> tuple[SweepStore, int]:
+    """`sweep` without opening the results: the store, and how many points have been computed.
+
+    Where nothing was left to do, neither Dask nor Zarr is imported.
+    """
+    if client is not None and workers is not None:
+        raise InvalidInputError(f"workers is {workers} beside a scheduler, which has its own; expected one of the two")
+    # Workers need not share this process's working directory.
+    store = SweepStore.plan(Path(out).absolute(), spec, extend=extend, over_budget=over_budget)
+    with store.files.in_use():
+        store = store.write()
+        work = remaining(store)
+        if work:
+            _compute(store, work, client, workers, progress)
+    return store, sum(len(part.missing) for part in work)
+
+
+def _compute(
+    store: SweepStore, work: "list[Work]", client: "Client | str | None", workers: int | None, progress: bool
+) -> None:
+    from . import cluster, driver
+
+    with ExitStack() as stack:
+        if client is None:
+            client = stack.enter_context(cluster.local_client(workers))
+        elif isinstance(client, str):
+            client = stack.enter_context(cluster.connect(client))
+        cluster.require_suitable(client)
+        driver.run(client, store, work, progress=progress)
