@@ -53,7 +53,8 @@ def device_name(device: torch.device) -> str:
     """The device in words, with the number of threads on which a CPU's rounding depends."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{cpu_name()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{cpu_name()}, {threads} thread{'' if threads == 1 else 's'}"
 
 
 @contextmanager
