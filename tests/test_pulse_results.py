@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.image import imread
 from typer.testing import CliRunner
 
@@ -21,7 +22,7 @@ from edm2_cases import random_network  # noqa: E402
 from pulse_cases import MatchedFilter, experiment, gaussian_network, settings  # noqa: E402
 
 from fastpatch.neural.edm2 import analyze, save_network  # noqa: E402
-from fastpatch.neural.pulse import PulseExperiment, check_classifier, verdict  # noqa: E402
+from fastpatch.neural.pulse import PulseExperiment, check_classifier, critical_attributes, verdict  # noqa: E402
 from fastpatch.neural.pulse.scores import score  # noqa: E402
 from fastpatch.neural.pulse.statistics import difference, response  # noqa: E402
 
@@ -186,6 +187,44 @@ class TestVerdict:
         assert "The critical noise level is not where a pulse acts most, which is at larger sigma." in verdict(away)
 
 
+class TestCriticalLevels:
+    @pytest.fixture
+    def analysis(self):
+        sigma = np.geomspace(80.0, 0.01, 40)
+        growing = 4.0 / (1.0 + (sigma / 3.0) ** 2)
+        lengths = growing * np.array([0.9, 1.0, 1.1])[:, None]
+        attributes = {"sigma_c": 0.02, "sigma_c_low": 0.01, "sigma_c_high": 0.05, "sigma_c_found": 1.0}
+        attributes |= {"sigma_first": np.nan, "sigma_first_low": np.nan, "sigma_first_high": np.nan}
+        return xr.Dataset(
+            {"xi_x": (("trajectory", "sigma"), lengths)}, {"sigma": sigma}, attributes | {"sigma_first_found": 0.0}
+        )
+
+    def test_are_where_the_analysis_has_them(self, analysis):
+        found = critical_attributes(analysis, "xi-eq")
+        assert (found["sigma_c"], found["sigma_c_low"], found["sigma_xi_eq_high"]) == (0.02, 0.01, 0.05)
+        # 4 / (1 + (sigma / 3)^2) is steepest in log sigma at 3.
+        assert found["sigma_xi_x"] == pytest.approx(3.0, rel=0.2)
+        by_growth = critical_attributes(analysis, "xi-x")
+        assert by_growth["sigma_c"] == found["sigma_xi_x"]
+        assert by_growth["sigma_xi_eq"] == 0.02
+        assert critical_attributes(analysis, 1.5)["sigma_c"] == 1.5
+
+    def test_may_be_missing(self, analysis):
+        with pytest.raises(InvalidInputError, match="no critical noise level by xi-eq-first; expected --sigma-c"):
+            critical_attributes(analysis, "xi-eq-first")
+        with pytest.raises(InvalidInputError, match="critical is 'guess'; expected one of xi-eq, xi-eq-first, xi-x"):
+            critical_attributes(analysis, "guess")
+
+    def test_are_compared_with_the_curve(self, dataset):
+        marked = dataset.assign_attrs(sigma_xi_eq=0.02, sigma_xi_eq_first=np.nan, sigma_xi_x=1.2)
+        lines = [line for line in verdict(marked) if line.startswith("At the ")]
+        assert [line.split(",")[0] for line in lines] == ["At the largest xi_eq", "At the fastest growth of xi_x"]
+        drawn = draw_dose_response(marked)
+        texts = [text.get_text() for text in drawn.legends[0].get_texts()]
+        assert r"$\sigma_c$, fastest growth of $\xi_x$ = 1.2" in texts
+        assert r"largest $\xi_{\mathrm{eq}}$ = 0.02" in texts
+
+
 class TestFigures:
     def test_figure_4(self, dataset):
         figure = draw_pulse_figure(dataset, "title")
@@ -262,20 +301,25 @@ class TestCommand:
         from fastpatch.neural.edm2 import load
 
         measured = analyze(load(weights), [1], 1, steps=4, shells=range(4), snapshots=0)
-        known = measured.assign_attrs(sigma_c=2.0, sigma_c_low=1.0, sigma_c_high=3.0)
+        known = measured.assign_attrs(sigma_c=2.0, sigma_c_low=1.0, sigma_c_high=3.0, sigma_first=60.0)
         fp.save(known, tmp_path / "analysis.nc")
         few = ("--weights", weights, *FEW, "--controls", "random", "--out", tmp_path)
         result = invoke(*few)
         assert "measuring" not in result.output
         attributes = fp.load(tmp_path / "result.nc").attrs
-        assert (attributes["sigma_c"], attributes["sigma_c_low"]) == (2.0, 1.0)
+        assert [attributes[name] for name in ("sigma_c", "sigma_c_low", "sigma_xi_eq_first")] == [2.0, 1.0, 60.0]
         again = invoke(*few, "--analysis", tmp_path / "analysis.nc")
         assert f"{'evaluations still to be made':<36}{0:14d}" in again.output
         fp.save(measured.assign_attrs(sigma_c=np.nan), tmp_path / "none.nc")
-        with pytest.raises(InvalidInputError, match="found no critical noise level; expected --sigma-c"):
+        with pytest.raises(InvalidInputError, match="the analysis has no critical noise level by xi-eq; expected"):
             invoke(*few, "--analysis", tmp_path / "none.nc")
-        with pytest.raises(InvalidInputError, match="both --sigma-c and --analysis are given"):
-            invoke(*few, "--sigma-c", 1.0, "--analysis", tmp_path / "none.nc")
+        with pytest.raises(InvalidInputError, match=r"another experiment, with .*sigma_c 2\.0 instead of 60\.0"):
+            invoke(*few, "--analysis", tmp_path / "analysis.nc", "--critical", "xi-eq-first")
+        # The analysis is then there to be shown.
+        invoke(*few, "--analysis", tmp_path / "none.nc", "--sigma-c", 2.0)
+        assert fp.load(tmp_path / "result.nc").attrs["sigma_c"] == 2.0
+        with pytest.raises(InvalidInputError, match=r"result\.nc is no analysis of this network"):
+            invoke(*few, "--analysis", tmp_path / "result.nc")
         other = random_network(1, img_resolution=32, label_dim=10, channel_mult=[1], attn_resolutions=[])
         save_network(tmp_path / "other.safetensors", other, {})
         with pytest.raises(InvalidInputError, match=r"analysis\.nc is no analysis of this network"):

@@ -14,9 +14,13 @@ from .style import GREY, PURPLE, house_style, new_figure
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["draw_noise_levels", "draw_relative_softening", "mark_critical"]
+__all__ = ["draw_noise_levels", "draw_relative_softening", "mark_levels"]
 
 _SIGMA = RunVariable("sigma", r"\sigma", r"noise level $\sigma$  (reverse run: left to right)", r"1 / $\sigma$")
+_MARKS: dict[str, tuple[str, str, Any]] = {
+    "sigma_c": (r"$\sigma_c$", GREY, (0, (4, 3))),
+    "sigma_first": (r"first peak of $\xi_{\mathrm{eq}}$", PURPLE, (0, (1, 1.2))),
+}
 
 
 def draw_noise_levels(dataset: "xr.Dataset", title: str | None = None, trajectory: int = 0) -> Figure:
@@ -38,7 +42,7 @@ def draw_noise_levels(dataset: "xr.Dataset", title: str | None = None, trajector
                 axes.set_title(rf"$\sigma$ = {sigma:.2g}", fontsize=8.0)
         panels = below.subplots(1, 3).tolist()
         draw_panels(panels, dataset, _SIGMA)
-        mark_critical(panels, dataset)
+        mark_levels(panels, dataset, _MARKS)
         draw_legend(below, panels)
         if title:
             figure.suptitle(title, fontsize=10.0)
@@ -62,21 +66,23 @@ def draw_relative_softening(dataset: "xr.Dataset", title: str | None = None) -> 
         axes.set_xlim(sigma[0], sigma[-1])
         axes.set_xlabel(_SIGMA.label)
         axes.set_ylabel(r"$\sigma\lambda_n$, median over trajectories")
-        mark_critical([axes], dataset)
+        mark_levels([axes], dataset, _MARKS)
         figure.legend(handles=axes.get_legend_handles_labels()[0], loc="outside right upper")
         axes.set_title(title or "Softening of the modes relative to free noise", fontsize=9.5)
     return figure
 
 
-def mark_critical(panels: list[Axes], dataset: "xr.Dataset") -> None:
-    """The attribute sigma_c dashed in grey, and the first peak of xi_eq dotted in purple where that is another."""
-    marks: dict[str, tuple[str, str, Any]] = {"sigma_c": (r"$\sigma_c$", GREY, (0, (4, 3)))}
-    if dataset.attrs.get("sigma_first", math.nan) != dataset.attrs["sigma_c"]:
-        marks["sigma_first"] = (r"first peak of $\xi_{\mathrm{eq}}$", PURPLE, (0, (1, 1.2)))
+def mark_levels(panels: list[Axes], dataset: "xr.Dataset", marks: dict[str, tuple[str, str, Any]]) -> None:
+    """Attributes of the dataset, each with its interval, by name: label, colour and line style.
+
+    Those that are missing or NaN are left out, and so are later ones at a level that is marked already.
+    """
+    marked: set[float] = set()
     for name, (label, colour, style) in marks.items():
         sigma, low, high = (float(dataset.attrs.get(name + part, math.nan)) for part in ("", "_low", "_high"))
-        if math.isnan(sigma):
+        if math.isnan(sigma) or sigma in marked:
             continue
+        marked.add(sigma)
         for axes in panels:
             line = axes.axvline(sigma, color=colour, linestyle=style, linewidth=1.2, zorder=1)
             if not math.isnan(low):

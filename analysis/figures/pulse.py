@@ -7,16 +7,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .noise_levels import mark_critical
+from .noise_levels import mark_levels
 from .samples import draw_image
-from .style import BLUE, GREY, RED, house_style, new_figure
+from .style import BLUE, GREY, PURPLE, RED, house_style, new_figure
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["draw_condition_gains", "draw_dose_response", "draw_pulse_figure"]
 
-_GREEN = "#009E73"
+_GREEN, _ORANGE = "#009E73", "#D98200"
 _CONTROLS = {
     "random": ("random centre, uniform in $\\sigma$ (the paper's)", BLUE, "o"),
     "step-matched": ("random position, as many evaluations", RED, "s"),
@@ -24,6 +24,13 @@ _CONTROLS = {
 }
 _METRICS = {"logit": "target logit", "probability": "target probability"}
 _LEVEL = 0.05
+
+# Levels that may be called critical.
+_CRITICAL: dict[str, tuple[str, str, Any]] = {
+    "sigma_xi_eq": (r"largest $\xi_{\mathrm{eq}}$", PURPLE, (0, (1, 1.2))),
+    "sigma_xi_eq_first": (r"first peak of $\xi_{\mathrm{eq}}$", _ORANGE, (0, (1, 1.2))),
+    "sigma_xi_x": (r"fastest growth of $\xi_x$", _GREEN, (0, (1, 1.2))),
+}
 
 
 def draw_pulse_figure(dataset: "xr.Dataset", title: str | None = None) -> Figure:
@@ -53,7 +60,7 @@ def draw_dose_response(dataset: "xr.Dataset", title: str | None = None) -> Figur
 
     Black: mean over classes and trials with its 95 % interval, which resamples both; grey: single classes; blue: the
     mean over the dose of each pulse, at the height of the black curve. The red point is the critical pulse with its
-    window; sigma_c is marked as in `draw_noise_levels`.
+    window; sigma_c and other levels that may be called critical are marked where the result has them.
     """
     sigma, doses = dataset["position_sigma"].to_numpy(), dataset["position_dose"].to_numpy()
     with house_style():
@@ -73,14 +80,14 @@ def draw_dose_response(dataset: "xr.Dataset", title: str | None = None) -> Figur
                 relative = gain / doses * (gain.max() / (gain / doses).max())
                 axes.plot(sigma, relative, color=BLUE, linestyle=(0, (1, 1.2)), label="mean per dose, rescaled")
             _draw_critical(axes, at)
-            mark_critical([axes], dataset)
+            mark_levels([axes], dataset, _critical_marks(dataset))
             axes.axhline(0.0, color=GREY, linewidth=0.8)
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter("{x:g}")
             axes.set_xlim(1.1 * sigma.max(), sigma.min() / 1.1)
             axes.set_xlabel(r"noise level $\sigma$ of the pulse  (reverse run: left to right)")
             axes.set_ylabel(f"gain in {_METRICS[metric]} over no guidance")
-        figure.legend(handles=panels[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=6)
+        figure.legend(handles=panels[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=4)
         count = np.unique(dataset["position_evaluations"].to_numpy())
         each = f"{count[0]}" if len(count) == 1 else f"{count[0]} to {count[-1]}"
         what = f"what a pulse of {each} guided evaluations does, by its position"
@@ -173,6 +180,12 @@ def _draw_points(
     for at, value, significant in zip(x, mean, p < _LEVEL, strict=True):
         face = colour if significant else "white"
         axes.plot(at, value, color=colour, marker=marker, markersize=4.5, markerfacecolor=face)
+
+
+def _critical_marks(dataset: "xr.Dataset") -> dict[str, tuple[str, str, Any]]:
+    """sigma_c, with the name of the level that it is, and the other levels."""
+    same = [label for name, (label, _, _) in _CRITICAL.items() if dataset.attrs.get(name) == dataset.attrs["sigma_c"]]
+    return {"sigma_c": (", ".join([r"$\sigma_c$", *same[:1]]), GREY, (0, (4, 3))), **_CRITICAL}
 
 
 def _draw_critical(axes: Axes, at: "xr.Dataset") -> None:

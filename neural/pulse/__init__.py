@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .critical import CriticalBy, critical_attributes
     from .experiment import PulseExperiment
     from .findings import verdict
     from .scores import check_classifier
@@ -14,13 +15,23 @@ if TYPE_CHECKING:
 
 _HOME = {
     "CONTROLS": "settings",
+    "CriticalBy": "critical",
     "PulseExperiment": "experiment",
     "PulseSettings": "settings",
     "check_classifier": "scores",
+    "critical_attributes": "critical",
     "verdict": "findings",
 }
 
-__all__ = ["CONTROLS", "PulseExperiment", "PulseSettings", "check_classifier", "verdict"]
+__all__ = [
+    "CONTROLS",
+    "CriticalBy",
+    "PulseExperiment",
+    "PulseSettings",
+    "check_classifier",
+    "critical_attributes",
+    "verdict",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,8 @@
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -11,6 +13,11 @@ __all__ = ["FAIR_CONTROLS", "verdict"]
 FAIR_CONTROLS = ("step-matched", "log-uniform")
 
 _LEVEL = 0.05
+_CRITICAL = {
+    "sigma_xi_eq": "the largest xi_eq",
+    "sigma_xi_eq_first": "the first peak of xi_eq",
+    "sigma_xi_x": "the fastest growth of xi_x",
+}
 _ENDS = ("", "_low", "_high")
 
 
@@ -86,6 +93,21 @@ def _scan_lines(at: "xr.Dataset", metric: str) -> list[str]:
     else:
         side = "larger" if best > sigma else "smaller"
         lines.append(f"The critical noise level is not where a pulse acts most, which is at {side} sigma.")
+    return lines + _level_lines(at, metric)
+
+
+def _level_lines(at: "xr.Dataset", metric: str) -> list[str]:
+    """What a pulse does at each of the levels that an analysis may call critical."""
+    gain, sigma = at["scan_gain"].to_numpy(), at["position_sigma"].to_numpy()
+    lines = []
+    for name, text in _CRITICAL.items():
+        level = float(at.attrs.get(name, math.nan))
+        if not math.isnan(level):
+            place = int(abs(np.log(sigma / level)).argmin())
+            lines.append(
+                f"At {text}, sigma = {level:.3g}, the nearest pulse gains {gain[place]:+.3g} in target {metric}, "
+                f"{100 * gain[place] / gain.max():.0f} % of the largest gain."
+            )
     return lines
 
 

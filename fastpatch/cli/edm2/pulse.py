@@ -1,6 +1,5 @@
 """``fastpatch edm2 pulse``."""
 
-import math
 import sys
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from .pulse_report import report
 if TYPE_CHECKING:
     from ...neural.classifiers import Classifier
     from ...neural.edm2 import EDM2Network
+    from ...neural.pulse import CriticalBy
 
 __all__ = ["pulse"]
 
@@ -33,9 +33,13 @@ def pulse(
         Path | None,
         typer.Option(help="A file of train-classifier, or a directory with DINOv2; else the one that is shipped."),
     ] = None,
-    sigma_c: Annotated[float | None, typer.Option(help="Critical noise level; else it is measured.")] = None,
+    sigma_c: Annotated[float | None, typer.Option(help="Centre of the critical pulse; else it is measured.")] = None,
+    critical: Annotated[
+        Literal["xi-eq", "xi-eq-first", "xi-x"],
+        typer.Option(help="Measured as the peak of xi_eq (the paper's), its first peak, or the growth of xi_x."),
+    ] = "xi-eq",
     analysis: Annotated[
-        Path | None, typer.Option(help="A result.nc of `fastpatch edm2 analyze`, for its critical noise level.")
+        Path | None, typer.Option(help="A result.nc of `fastpatch edm2 analyze` in place of a measurement.")
     ] = None,
     width: Annotated[float | None, typer.Option(help="Half width Delta of the pulse; else half of sigma_c.")] = None,
     strength: Annotated[float, typer.Option(help="Weight w of the pulse; EDM2's g is 1 + w.")] = 3.0,
@@ -74,10 +78,10 @@ def pulse(
     scorer = _load_classifier(classifier, device)
     check_classifier(scorer, net)
 
-    def settings(critical: float, half_width: float | None) -> PulseSettings:
+    def settings(centre: float, half_width: float | None) -> PulseSettings:
         names: Any = tuple(word.strip() for word in controls.split(",") if word.strip())
         return PulseSettings(
-            sigma_c=critical, half_width=half_width, weight=strength, classes=tuple(chosen), trials=trials,
+            sigma_c=centre, half_width=half_width, weight=strength, classes=tuple(chosen), trials=trials,
             controls=names, scan_by=scan_by, scan_step=scan_step, cutoff=cutoff, steps=steps, seed=seed, batch=batch,
         )  # fmt: skip
 
@@ -87,16 +91,16 @@ def pulse(
     directory = writable_directory(out)
     show = not quiet and sys.stderr.isatty()
     begin = time.perf_counter()
-    critical = _critical_level(net, sigma_c, analysis, directory, chosen, steps, show)
-    experiment = PulseExperiment(net, settings(critical["sigma_c"], width), directory / "samples", guide=guiding)
+    levels = _critical_level(net, sigma_c, critical, analysis, directory, chosen, steps, show)
+    experiment = PulseExperiment(net, settings(levels["sigma_c"], width), directory / "samples", guide=guiding)
     remaining = experiment.remaining
-    print(f"{'critical noise level sigma_c':<36}{critical['sigma_c']:14.4g}")
+    print(f"{'critical noise level sigma_c':<36}{levels['sigma_c']:14.4g}")
     print(f"{'evaluations still to be made':<36}{sum(remaining):14d}", end="     ", flush=True)
     minutes = experiment.estimated_seconds() / 60.0
     print(f"network: {remaining.network}, guide: {remaining.guide}, about {minutes:.1f} min")
     experiment.generate(progress=show)
     simulated = time.perf_counter() - begin
-    dataset = experiment.evaluate(scorer).assign_attrs(critical, title=common.title(net, weights))
+    dataset = experiment.evaluate(scorer).assign_attrs(levels, title=common.title(net, weights))
     publish(dataset, directory, report, begin=begin, simulated=simulated)
 
 
@@ -112,23 +116,24 @@ def _load_classifier(path: Path | None, device: str) -> "Classifier":
 
 def _critical_level(
     net: "EDM2Network",
-    given: float | None,
+    sigma_c: float | None,
+    critical: "CriticalBy",
     analysis: Path | None,
     directory: Path,
     classes: list[int],
     steps: int,
     progress: bool,
 ) -> dict[str, float]:
-    """``sigma_c``, and what else the analysis says of it: that of ``analysis``, else of ``directory``, else a new one.
+    """``sigma_c``, and what an analysis says of it: that of ``analysis``, else of ``directory``, else a new one.
 
-    Raises `InvalidInputError` where it is given twice, or the analysis is of another network or found none.
+    Without ``analysis``, a level that is given needs none. Raises `InvalidInputError` where the analysis is of
+    another network or found no such level.
     """
-    if given is not None:
-        if analysis is not None:
-            raise InvalidInputError("both --sigma-c and --analysis are given; expected one of them")
-        return {"sigma_c": given}
+    if sigma_c is not None and analysis is None:
+        return {"sigma_c": sigma_c}
     from ...neural.edm2 import analyze
     from ...neural.identity import network_identity
+    from ...neural.pulse import critical_attributes
     from ...results import load, provenance, save
 
     file = directory / "analysis.nc" if analysis is None else analysis
@@ -137,11 +142,9 @@ def _critical_level(
         save(analyze(net, classes, _TRAJECTORIES, steps=steps, shells=range(4), snapshots=0, progress=progress), file)
     dataset = load(file)
     network = provenance(dataset, file)["run"].get("network")
-    if not isinstance(network, dict) or network.get("weights_sha256") != network_identity(net)["weights_sha256"]:
+    same = isinstance(network, dict) and network.get("weights_sha256") == network_identity(net)["weights_sha256"]
+    if not same or "xi_x" not in dataset:
         raise InvalidInputError(
             f"{file} is no analysis of this network; expected a result of `fastpatch edm2 analyze` with its weights"
         )
-    found = {name: float(value) for name, value in dataset.attrs.items() if name.startswith("sigma_")}
-    if math.isnan(found.get("sigma_c", math.nan)):
-        raise InvalidInputError(f"{file} found no critical noise level; expected --sigma-c")
-    return found
+    return critical_attributes(dataset, critical if sigma_c is None else sigma_c)
