@@ -40,7 +40,7 @@ def listing(directory):
     return sorted(path.name for path in directory.iterdir())
 
 
-@pytest.mark.parametrize("arguments", [[], ["patch"], ["empirical"], ["theory"], ["plot"], ["info"]])
+@pytest.mark.parametrize("arguments", [[], ["patch"], ["empirical"], ["theory"], ["plot"], ["sweep"], ["info"]])
 def test_help_comes_without_the_heavy_imports(arguments):
     code = (
         "import sys\nfrom fastpatch.cli import main\n"
@@ -51,7 +51,7 @@ def test_help_comes_without_the_heavy_imports(arguments):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stderr == "[]\n"
     if not arguments:
-        assert all(name in done.stdout for name in ("patch", "empirical", "theory", "plot", "info"))
+        assert all(name in done.stdout for name in ("patch", "empirical", "theory", "plot", "sweep", "info"))
 
 
 def test_help_gives_every_parameter_of_the_appendix_with_its_value(command, monkeypatch):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 __all__ = ["info"]
 
-_OPTIONAL = ("torch", "safetensors", "pooch", "numba-cuda")
+_OPTIONAL = ("torch", "safetensors", "pooch", "dask", "distributed", "zarr", "numba-cuda")
 
 
 def info() -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .ready import READY
     from .run import sweep
     from .spec import Range, Spec
+    from .store import SweepStore
 
 _HOME = {
     "READY": "ready",
@@ -20,12 +21,13 @@ _HOME = {
     "Point": "point",
     "Range": "spec",
     "Spec": "spec",
+    "SweepStore": "store",
     "open_sweep": "reading",
     "point_result": "reading",
     "sweep": "run",
 }
 
-__all__ = ["READY", "Parameters", "Point", "Range", "Spec", "open_sweep", "point_result", "sweep"]
+__all__ = ["READY", "Parameters", "Point", "Range", "Spec", "SweepStore", "open_sweep", "point_result", "sweep"]
 
 
 def __getattr__(name: str) -> Any:
