@@ -1,5 +1,6 @@
 """The command line: every command end to end on small runs, one sentence for every mistake, nothing left half done."""
 
+import ctypes
 import json
 import os
 import re
@@ -87,6 +88,32 @@ def patch_run(tmp_path_factory):
         capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     return directory, done
+
+
+_TOUCH_AND_FREE = """
+import resource, sys
+import numpy as np
+from fastpatch.cli import keep_freed_memory
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+def faults():
+    arrays = [np.ones(2**18) for _ in range(8)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+faults()
+before = faults()
+print([faults() for _ in range(20)][-1] - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"), reason="no glibc here")
+def test_memory_that_is_freed_is_used_again():
+    def pages(word):
+        command = [sys.executable, "-c", _TOUCH_AND_FREE, word]
+        return int(subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout)
+
+    # 20 times 8 arrays of 2 MiB, in pages of 4 KiB.
+    assert pages("returned") > 20_000
+    assert pages("kept") < 500
 
 
 def test_patch_writes_a_result_two_figures_and_a_table(patch_run):

@@ -1,5 +1,6 @@
 """The command line. Heavy imports stay inside the commands, so that ``--help`` answers at once."""
 
+import ctypes
 import os
 import sys
 
@@ -8,7 +9,7 @@ import typer
 from ..errors import DtypeError, FastpatchError, InvalidInputError
 from . import edm2, empirical, info, patch, plot, sweep, theory, unet
 
-__all__ = ["app", "main"]
+__all__ = ["app", "keep_freed_memory", "main"]
 
 app = typer.Typer(
     name="fastpatch",
@@ -32,6 +33,7 @@ def main() -> None:
     """Run the command line; a user's mistake ends in one sentence, never in a traceback."""
     # Idle OpenMP threads that spin slow every other process down, and this one with them on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    keep_freed_memory()
     try:
         app()
     except FastpatchError as error:
@@ -42,3 +44,17 @@ def main() -> None:
             f"fastpatch: not enough memory ({error}); expected a smaller lattice or fewer trajectories", file=sys.stderr
         )
         sys.exit(1)
+
+
+def keep_freed_memory() -> None:
+    """Have glibc's malloc reuse freed arrays of up to 32 MiB in this process; other C libraries are left alone.
+
+    It would return them, and the kernel zero new pages for the next layer of a network: an eighth of its time.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # malloc.h
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(mmap_threshold, 2**25)
