@@ -259,7 +259,7 @@ class TestFigures:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("network") / "net.safetensors"
-    net = random_network(img_resolution=32, label_dim=10, channel_mult=[1], attn_resolutions=[])
+    net = random_network(img_resolution=32, label_dim=10, channel_mult=[1, 1, 1], attn_resolutions=[])
     save_network(path, net, {})
     return path
 
