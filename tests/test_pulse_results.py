@@ -21,7 +21,7 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 from edm2_cases import random_network  # noqa: E402
 from pulse_cases import MatchedFilter, experiment, gaussian_network, settings  # noqa: E402
 
-from fastpatch.neural.edm2 import analyze, save_network  # noqa: E402
+from fastpatch.neural.edm2 import analyze, load, save_network  # noqa: E402
 from fastpatch.neural.pulse import PulseExperiment, check_classifier, critical_attributes, verdict  # noqa: E402
 from fastpatch.neural.pulse.scores import score  # noqa: E402
 from fastpatch.neural.pulse.statistics import difference, response  # noqa: E402
@@ -265,6 +265,12 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def measured(weights):
+    """An analysis of one run of that network."""
+    return analyze(load(weights), [1], 1, steps=4, shells=range(4), snapshots=0)
+
+
+@pytest.fixture(scope="module")
 def three_classes(tmp_path_factory):
     path = tmp_path_factory.mktemp("network") / "three.safetensors"
     save_network(path, random_network(), {})
@@ -297,10 +303,7 @@ class TestCommand:
         for name in ("figure4.png", "conditions.png", "dose_response.png"):
             assert imread(tmp_path / name).std() > 0.05
 
-    def test_takes_sigma_c_from_an_analysis_and_measures_it_only_once(self, weights, tmp_path, undrawn):
-        from fastpatch.neural.edm2 import load
-
-        measured = analyze(load(weights), [1], 1, steps=4, shells=range(4), snapshots=0)
+    def test_takes_sigma_c_from_an_analysis_and_measures_it_only_once(self, weights, measured, tmp_path, undrawn):
         known = measured.assign_attrs(sigma_c=2.0, sigma_c_low=1.0, sigma_c_high=3.0, sigma_first=60.0)
         fp.save(known, tmp_path / "analysis.nc")
         few = ("--weights", weights, *FEW, "--controls", "random", "--out", tmp_path)
@@ -325,12 +328,12 @@ class TestCommand:
         with pytest.raises(InvalidInputError, match=r"analysis\.nc is no analysis of this network"):
             invoke("--weights", tmp_path / "other.safetensors", *FEW, "--out", tmp_path)
 
-    def test_measures_sigma_c_where_it_is_not_given(self, weights, tmp_path, undrawn, monkeypatch):
+    def test_measures_sigma_c_where_it_is_not_given(self, weights, measured, tmp_path, undrawn, monkeypatch):
         from fastpatch.neural import edm2
 
         def found(net, classes, trajectories, **options):
             assert (classes, options["steps"]) == ([1, 7], 8)
-            return analyze(net, classes[:1], 1, **options).assign_attrs(sigma_c=1.5)
+            return measured.assign_attrs(sigma_c=1.5)
 
         monkeypatch.setattr(edm2, "analyze", found)
         result = invoke("--weights", weights, *FEW, "--controls", "random", "--out", tmp_path)
