@@ -108,7 +108,7 @@ def from_json(entries: Iterable[dict[str, Any]]) -> list[Record]:
 
 
 def table(records: Sequence[Record]) -> str:
-    """Name, median, minimum, ratio to the yardstick, ns a site and step, speed-up by a second thread, images a second."""
+    """Name, median, minimum, ratio to the yardstick, ns a site and step, gain from a second thread, images a second."""
     header = ("benchmark", "median", "minimum", "ratio", "ns/site/step", "1 -> 2 threads", "images/s")
     rows = [
         (
