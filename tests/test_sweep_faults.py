@@ -10,16 +10,16 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import dask
 import pytest
-from sweep_cases import content
+from sweep_cases import content, threaded_client
 
 import fastpatch as fp
 from fastpatch.errors import SchedulerError, SweepError
-from fastpatch.sweeps import cluster
+from fastpatch.sweeps import Point, cluster
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 
@@ -29,6 +29,14 @@ TOML = f"records = 20\nreplicas = {COUNT}\n[parameters]\nL = 40\nsteps = 1500\nt
 PRELOAD = str(Path(__file__).with_name("logged_points.py"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_revision():
+    """As in the workers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fastpatch.provenance.git_revision", lambda: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory):
     path = tmp_path_factory.mktemp("spec") / "study.toml"
@@ -36,31 +44,53 @@ def spec(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def log_file(tmp_path_factory):
+    """The file in which workers note every computation."""
+    path = tmp_path_factory.mktemp("log") / "log"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOGGED_POINTS", str(path))
+        yield path
+
+
 @pytest.fixture
-def log(tmp_path, monkeypatch):
-    """The file in which every computation is noted."""
-    path = tmp_path / "log"
-    path.touch()
-    monkeypatch.setenv("LOGGED_POINTS", str(path))
-    return path
+def log(log_file):
+    """That file, empty."""
+    log_file.write_text("")
+    return log_file
 
 
-@contextmanager
-def processes(count=2):
-    """A client of ``count`` worker processes that note what they compute."""
-    with dask.config.set({"distributed.worker.preload": [PRELOAD]}), cluster.local_client(count) as client:
+@pytest.fixture(scope="module")
+def client(log_file):
+    """Two worker processes that note what they compute."""
+    with ExitStack() as stack:
+        # Not for the workers in threads that other tests start meanwhile.
+        with dask.config.set({"distributed.worker.preload": [PRELOAD]}):
+            client = stack.enter_context(cluster.local_client(2))
         yield client
 
 
 @pytest.fixture(scope="module")
 def undisturbed(spec, tmp_path_factory):
     """The bytes of a sweep that nothing has happened to."""
-    from sweep_cases import threaded_client
-
     directory = tmp_path_factory.mktemp("undisturbed") / "sweep"
     with threaded_client() as client:
         fp.sweep(spec, directory, client)
     return content(directory)
+
+
+def resumed(spec, directory):
+    """How often each point is computed when the sweep goes on."""
+    ids, simulate = [], Point.simulate
+
+    def counted(self, *arguments):
+        ids.append(self.id)
+        return simulate(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch, threaded_client() as client:
+        patch.setattr(Point, "simulate", counted)
+        fp.sweep(spec, directory, client)
+    return Counter(ids)
 
 
 def noted(log):
@@ -112,9 +142,8 @@ def sweep_and_kill(client, spec, directory, log, kills, pause):
     return killed
 
 
-def test_a_worker_that_is_killed_costs_what_it_was_doing(spec, log, undisturbed, tmp_path):
-    with processes() as client:
-        assert sweep_and_kill(client, spec, tmp_path / "sweep", log, 1, lambda: 0.03) == 1
+def test_a_worker_that_is_killed_costs_what_it_was_doing(client, spec, log, undisturbed, tmp_path):
+    assert sweep_and_kill(client, spec, tmp_path / "sweep", log, 1, lambda: 0.03) == 1
     assert content(tmp_path / "sweep") == undisturbed
     assert len(noted(log)) == COUNT
     assert sum(noted(log).values()) <= COUNT + 1
@@ -132,12 +161,15 @@ def staged(directory):
     return {path.name for path in (directory / "staged").glob("*.npz")} if (directory / "staged").is_dir() else set()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGKILL, id="killed"), pytest.param(signal.SIGINT, id="interrupted", marks=pytest.mark.slow)],
+)
 def test_the_command_goes_on_where_it_was_stopped(number, spec, log, undisturbed, tmp_path):
     directory = tmp_path / "sweep"
     first = sweep_command(spec, "--out", directory, "--workers", 2)
-    reader = Background(lambda: errors.append(first.communicate(timeout=200)[1]))
     errors = []
+    reader = Background(lambda: errors.append(first.communicate(timeout=200)[1]))
     try:
         assert reader.wait_until(lambda: len(staged(directory)) >= 3)
         first.send_signal(number)
@@ -149,17 +181,14 @@ def test_the_command_goes_on_where_it_was_stopped(number, spec, log, undisturbed
     assert "Traceback" not in errors[0]
     kept = staged(directory)
     assert 3 <= len(kept) < COUNT
-    before = noted(log)
-    with processes(1) as client:
-        fp.sweep(spec, directory, client)
-    assert content(directory) == undisturbed
-    again = noted(log) - before
     # What had been staged is not computed again; what the two workers were doing is.
+    again = resumed(spec, directory)
     assert len(again) == sum(again.values()) == COUNT - len(kept)
-    assert sum(noted(log).values()) <= COUNT + 2
+    assert sum((noted(log) + again).values()) <= COUNT + 2
+    assert content(directory) == undisturbed
 
 
-def test_a_full_disk_on_one_worker_fails_its_points_and_no_others(spec, log, undisturbed, tmp_path):
+def test_a_full_disk_on_one_worker_fails_its_points_and_no_others(client, spec, undisturbed, tmp_path):
     number = errno.ENOSPC
 
     def fill_disk():
@@ -168,13 +197,19 @@ def test_a_full_disk_on_one_worker_fails_its_points_and_no_others(spec, log, und
         def full(_):
             raise OSError(number, os.strerror(number))
 
-        os.fsync = full
+        full.healthy, os.fsync = os.fsync, full
 
-    with processes() as client:
-        victim = min(client.scheduler_info(n_workers=-1)["workers"])
-        client.run(fill_disk, workers=[victim])
-        with pytest.raises(SweepError) as raised:
-            fp.sweep(spec, tmp_path / "sweep", client)
+    def empty_disk():
+        import os
+
+        os.fsync = os.fsync.healthy
+
+    client.wait_for_workers(2)
+    victim = min(client.scheduler_info(n_workers=-1)["workers"])
+    client.run(fill_disk, workers=[victim])
+    with pytest.raises(SweepError) as raised:
+        fp.sweep(spec, tmp_path / "sweep", client)
+    client.run(empty_disk, workers=[victim])
     message = str(raised.value)
     assert " of 24 points failed, the first with L = 40, steps = 1500, trajectories = 2" in message
     assert ".npz could not be written: the disk is full; what is finished is kept" in message
@@ -182,23 +217,19 @@ def test_a_full_disk_on_one_worker_fails_its_points_and_no_others(spec, log, und
     failed = int(message.split()[0])
     assert 0 < failed < COUNT
     assert len(staged(tmp_path / "sweep")) == COUNT - failed
-    log.write_text("")
-    with processes(1) as client:
-        fp.sweep(spec, tmp_path / "sweep", client)
-    assert sum(noted(log).values()) == failed
+    assert sum(resumed(spec, tmp_path / "sweep").values()) == failed
     assert content(tmp_path / "sweep") == undisturbed
 
 
 @pytest.mark.slow
-def test_workers_that_are_killed_again_and_again(log, tmp_path):
+def test_workers_that_are_killed_again_and_again(client, log, tmp_path):
     spec = {"records": 20, "replicas": 60, "parameters": {"L": 64, "steps": 2500, "trajectories": 2}}
-    with processes() as client:
-        moments = random.Random(0)
-        killed = sweep_and_kill(client, spec, tmp_path / "sweep", log, 8, lambda: moments.uniform(0.0, 1.0))
-        assert killed == 8
-        assert len(noted(log)) == 60
-        assert sum(noted(log).values()) <= 60 + killed
-        fp.sweep(spec, tmp_path / "again", client)
+    moments = random.Random(0)
+    killed = sweep_and_kill(client, spec, tmp_path / "sweep", log, 8, lambda: moments.uniform(0.0, 1.0))
+    assert killed == 8
+    assert len(noted(log)) == 60
+    assert sum(noted(log).values()) <= 60 + killed
+    fp.sweep(spec, tmp_path / "again", client)
     assert content(tmp_path / "again") == content(tmp_path / "sweep")
 
 
@@ -257,20 +288,17 @@ def test_a_scheduler_that_is_killed_and_started_again(spec, log, undisturbed, tm
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a small disk takes root")
-def test_a_small_disk_that_fills_up(spec, log, undisturbed, tmp_path):
+def test_a_small_disk_that_fills_up(client, spec, undisturbed, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)], check=False).returncode != 0:
         pytest.skip("this system does not let root mount a small disk")
     try:
-        with processes() as client:
-            with pytest.raises(
-                SweepError, match=r"^\d+ of 24 points failed, the first .* the disk is full; what is fin"
-            ):
-                fp.sweep(spec, disk / "sweep", client)
-            assert 0 < len(staged(disk / "sweep")) < COUNT
-            subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        with pytest.raises(SweepError, match=r"^\d+ of 24 points failed, the first .* the disk is full; what is fin"):
             fp.sweep(spec, disk / "sweep", client)
+        assert 0 < len(staged(disk / "sweep")) < COUNT
+        subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        fp.sweep(spec, disk / "sweep", client)
         assert content(disk / "sweep") == undisturbed
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)

@@ -27,8 +27,8 @@ def client():
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    """Shards of about five points, so that twelve points fill two and a part of a third."""
-    monkeypatch.setattr("fastpatch.sweeps.store._SHARD_BYTES", 8 * 11 * 2 * 9 * 5)
+    """Shards of eight points, so that twelve fill one and a half of another."""
+    monkeypatch.setattr("fastpatch.sweeps.store._SHARD_BYTES", 8 * 11 * 2 * 9 * 8)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def undisturbed(client, tmp_path_factory):
     """A finished sweep in small shards, which tests copy before they harm it."""
     directory = tmp_path_factory.mktemp("undisturbed") / "sweep"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastpatch.sweeps.store._SHARD_BYTES", 8 * 11 * 2 * 9 * 5)
+        patch.setattr("fastpatch.sweeps.store._SHARD_BYTES", 8 * 11 * 2 * 9 * 8)
         fp.sweep(SPEC, directory, client)
     return directory
 
@@ -108,11 +108,12 @@ def test_where_a_point_has_no_value_there_is_none(undisturbed):
     assert absent.any()
 
 
-def test_it_opens_lazily_a_point_at_a_time(undisturbed):
+def test_it_opens_lazily_a_shard_at_a_time(undisturbed):
     dataset = fp.open_sweep(undisturbed)
     for name in (*dataset.data_vars, "time", "provenance"):
         assert isinstance(dataset[name].data, dask.array.Array), name
-        assert set(dataset[name].chunksizes["point"]) == {1}
+        assert dataset[name].chunksizes["point"] == (8, 4)
+    assert dataset.chunks["point"] == (8, 4)
     # Groups and labels, as of any dataset.
     assert dataset.groupby("L").mean(...)["xi_x"].shape == (2,)
     assert dataset.sel(direction="y")["mode_derivative"].ndim == 4
@@ -129,9 +130,9 @@ def test_other_programs_open_the_store_from_its_consolidated_metadata(undisturbe
 
 def test_a_shard_is_one_file_a_variable_and_nobody_elses(undisturbed):
     commits = [json.loads(path.read_text()) for path in sorted((undisturbed / "commits").iterdir())]
-    assert [len(commit["points"]) for commit in commits] == [5, 5, 2]
+    assert [len(commit["points"]) for commit in commits] == [8, 4]
     files = [path for commit in commits for path in commit["files"]]
-    assert len(files) == len(set(files)) == 3 * len(VARIABLES)
+    assert len(files) == len(set(files)) == 2 * len(VARIABLES)
     for name in VARIABLES:
         present = {f"{name}/{path.name}" for path in (undisturbed / "sweep.zarr" / name).iterdir()}
         assert present == {path for path in files if path.startswith(f"{name}/")} | {f"{name}/zarr.json"}
@@ -174,7 +175,7 @@ def remove(path):
     path.unlink()
 
 
-SHARD = range(5, 10)  # the points of the second one
+SHARD = range(8, 12)  # the points of the second one
 DAMAGE = {
     "sweep.zarr/xi_x/c.1.0.0": SHARD,
     "sweep.zarr/mode_derivative/c.1.0.0.0.0": SHARD,
@@ -205,12 +206,12 @@ def test_staged_points_are_not_computed_again_unless_they_are_damaged(
     def full(*_):
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr("fastpatch.sweeps.store._SHARD_BYTES", 8 * 11 * 2 * 9 * 5)
+    monkeypatch.setattr("fastpatch.sweeps.store._SHARD_BYTES", 8 * 11 * 2 * 9 * 8)
     directory = tmp_path / "sweep"
     with monkeypatch.context() as patch:
         patch.setattr("fastpatch.sweeps.tasks.write_json", full)
         with pytest.raises(
-            fp.errors.SweepError, match="3 of 3 shards could not be written, the first: the disk is full; "
+            fp.errors.SweepError, match="2 of 2 shards could not be written, the first: the disk is full; "
         ):
             fp.sweep(SPEC, directory, client)
     assert not fp.open_sweep(directory)["finished"].any()
@@ -267,7 +268,7 @@ def test_an_interrupted_extension_goes_on(copy, client, computed):
     with store.files.in_use():
         # Everything but the work itself: the points of the last shard are staged, their commit is gone.
         remaining(store.write())
-    assert fp.open_sweep(copy)["finished"].sum() == 10
+    assert fp.open_sweep(copy)["finished"].sum() == 8
     dataset = fp.sweep(spec, copy, client)
     assert dataset["finished"].all()
     assert len(computed) == COUNT
@@ -358,9 +359,9 @@ def test_points_that_are_not_there_yet(copy):
     for path in (copy / "sweep.zarr").glob("*/c.1*"):
         path.unlink()
     dataset = fp.open_sweep(copy)
-    assert dataset["finished"].to_numpy().tolist() == [True] * 5 + [False] * 5 + [True] * 2
-    with pytest.raises(InvalidInputError, match="point 5 is not finished; expected one that is"):
-        point_result(dataset, 5)
+    assert dataset["finished"].to_numpy().tolist() == [True] * 8 + [False] * 4
+    with pytest.raises(InvalidInputError, match="point 9 is not finished; expected one that is"):
+        point_result(dataset, 9)
     with pytest.raises(InvalidInputError, match="index is 12; expected at least 0 and at most 11"):
         point_result(dataset, 12)
 

@@ -1,7 +1,7 @@
 """Where a sweep runs: workers of this machine by default, or any running scheduler."""
 
 import logging
-import warnings
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -46,28 +46,33 @@ def local_client(workers: int | None = None) -> Iterator[Client]:
         dask.config.set(_CONFIG),
         # Where a worker dies while it starts, Tornado logs a traceback.
         silence_logging_cmgr(logging.CRITICAL, root="tornado.application"),
-        warnings.catch_warnings(),
+        LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=_dashboard_address(),
+            silence_logs=logging.CRITICAL,
+            env=_ENVIRONMENT,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
     ):
-        # Another dashboard has the usual port: this one takes a free one.
-        warnings.filterwarnings("ignore", "Port 8787 is already in use")
-        with (
-            LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address="127.0.0.1:8787",
-                silence_logs=logging.CRITICAL,
-                env=_ENVIRONMENT,
-            ) as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):
-            # A worker that died while it started, or took too long, is given up by Dask; this replaces it.
-            replacing = PeriodicCallback(lambda: cluster.scale(count), 5000)
-            cluster.loop.add_callback(replacing.start)
-            try:
-                yield client
-            finally:
-                cluster.loop.add_callback(replacing.stop)
+        # A worker that died while it started, or took too long, is given up by Dask; this replaces it.
+        replacing = PeriodicCallback(lambda: cluster.scale(count), 5000)
+        cluster.loop.add_callback(replacing.start)
+        try:
+            yield client
+        finally:
+            cluster.loop.add_callback(replacing.stop)
+
+
+def _dashboard_address() -> str:
+    """Dask's usual port on the loopback interface, or any free one where another dashboard has that."""
+    with socket.socket() as attempt:
+        try:
+            attempt.bind(("127.0.0.1", 8787))
+        except OSError:
+            return "127.0.0.1:0"
+    return "127.0.0.1:8787"
 
 
 @contextmanager

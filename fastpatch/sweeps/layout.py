@@ -1,9 +1,11 @@
 """The Zarr store of a sweep as files: metadata and coordinates, which the points determine, and shards of results.
 
-A shard is the part of every variable that belongs to a few consecutive points; in it every point is a chunk, so that a
-point is read on its own. Files are encoded in memory, so that they can be written whole or not at all.
+A shard is the part of every variable that belongs to some consecutive points, one file a variable; it is made of chunks
+of fewer points, so that a point can be read without the rest. Files are encoded in memory, so that they can be written
+whole or not at all.
 """
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -18,10 +20,14 @@ from zarr.storage import MemoryStore
 
 from ..simulation import DIRECTIONS, LABELS
 from .point import Parameters, Point, Recording
+from .shards import power_of_two
 
 __all__ = ["VARIABLES", "Layout", "Variable", "encode_rows"]
 
 _STRING = np.dtypes.StringDType()
+
+# Of a chunk, before compression.
+_CHUNK_BYTES = 2**20
 
 # Shards in the folder of their array, without folders of their own.
 _FLAT: Any = {"name": "default", "separator": "."}
@@ -82,11 +88,12 @@ class Layout:
         for name, variable in VARIABLES.items():
             shard = {**self.sizes, "trajectory": self.shard_trajectories}
             inner = [shard[axis] for axis in variable.axes]
+            chunk_points = power_of_two(_CHUNK_BYTES // (8 * math.prod(inner)))
             group.create_array(
                 name,
                 shape=(self.points, *(self.sizes[axis] for axis in variable.axes)),
                 shards=(self.shard_points, *inner),
-                chunks=(1, *inner),
+                chunks=(min(chunk_points, self.shard_points), *inner),
                 dtype=variable.dtype,
                 fill_value=variable.fill,
                 chunk_key_encoding=_FLAT,

@@ -27,7 +27,7 @@ def open_sweep(out: str | Path) -> "xr.Dataset":
     -------
     xarray.Dataset
         ``xi_x``, ``xi_eq``, ``magnetization`` (point, trajectory, record) and ``mode_derivative`` (point, trajectory,
-        record, shell, direction), as `fastpatch.simulate` has them, as Dask arrays of one chunk a point; NaN where a
+        record, shell, direction), as `fastpatch.simulate` has them, as Dask arrays of one chunk a shard; NaN where a
         point has fewer trajectories or records, and throughout in points that are not there yet.
         Coordinates along ``point``: every one of `Parameters`, ``replica``, ``seed``, ``id``, ``finished``, and
         ``provenance`` (JSON; empty in unfinished points). ``time`` and ``step`` (point, record) are the times of the
@@ -43,8 +43,9 @@ def open_sweep(out: str | Path) -> "xr.Dataset":
 
     store = SweepStore.open(out)
     try:
-        dataset = xr.open_zarr(store.files.store, consolidated=True, chunks={})
-        dataset = dataset.assign_coords({name: _small(dataset[name]) for name in dataset.coords if name not in _LAZY})
+        stored = xr.open_zarr(store.files.store, consolidated=True, chunks=None)
+        small = {name: _small(stored[name]) for name in stored.coords if name not in _LAZY}
+        dataset = stored.chunk(point=store.shard_points).assign_coords(small)
     # Each layer of Zarr raises errors of its own for what it cannot read.
     except Exception as error:
         reason = " ".join(str(error).split())

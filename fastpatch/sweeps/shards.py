@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from .files import SweepFiles, read_json
 from .point import Point
 
-__all__ = ["Shard", "Work", "committed_points", "is_committed"]
+__all__ = ["Shard", "Work", "committed_points", "is_committed", "power_of_two"]
 
 
 @dataclass(frozen=True)
@@ -42,3 +42,8 @@ def committed_points(files: SweepFiles, shard: Shard) -> Sequence[str]:
     except (TypeError, KeyError, ValueError):
         return ()
     return ids if ids == shard.ids[: len(ids)] and files.sound(digests) else ()
+
+
+def power_of_two(most: int) -> int:
+    """The largest power of two up to ``most``, at least 1: so many points that chunks fill a shard."""
+    return 1 << max(most.bit_length() - 1, 0)

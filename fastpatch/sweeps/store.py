@@ -11,7 +11,7 @@ from ..errors import InvalidInputError, ResultFileError
 from .design import points_of
 from .files import SweepFiles, digest, read_json, write, write_json
 from .point import Point
-from .shards import Shard
+from .shards import Shard, power_of_two
 from .spec import Spec
 from .versions import installed
 
@@ -60,8 +60,8 @@ class SweepStore:
             _require_possible(points, spec, over_budget)
             trajectories = max(point.parameters.trajectories for point in points)
             curves = 3 + 2 * (spec.shells + 1)
-            size = _SHARD_BYTES // (8 * curves * trajectories * (spec.records + 1))
-            return cls(files, (spec,), max(size, 1), trajectories, installed()["fastpatch"], {})
+            size = power_of_two(_SHARD_BYTES // (8 * curves * trajectories * (spec.records + 1)))
+            return cls(files, (spec,), size, trajectories, installed()["fastpatch"], {})
         held = cls.open(directory)
         if held.version != installed()["fastpatch"]:
             raise ResultFileError(
