@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
+import termios
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,25 @@ def command(*arguments, **environment):
     )  # fmt: skip
 
 
+def command_on_terminal(*arguments, **environment):
+    """The same with standard error on a terminal: (exit status, standard output, what the terminal shows)."""
+    terminal, end = os.openpty()
+    termios.tcsetwinsize(end, (24, 80))
+    with subprocess.Popen(
+        [sys.executable, "-m", "fastpatch", "sweep", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=end, text=True, env={**os.environ, **environment},
+    ) as process:  # fmt: skip
+        os.close(end)
+        errors = b""
+        # A terminal that nobody writes to any more ends with an error on Linux and with nothing elsewhere.
+        with suppress(OSError):
+            while more := os.read(terminal, 4096):
+                errors += more
+        shown = process.stdout.read()
+    os.close(terminal)
+    return process.returncode, shown, errors.decode()
+
+
 def number(line):
     return float(re.search(r"\d[\d.e+]*", line.split("  ", 1)[1]).group())
 
@@ -48,15 +69,16 @@ def test_the_command_runs_a_spec_on_processes_and_knows_when_it_is_finished(spec
     log = tmp_path / "log"
     preload = json.dumps([str(Path(__file__).with_name("logged_points.py"))])
     setting = {"DASK_DISTRIBUTED__WORKER__PRELOAD": preload, "LOGGED_POINTS": str(log)}
-    done = command(spec, "--out", tmp_path / "out", "--workers", 2, **setting)
-    assert done.returncode == 0, done.stderr
-    points, cost, _, wrote = done.stdout.splitlines()
+    status, shown, errors = command_on_terminal(spec, "--out", tmp_path / "out", "--workers", 2, **setting)
+    assert status == 0, errors
+    points, cost, _, wrote = shown.splitlines()
     assert (number(points), number(cost)) == (COUNT, pytest.approx(3 * (8**2 + 12**2) * (15 + 20 + 40), rel=1e-2))
     assert points.endswith(f"computed now: {COUNT}")
     assert wrote == f"wrote {tmp_path / 'out' / 'sweep.zarr'}"
-    assert re.search(r"dashboard: http://127\.0\.0\.1:\d+/status", done.stderr)
-    assert f"{COUNT}/{COUNT}" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert re.search(r"dashboard: http://127\.0\.0\.1:\d+/status", errors)
+    assert f" 0/{COUNT} " in errors
+    assert f" {COUNT}/{COUNT} " in errors
+    assert "Traceback" not in errors
     # Processes and threads give the same files, here two of them and there one. The preload leaves the revision out.
     monkeypatch.setattr("fastpatch.provenance.git_revision", lambda: None)
     fp.sweep({**SPEC, "title": "small"}, tmp_path / "threads", client)
@@ -249,4 +271,16 @@ def test_a_spec_that_is_not_there_is_answered_with_the_ready_ones(tmp_path, monk
     assert re.fullmatch(
         r"fastpatch: finite-sise cannot be read .*ready specs finite-size, prior-mass, quench-rate\n",
         capsys.readouterr().err,
+    )
+
+
+@pytest.mark.slow
+def test_a_script_that_its_workers_cannot_import_is_told_what_to_do(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(f"import fastpatch as fp\nfp.sweep({SPEC!r}, {str(tmp_path / 'out')!r}, workers=1)\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert done.stderr.rstrip().endswith(
+        "SchedulerError: the worker processes did not start; expected a script that calls this only under "
+        '`if __name__ == "__main__"`, because they import it'
     )

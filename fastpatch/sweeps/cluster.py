@@ -3,7 +3,7 @@
 import logging
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
 import dask
@@ -39,30 +39,34 @@ _ENVIRONMENT = {"NUMBA_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 def local_client(workers: int | None = None) -> Iterator[Client]:
     """A cluster of ``workers`` single-threaded processes on this machine, one a core by default; gone afterwards.
 
-    Raises `InvalidInputError` for a number below 1.
+    Raises `InvalidInputError` for a number below 1, and `SchedulerError` where the processes do not start.
     """
     count = CPU_COUNT if workers is None else integer(workers, "workers", minimum=1)
-    with (
-        dask.config.set(_CONFIG),
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(_CONFIG))
         # Where a worker dies while it starts, Tornado logs a traceback.
-        silence_logging_cmgr(logging.CRITICAL, root="tornado.application"),
-        LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=_dashboard_address(),
-            silence_logs=logging.CRITICAL,
-            env=_ENVIRONMENT,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+        stack.enter_context(silence_logging_cmgr(logging.CRITICAL, root="tornado.application"))
+        try:
+            cluster = LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=_dashboard_address(),
+                silence_logs=logging.CRITICAL,
+                env=_ENVIRONMENT,
+            )
+        except RuntimeError as error:
+            raise SchedulerError(
+                "the worker processes did not start; expected a script that calls this only under "
+                '`if __name__ == "__main__"`, because they import it'
+            ) from error
+        stack.enter_context(cluster)
+        client = stack.enter_context(Client(cluster, set_as_default=False))
         # A worker that died while it started, or took too long, is given up by Dask; this replaces it.
         replacing = PeriodicCallback(lambda: cluster.scale(count), 5000)
         cluster.loop.add_callback(replacing.start)
-        try:
-            yield client
-        finally:
-            cluster.loop.add_callback(replacing.stop)
+        stack.callback(cluster.loop.add_callback, replacing.stop)
+        yield client
 
 
 def _dashboard_address() -> str:

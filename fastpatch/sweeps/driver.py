@@ -51,7 +51,8 @@ def run(client: Client, store: SweepStore, work: Sequence[Work], *, progress: bo
     count = len(computing)
     failed: list[tuple[Point, BaseException]] = []
     unwritten: list[BaseException] = []
-    with tqdm(total=count, unit="point", disable=not progress) as bar:
+    # None: a bar where standard error is a terminal.
+    with tqdm(total=count, unit="point", disable=None if progress else True) as bar:
         for future in done:
             if future.status in ("cancelled", "lost"):
                 raise SchedulerError(

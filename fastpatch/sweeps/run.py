@@ -51,7 +51,7 @@ def sweep(
     over_budget
         Run a design of more site-steps than its budget.
     progress
-        Show a progress bar and the address of Dask's dashboard on standard error.
+        Print the address of Dask's dashboard on standard error and, if that is a terminal, show a progress bar.
 
     Returns
     -------
