@@ -64,8 +64,8 @@ def local_client(workers: int | None = None) -> Iterator[Client]:
         client = stack.enter_context(Client(cluster, set_as_default=False))
         # A worker that died while it started, or took too long, is given up by Dask; this replaces it.
         replacing = PeriodicCallback(lambda: cluster.scale(count), 5000)
-        cluster.loop.add_callback(replacing.start)
-        stack.callback(cluster.loop.add_callback, replacing.stop)
+        client.loop.add_callback(replacing.start)
+        stack.callback(client.loop.add_callback, replacing.stop)
         yield client
 
 
