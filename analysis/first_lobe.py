@@ -4,23 +4,24 @@ A correlation length needs C(r) up to its first zero, a few sites in most runs. 
 of a field's memory, where the FFT of the whole lattice takes ten fields.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["first_lobe_correlation", "is_large"]
+__all__ = ["LONGEST", "correlation_of_pairs", "first_lobe_correlation", "half_disc", "is_large", "reaches"]
 
 # From here on counting is faster than the FFT; and lobes longer than this are left to the FFT, which is then faster.
 _LARGE = 2**19
-_LONGEST = 127
+LONGEST = 127
 _SHORTEST = 7
 
 
 def is_large(shape: tuple[int, ...]) -> bool:
     """Whether an array (..., L1, L2) has a lattice that `first_lobe_correlation` is for."""
-    return len(shape) > 1 and shape[-2] * shape[-1] >= _LARGE and min(shape[-2:]) > 2 * _LONGEST
+    return len(shape) > 1 and shape[-2] * shape[-1] >= _LARGE and min(shape[-2:]) > 2 * LONGEST
 
 
 def first_lobe_correlation(field: NDArray[Any]) -> NDArray[np.float64] | None:
@@ -32,28 +33,49 @@ def first_lobe_correlation(field: NDArray[Any]) -> NDArray[np.float64] | None:
     from ..kernels.signs import ROWS, WORD, count_unequal, pack_signs
 
     rows, columns = field.shape
-    signs = np.empty((rows, (columns + _LONGEST) // WORD + 2), dtype=np.uint64)
+    signs = np.empty((rows, (columns + LONGEST) // WORD + 2), dtype=np.uint64)
     pack_signs(np.ascontiguousarray(field), signs)
-    reach = _SHORTEST
-    while reach <= _LONGEST:
-        displacements, bins = _half_disc(reach)
+    for reach in reaches(LONGEST):
+        displacements, lengths, weights = half_disc(reach, (rows, columns))
         counts = np.empty((-(-rows // ROWS), len(displacements)), dtype=np.int64)
-        count_unequal(signs, columns, displacements, counts)
-        pairs = np.bincount(bins, weights=counts.sum(axis=0), minlength=reach + 1)
-        sizes = 2.0 * np.bincount(bins, minlength=reach + 1)
-        sizes[0] = 1.0
-        products = rows * columns * sizes
-        C = (products - 4.0 * pairs) / products
+        count_unequal(signs, rows, columns, displacements, counts)
+        pairs = np.asarray(np.bincount(lengths, weights * counts.sum(axis=0), minlength=reach + 1), dtype=np.float64)
+        C = correlation_of_pairs(pairs, (rows, columns))
         if (C <= 0.0).any():
-            return np.asarray(C)
-        reach = 2 * reach + 1
+            return C
     return None
 
 
+def reaches(longest: int) -> Iterator[int]:
+    """How far to look for the end of a lobe, at first and then ever farther: the last time to ``longest``."""
+    reach = _SHORTEST
+    while reach < longest:
+        yield reach
+        reach = 2 * reach + 1
+    yield longest
+
+
+def correlation_of_pairs(pairs: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
+    """C(r) of signs on a lattice, from the weighted numbers of unequal pairs at the lengths r = 0, 1, … of `half_disc`.
+
+    ``pairs`` and the result are (..., reach + 1); no length is more than half a side.
+    """
+    reach = pairs.shape[-1] - 1
+    _, lengths, weights = half_disc(reach, shape)
+    sizes = 2.0 * np.bincount(lengths, weights=weights, minlength=reach + 1)
+    sizes[0] = 1.0
+    products = shape[0] * shape[1] * sizes
+    return np.asarray((products - 4.0 * pairs) / products)
+
+
 @lru_cache(maxsize=8)
-def _half_disc(reach: int) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """One of every two opposite displacements of lengths 1 … reach, rounded to integers, and these lengths."""
+def half_disc(reach: int, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.float64]]:
+    """One of every two opposite displacements (D, 2) of lengths 1 … reach, rounded to integers; lengths and weights.
+
+    A displacement by half a side is its own opposite along that axis, and weighs half as much.
+    """
     a, b = np.meshgrid(np.arange(reach + 1), np.arange(-reach, reach + 1), indexing="ij")
     lengths = np.rint(np.hypot(a, b)).astype(np.intp)
+    weights = np.where(2 * a == shape[0], 0.5, 1.0) * np.where(2 * np.abs(b) == shape[1], 0.5, 1.0)
     chosen = (lengths <= reach) & ((a > 0) | (b > 0))
-    return np.stack([a[chosen], b[chosen]], axis=1), lengths[chosen]
+    return np.stack([a[chosen], b[chosen]], axis=1), lengths[chosen], weights[chosen]

@@ -83,7 +83,7 @@ def stepper(x: NDArray[np.float32], t: float, steps: int) -> tuple[Callable[[], 
 
     def advance() -> NDArray[Any]:
         engine.advance(unrecorded, nothing)
-        return engine.x
+        return np.asarray(engine.x)
 
     return reset, advance
 

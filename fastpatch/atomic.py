@@ -13,9 +13,10 @@ __all__ = ["atomic_path", "writable_directory"]
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
     """A temporary path beside ``path`` that replaces it when the block ends well, and vanishes otherwise.
 
+    A ``durable`` file is on the disk before it replaces another one, should the machine lose its power.
     Raises `OutputError` where the directory cannot be written or the disk is full.
     """
     target = Path(path)
@@ -31,8 +32,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
         temporary.replace(target)
     except OSError as error:
         if isinstance(error, OutputError):

@@ -6,7 +6,7 @@ from .errors import BackendUnavailableError, InvalidInputError
 
 __all__ = ["BACKENDS", "resolve_backend"]
 
-BACKENDS = ("auto", "cpu", "cuda")
+BACKENDS = ("auto", "cpu", "cuda", "dask")
 
 _INSTALL = "pip install 'fastpatch[cuda12]' or 'fastpatch[cuda13]', as the driver supports"
 
@@ -14,15 +14,25 @@ _INSTALL = "pip install 'fastpatch[cuda12]' or 'fastpatch[cuda13]', as the drive
 def resolve_backend(backend: str) -> str:
     """The backend that ``backend`` stands for: "auto" is the CPU.
 
-    Raises `InvalidInputError` for an unknown name and `BackendUnavailableError` for a GPU that cannot be used, with
-    what is missing (package, driver, device or compiler libraries) and what to do about it.
+    Raises `InvalidInputError` for an unknown name and `BackendUnavailableError` for a GPU or Dask that cannot be used,
+    with what is missing (package, driver, device or compiler libraries) and what to do about it.
     """
     if backend not in BACKENDS:
         raise InvalidInputError(f"backend is {backend!r}; expected one of {', '.join(map(repr, BACKENDS))}")
-    if backend != "cuda":
-        return "cpu"
-    _require_cuda()
-    return "cuda"
+    if backend == "cuda":
+        _require_cuda()
+    elif backend == "dask":
+        _require_dask()
+    return "cpu" if backend == "auto" else backend
+
+
+def _require_dask() -> None:
+    for package in ("dask", "distributed"):
+        if find_spec(package) is None:
+            raise BackendUnavailableError(
+                f"backend is 'dask', but the package {package} is not installed; "
+                "expected it from pip install 'fastpatch[sweep]'"
+            )
 
 
 def _require_cuda() -> None:

@@ -34,6 +34,8 @@ class CudaPatchEngine:
     Raises `BackendUnavailableError` where not even one trajectory fits.
     """
 
+    least_steps = 1
+
     def __init__(
         self,
         model: PatchModel,
@@ -71,6 +73,9 @@ class CudaPatchEngine:
         if self._on_device:
             return np.asarray(_view(self._fields[0], self._host.shape).copy_to_host())
         return self._host
+
+    def gallery(self, count: int) -> NDArray[Any]:
+        return np.empty((len(self._host), count, *self._tables.shape), dtype=self._host.dtype)
 
     def space(self, count: int) -> Any:
         self._reserve(count)

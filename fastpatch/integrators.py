@@ -27,8 +27,12 @@ class Engine(Protocol):
     step: int
 
     @property
-    def x(self) -> NDArray[Any]:
-        """The states (T, L1, L2)."""
+    def x(self) -> Any:
+        """The states (T, L1, L2), an array."""
+
+    @property
+    def least_steps(self) -> int:
+        """Steps below which a call of `advance` is not worth it."""
 
     def advance(self, records: NDArray[np.int64], fields: Any) -> NDArray[np.float64]:
         """Take ``len(records)`` steps, recording on the way.
@@ -39,7 +43,10 @@ class Engine(Protocol):
         """
 
     def space(self, count: int) -> Any:
-        """Room for ``count`` recorded states, wherever the engine works with them best; `measure` may reuse it."""
+        """Room for ``count`` recorded states or more, where the engine works best with them; `measure` may reuse it."""
+
+    def gallery(self, count: int) -> Any:
+        """Room for ``count`` fetched states, an array (T, count, L1, L2)."""
 
     def present(self) -> Any:
         """The present states as a recorded one, (1, T, L1, L2)."""
@@ -47,8 +54,8 @@ class Engine(Protocol):
     def observe(self, fields: Any, rows: list[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """xi_x and magnetization (len(rows), T) of some of the recorded states."""
 
-    def fetch(self, fields: Any, row: int) -> NDArray[Any]:
-        """One of the recorded states (T, L1, L2)."""
+    def fetch(self, fields: Any, row: int) -> Any:
+        """One of the recorded states (T, L1, L2), an array."""
 
     def measure(self) -> NDArray[np.float64]:
         """lambda (T, n_shells, directions) of the present state."""
@@ -87,6 +94,10 @@ class _HostStates:
     """What becomes of recorded states that are NumPy arrays."""
 
     x: NDArray[Any]
+    least_steps = 1
+
+    def gallery(self, count: int) -> NDArray[Any]:
+        return np.empty((len(self.x), count, *self.x.shape[1:]), dtype=self.x.dtype)
 
     def space(self, count: int) -> NDArray[Any]:
         return np.empty((count, *self.x.shape), dtype=self.x.dtype)

@@ -8,15 +8,16 @@ __all__ = ["paced"]
 _SECONDS = 0.5
 
 
-def paced(start: int, stop: int) -> Iterator[range]:
+def paced(start: int, stop: int, least: int = 1) -> Iterator[range]:
     """Cut steps start … stop - 1 into windows of roughly half a second, whatever a step costs.
 
-    A window is timed while the caller works on it, which fixes the next one's length.
+    A window is timed while the caller works on it, which fixes the next one's length, a multiple of ``least``.
     """
-    size = 1
+    size = least
     while start < stop:
         window = range(start, min(start + size, stop))
         begin = time.perf_counter()
         yield window
         elapsed = time.perf_counter() - begin
-        start, size = window.stop, max(1, min(4 * size, int(_SECONDS * size / max(elapsed, 1e-9))))
+        fitting = min(4 * size, int(_SECONDS * size / max(elapsed, 1e-9)))
+        start, size = window.stop, max(1, fitting // least) * least

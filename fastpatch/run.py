@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .atomic import atomic_path
 from .backends import resolve_backend
-from .errors import InvalidInputError, ResultFileError
+from .errors import BackendUnavailableError, InvalidInputError, ResultFileError
 from .models.base import Model
 from .noise import MAX_COUNT, NoiseStream, standard_normals
 from .pacing import paced
@@ -154,11 +154,13 @@ def states(
     the states that follow are those of an undisturbed run, bit for bit.
 
     Raises what `fastpatch.simulate` raises, at the call and not at the first state; `InvalidInputError` for a
-    ``start`` of another run.
+    ``start`` of another run; `BackendUnavailableError` for the backend "dask", whose states are in no one place.
     """
     from .integrators import integrator
 
     run = Run.of(model, shape, trajectories, times, seed, backend, dtype, first_trajectory)
+    if run.backend == "dask":
+        raise BackendUnavailableError("backend 'dask' has no states in one piece to yield; expected 'cpu' or 'cuda'")
     interval = integer(every, "every", minimum=1)
     step = 0 if start is None else start.step
     x = run.initial() if start is None else run.resume_from(start)

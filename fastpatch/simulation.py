@@ -1,6 +1,8 @@
 """`simulate`: a batch of reverse trajectories with its observables, as a labelled dataset (paper Sec. 6, App. C)."""
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -67,6 +69,9 @@ def simulate(
     diagonal: bool = False,
     first_trajectory: int = 0,
     dynamics: Dynamics = "sde",
+    chunks: int | Sequence[int] | None = None,
+    exchange_every: int | None = None,
+    scratch: str | Path | None = None,
 ) -> "xr.Dataset":
     """Integrate the reverse SDE by Euler-Maruyama (eqs. 40-42) and record its observables on the way.
 
@@ -86,8 +91,9 @@ def simulate(
         In [0, 2^64). The states depend on the seed, the trajectory number, the grid and the precision alone: not on
         threads, on how trajectories are grouped into calls, or on the CPU.
     backend
-        "auto", which is the CPU, "cpu", or "cuda", a `PatchModel` on an NVIDIA GPU. The states of one step agree
-        between them to rounding.
+        "auto", which is the CPU, "cpu", "cuda", a `PatchModel` on an NVIDIA GPU, or "dask", a `PatchModel` on a lattice
+        in chunks, see the notes. The states of one step agree between CPU and GPU to rounding, between "cpu" and
+        "dask" bit for bit.
     dtype
         "float32" or "float64", of the states. Derivatives are sums in float64 of quantities in this precision.
     record_every
@@ -106,6 +112,11 @@ def simulate(
     dynamics
         "sde", or "ode": the probability-flow ODE by Heun's method, whose marginals are those of the SDE for an exact
         score. Its derivatives are nevertheless those of the SDE's drift.
+    chunks, exchange_every, scratch
+        For "dask" alone: sides of the chunks in sites, one or two (by default at most 16 MiB a chunk, and one a worker
+        at least); steps between two exchanges of halos (by default 16, or what keeps the halo below an eighth of a
+        chunk); a directory, which all workers see, for states on their way and for the fields that are returned (by
+        default a temporary one, which lasts as long as these do).
 
     Returns
     -------
@@ -129,6 +140,13 @@ def simulate(
     Notes
     -----
     Compiled kernels run in parallel through Numba; do not call from several Python threads at once.
+
+    With "dask" no process holds a whole field: ``snapshot`` and ``final`` are Dask arrays that read from ``scratch``,
+    to be sliced, written with ``dataset.to_zarr`` or, where they fit, loaded. The tasks run on the workers of the
+    current Dask client, single-threaded processes (``LocalCluster(threads_per_worker=1)``, ``dask worker --nthreads
+    1``), and what a worker holds of the lattice is spilled to its disk near its memory limit; without a client they run
+    in this process one by one, with the lattice on disk. ``xi_x`` is exact, and derivatives and magnetization are sums
+    over chunks: they agree with those of "cpu" to rounding and do not depend on the workers.
     """
     run = Run.of(model, shape, trajectories, times, seed, backend, dtype, first_trajectory)
     numbers = shell_numbers(shells)
@@ -141,12 +159,24 @@ def simulate(
         raise InvalidInputError(f"dynamics is {dynamics!r}; expected 'sde' or 'ode'")
     if dynamics == "ode" and run.backend == "cuda":
         raise BackendUnavailableError("backend 'cuda' has no kernels for dynamics 'ode'; expected backend='cpu'")
+    if run.backend != "dask":
+        for name, value in (("chunks", chunks), ("exchange_every", exchange_every), ("scratch", scratch)):
+            if value is not None:
+                raise InvalidInputError(f"{name} is {value!r} for backend {backend!r}; expected it for 'dask' alone")
+    elif dynamics == "ode":
+        raise BackendUnavailableError("backend 'dask' has no kernels for dynamics 'ode'; expected backend='cpu'")
     interval = integer(record_every, "record_every", minimum=1)
     kept = _snapshot_steps(snapshots, run.times)
     last = len(run.times) - 1
     recorded = [*range(0, last, interval), last]
     engine: Engine
-    if dynamics == "sde":
+    recording = {"record_every": interval, "backend": run.backend, "dynamics": dynamics}
+    if run.backend == "dask":
+        from .chunked.engine import ChunkedPatchEngine
+
+        engine = ChunkedPatchEngine(run, numbers, diagonal, kept, chunks, exchange_every, scratch)
+        recording |= {"chunks": engine.layout.sides, "exchange_every": engine.layout.exchange_every}
+    elif dynamics == "sde":
         engine = integrator(
             model, run.initial(), run.times, step=0, seed=run.seed, first_trajectory=run.first_trajectory,
             shells=numbers, diagonal=diagonal, backend=run.backend,
@@ -155,12 +185,12 @@ def simulate(
         engine = FlowEngine(model, run.initial(), run.times, 0, run.seed, run.first_trajectory, numbers, diagonal)
     recorder = _Recorder(run, engine, recorded, kept, numbers, diagonal)
     with tqdm(total=last, unit="step", disable=not progress, leave=False) as bar:
-        for window in paced(0, last):
+        for window in paced(0, last, engine.least_steps):
             recorder.run_through(window)
             bar.update(len(window))
     derivatives = engine.measure()
     recorder.keep([last], engine.present(), derivatives[None])
-    return recorder.dataset(engine.x, {"record_every": interval, "backend": run.backend, "dynamics": dynamics})
+    return recorder.dataset(engine.x, recording)
 
 
 class _Recorder:
@@ -176,7 +206,7 @@ class _Recorder:
         self._xi_x = np.empty((count, len(recorded)))
         self._magnetization = np.empty((count, len(recorded)))
         self._derivatives = np.empty((count, len(recorded), shells.size, directions))
-        self._snapshots = np.empty((count, len(kept), *run.shape), dtype=run.dtype)
+        self._snapshots = engine.gallery(len(kept))
         block = _BLOCK_BYTES // (count * run.shape[0] * run.shape[1] * run.dtype.itemsize)
         self._fields = engine.space(min(max(block, 1), len(recorded)))
 
@@ -206,7 +236,7 @@ class _Recorder:
             if step in steps:
                 self._snapshots[:, index] = self._engine.fetch(fields, steps.index(step))
 
-    def dataset(self, final: NDArray[Any], recording: dict[str, Any]) -> "xr.Dataset":
+    def dataset(self, final: Any, recording: dict[str, Any]) -> "xr.Dataset":
         import xarray as xr
 
         run = self._run
@@ -222,7 +252,7 @@ class _Recorder:
         if critical_time is not None:
             attributes["critical_time"] = critical_time
         curve = ("trajectory", "time")
-        variables: dict[str, tuple[Any, NDArray[Any]]] = {
+        variables: dict[str, tuple[Any, Any]] = {
             "xi_x": (curve, self._xi_x),
             "mode_derivative": ((*curve, "shell", "direction"), self._derivatives),
             "xi_eq": (curve, fit_equilibrium_length(by_shell, k_min, shells=_FITTED_SHELLS)),

@@ -1,4 +1,4 @@
-"""A part of a lattice with a margin, stepped on its own, against the whole lattice: the same bits, the same mode sums."""
+"""A part of a lattice with a margin, stepped on its own, against the whole: the same bits, the same mode sums."""
 
 from itertools import pairwise, product
 

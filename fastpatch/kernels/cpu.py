@@ -389,7 +389,7 @@ def _noise_block(out, at, j0, columns, block, step, trajectory, key):
 
 @entry(parallel=True)
 def standard_normals(out, origin, step, first_trajectory, key):
-    """Fill out (T, L1, L2) with the normals of one step from the site ``origin`` on, numbered as in `fastpatch.noise`."""
+    """Fill out (T, L1, L2) with the normals of one step, from the site ``origin`` on; see `fastpatch.noise`."""
     count, height, width = out.shape
     row, column = origin
     first = row // 4

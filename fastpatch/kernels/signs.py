@@ -69,13 +69,14 @@ def _unequal(signs, here, there, words, shift, mask):
 
 
 @entry(parallel=True)
-def count_unequal(signs, columns, displacements, counts):
-    """Numbers of sites whose sign differs from that of the site at a displacement, by blocks of sixteen rows.
+def count_unequal(signs, rows, columns, displacements, counts):
+    """Numbers of sites (rows, columns) whose sign differs from that of the site at a displacement, by sixteen rows.
 
-    ``displacements`` (D, 2) are (a, b) with 0 <= a < L1, of which ``signs`` hold |b| columns beyond the lattice and a
-    word more; ``counts`` is (ceil(L1 / 16), D).
+    ``displacements`` (D, 2) are (a, b) with 0 <= a <= rows, of which ``signs`` hold |b| columns beyond the sites and a
+    word more, and a rows beyond them, or none, which stands for the first ones again; ``counts`` is (ceil(rows / 16),
+    D). Of sites that are but a part of a lattice, pairs with b < 0 are counted with the site on their left.
     """
-    rows, stride = signs.shape
+    held, stride = signs.shape
     flat = signs.ravel()
     words = (columns + WORD - 1) // WORD
     mask = _U(0xFFFFFFFFFFFFFFFF) >> _U(WORD * words - columns)
@@ -85,7 +86,7 @@ def count_unequal(signs, columns, displacements, counts):
             skipped, shift = abs(b) // WORD, _U(abs(b) % WORD)
             total = _U(0)
             for i in range(block * ROWS, min((block + 1) * ROWS, rows)):
-                below = i + a if i + a < rows else i + a - rows
+                below = i + a if i + a < held else i + a - held
                 # The pair (i, j), (i + a, j - b) is the pair (i + a, j), (i, j + b) of another j.
                 here, there = (i, below) if b >= 0 else (below, i)
                 total += _unequal(flat, here * stride, there * stride + skipped, words, shift, mask)

@@ -1,0 +1,1 @@
+"""Lattices in chunks on Dask: trajectories that are larger than a memory, spread over workers."""
