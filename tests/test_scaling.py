@@ -279,6 +279,45 @@ def test_unfinished_points_are_not_used():
         scaling_study(dataset.assign_coords(finished=finished & False))
 
 
+def test_points_without_numbers_are_left_out():
+    dataset = small_sweep(L=[8, 12, 16])
+    dataset["mode_derivative"][1], dataset["xi_x"][2, 0] = np.inf, np.inf
+    study = scaling_study(dataset, n_resamples=20)
+    np.testing.assert_array_equal(study.L, [8, 16])
+    kept = dataset["xi_x"].isel(point=2, record=-1).to_numpy()[1:]
+    assert study.observables[1].final_length.value == pytest.approx(np.median(kept))
+    with pytest.raises(InvalidInputError, match="has a value"):
+        scaling_study(dataset.isel(point=[1]))
+
+
+def test_the_summary_is_made_once_for_every_extent_of_a_sweep(tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    pytest.importorskip("zarr")
+    from sweep_cases import threaded_client
+
+    from fastpatch.cli.scaling import scaling_summary
+    from fastpatch.sweeps import Spec
+    from fastpatch.sweeps.run import complete
+
+    spec = {"title": "sides", "records": 20, "shells": 3, "parameters": {"L": [8, 12], "steps": 20, "trajectories": 2}}
+    wider = {**spec, "parameters": {**spec["parameters"], "L": [8, 12, 16]}}
+    mixed = {**spec, "parameters": {**spec["parameters"], "P": [3, 5]}}
+    with threaded_client() as client:
+        store, _ = complete(Spec.load(spec), tmp_path, client)
+        first = scaling_summary(store, tmp_path)
+        assert first.startswith("sides: 2 points\n")
+        assert (tmp_path / "scaling.txt").read_text() == f"{first}\n"
+        assert (tmp_path / "finite_size.png").exists()
+        with monkeypatch.context() as patched:
+            patched.setattr("fastpatch.analysis.scaling.scaling_study", None)
+            assert scaling_summary(store, tmp_path) == first
+        store, _ = complete(Spec.load(wider), tmp_path, client, extend=True)
+        assert scaling_summary(store, tmp_path).startswith("sides: 3 points\n")
+        store, _ = complete(Spec.load(mixed), tmp_path / "mixed", client)
+        assert scaling_summary(store, tmp_path / "mixed") is None
+    assert not (tmp_path / "mixed" / "scaling.txt").exists()
+
+
 def test_sweep_over_prior_masses_stands_beside_its_own_theory():
     dataset = small_sweep(uniform_mass=[0.5, 1.0], trajectories=12, records=120)
     study = scaling_study(dataset, n_resamples=100)

@@ -119,7 +119,8 @@ def _(study: PriorMass, title: str | None = None) -> Figure:
         times, deviations = figure.subplots(1, 2)
         for number, dictionary in enumerate(np.unique(dictionaries)):
             own, marker = np.flatnonzero(dictionaries == dictionary), _MARKERS[number % len(_MARKERS)]
-            _points(times, masses[own], [study.zero_time[k] for k in own], BLUE, marker, f"dictionary {dictionary}")
+            zeros = [study.zero_time[int(k)] for k in own]
+            _points(times, masses[own], zeros, BLUE, marker, f"dictionary {dictionary}")
             for name, (colour, line, label) in styles.items():
                 first = label if number == 0 else None
                 times.plot(masses[own], study.predictions[name][own], color=colour, linestyle=line, label=first)

@@ -8,6 +8,7 @@ exponent that its data do not determine: the reason stands in its place.
 
 from .collapse import Collapse, Curve, collapse_measure, fit_collapse
 from .finite_size import FiniteSize, finite_size_scaling
+from .kinds import study_kind
 from .measured import Measured
 from .observables import (
     Ensemble,
@@ -47,6 +48,7 @@ __all__ = [
     "quench_rate_dependence",
     "scaling_report",
     "scaling_study",
+    "study_kind",
     "sweep_ensembles",
     "trajectory_observables",
 ]

@@ -57,6 +57,7 @@ def prior_mass_dependence(
     for number, key in enumerate(keys):
         ensemble, model = ensembles[key]
         measured.append(ensemble_observables(ensemble, n_resamples=n_resamples, seed=seed + number).zero_time)
-        predicted.append(theory.critical_times(dictionary=model.dictionary, schedule=model.schedule))
+        times = theory.critical_times(dictionary=model.dictionary, schedule=model.schedule)
+        predicted.append({str(condition): time for condition, time in times.items()})
     predictions = {name: np.array([each[name] for each in predicted]) for name in PRINTED_CONDITIONS}
     return PriorMass(keys, measured, predictions)

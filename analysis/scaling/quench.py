@@ -14,6 +14,7 @@ as a power, without end, would be Kibble-Zurek's; one that levels off is the con
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +83,8 @@ def quench_rate_dependence(
         ensemble_observables(ensembles[quench], n_resamples=n_resamples, seed=seed + number)
         for number, quench in enumerate(quenches)
     ]
-    laws, slow = {}, {}
+    laws: dict[float, Any] = {}
+    slow: dict[float, Any] = {}
     for beta in sorted({quench.beta for quench in quenches}):
         own = sorted((q.rate, k) for k, q in enumerate(quenches) if q.beta == beta)
         slower = own[: max(3, -(-len(own) // 2))]

@@ -7,6 +7,7 @@ import numpy as np
 
 from ...errors import InvalidInputError
 from .finite_size import FiniteSize, finite_size_scaling
+from .kinds import require_kind
 from .observables import Ensemble
 from .prior_mass import PriorMass, prior_mass_dependence
 from .quench import Quench, QuenchRate, quench_rate_dependence
@@ -24,33 +25,27 @@ Study = FiniteSize | QuenchRate | PriorMass
 def scaling_study(dataset: "xr.Dataset", *, n_resamples: int = 400, seed: int = 0) -> Study:
     """The study of a sweep's finished points, a dataset of `fastpatch.open_sweep`.
 
-    Where only L varies, `finite_size_scaling`; beta, T, t_min or steps, `quench_rate_dependence`; uniform_mass and
-    possibly dictionary_seed, `prior_mass_dependence`. Replicas are pooled.
-    Raises `InvalidInputError` where other parameters vary, or no point is finished.
+    `finite_size_scaling`, `quench_rate_dependence` or `prior_mass_dependence`, as `study_kind` says; replicas are
+    pooled. Raises `InvalidInputError` where other parameters vary, or no point is finished.
     """
     options = {"n_resamples": n_resamples, "seed": seed}
     found = sweep_ensembles(dataset)
-    points = [vars(parameters) for parameters in found]
-    varying = {name for name in points[0] if len({point[name] for point in points}) > 1}
-    if varying == {"L"}:
+    kind = require_kind(found)
+    if kind == "finite-size":
         return finite_size_scaling({p.L: ensemble for p, ensemble in found.items()}, **options)
-    if varying and varying <= {field.name for field in fields(Quench)}:
+    if kind == "quench-rate":
         quenches = {Quench(p.beta, p.steps, p.T, p.t_min): ensemble for p, ensemble in found.items()}
         return quench_rate_dependence(quenches, **options)
-    if "uniform_mass" in varying and varying <= {"uniform_mass", "dictionary_seed"}:
-        models = {(p.uniform_mass, p.dictionary_seed): (e, _model(p)) for p, e in found.items()}
-        return prior_mass_dependence(models, **options)
-    raise InvalidInputError(
-        f"the finished points vary in {', '.join(sorted(varying)) or 'no parameter'}; expected L alone, beta, T, t_min "
-        "or steps, or uniform_mass and possibly dictionary_seed"
-    )
+    models = {(p.uniform_mass, p.dictionary_seed): (ensemble, _model(p)) for p, ensemble in found.items()}
+    return prior_mass_dependence(models, **options)
 
 
 def sweep_ensembles(dataset: "xr.Dataset") -> "dict[Parameters, Ensemble]":
     """The finished points of a sweep by their parameters, replicas together, loaded one point at a time.
 
-    ``trajectories`` counts those of a point; replicas of any number of trajectories belong together, so it is the
-    default throughout. Raises `InvalidInputError` where no point is finished.
+    ``trajectories`` counts those of a point, and points that differ in it belong together: it is the default in the
+    keys. Values that are not finite count as missing, and points without any other are left out.
+    Raises `InvalidInputError` where no point is finished, or none has a value.
     """
     from ...sweeps import Parameters
 
@@ -60,13 +55,18 @@ def sweep_ensembles(dataset: "xr.Dataset") -> "dict[Parameters, Ensemble]":
     parts: dict[Parameters, list[Any]] = {}
     for index in finished:
         point = dataset[["xi_x", "xi_eq", "mode_derivative"]].isel(point=int(index)).load()
-        values = {field.name: point[field.name].item() for field in fields(Parameters)}
         times = point["time"].to_numpy()
-        kept = np.isfinite(times)
+        recorded = np.isfinite(times)
         lambda_0 = point["mode_derivative"].sel(shell=0).isel(direction=slice(0, 2)).mean("direction", skipna=False)
-        curves = [part.to_numpy()[:, kept] for part in (point["xi_x"], point["xi_eq"], lambda_0)]
-        key = replace(Parameters(**values), trajectories=Parameters.trajectories)
-        parts.setdefault(key, []).append((times[kept], *curves))
+        curves = [part.to_numpy()[:, recorded] for part in (point["xi_x"], point["xi_eq"], lambda_0)]
+        xi_x, xi_eq, zero_mode = (np.where(np.isfinite(curve), curve, np.nan) for curve in curves)
+        if np.isnan(zero_mode).all():
+            continue
+        key = Parameters(**{field.name: point[field.name].item() for field in fields(Parameters)})
+        key = replace(key, trajectories=Parameters.trajectories)
+        parts.setdefault(key, []).append((times[recorded], xi_x, xi_eq, zero_mode))
+    if not parts:
+        raise InvalidInputError("no finished point of the sweep has a value of lambda_0; expected at least one")
     return {key: _pooled(replicas) for key, replicas in parts.items()}
 
 

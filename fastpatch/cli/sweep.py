@@ -30,12 +30,14 @@ def sweep(
     """Run what a sweep still lacks: a grid or random design over the patch machine's parameters.
 
     The same command resumes an interrupted sweep and recognises a finished one. Writes a Zarr store, sweep.zarr, which
-    fastpatch.open_sweep opens.
+    fastpatch.open_sweep opens. A sweep over L, over beta and steps, or over the uniform mass is a scaling study:
+    its summary is printed, written to scaling.txt, and drawn.
     """
     import time
 
     from ..sweeps.run import complete
     from ..sweeps.spec import Spec
+    from .scaling import scaling_summary
 
     begin = time.perf_counter()
     directory = Path("runs", Path(spec).stem) if out is None else out
@@ -43,7 +45,10 @@ def sweep(
         store, computed = complete(
             Spec.load(spec), directory, scheduler, workers=workers, extend=extend, over_budget=yes, progress=not quiet
         )
+        summary = scaling_summary(store, directory)
     print(f"{'points':<36}{len(store.points):14d}     computed now: {computed}")
     print(f"{'cost (site-steps)':<36}{sum(point.site_steps for point in store.points):14.3g}")
+    if summary is not None:
+        print(summary)
     print(f"{'wall time (s)':<36}{time.perf_counter() - begin:14.2f}")
     print(f"{'wrote' if computed else 'already complete:'} {directory / store.files.store.name}")
