@@ -22,6 +22,7 @@ from tqdm import tqdm
 from .. import __version__
 from ..errors import FastpatchError, InvalidInputError
 from .checkpoint import Progress, load_checkpoint, save_checkpoint
+from .continuation import Earlier
 from .devices import device_name, reproducible
 
 __all__ = ["TrainingDivergedError", "TrainingSession"]
@@ -48,6 +49,10 @@ class TrainingSession(ABC):
         Key of the random draws; length in passes over ``n_images`` images.
     average
         A moving average of the network that the checkpoint keeps too.
+    earlier
+        The weights to start from where there is no checkpoint yet: epochs, steps and losses are counted on
+        from their card. What the file lacks, the optimiser's moments, starts anew, and where it holds an average,
+        that is what is trained further.
     """
 
     def __init__(
@@ -64,20 +69,31 @@ class TrainingSession(ABC):
         batch_size: int,
         n_images: int,
         average: nn.Module | None = None,
+        earlier: Earlier | None = None,
     ) -> None:
         self.checkpoint = out / f"{name}.checkpoint"
         self.weights = out / f"{name}.safetensors"
         self.optimizer = optimizer
-        self.identity = identity
+        self.continues = None if earlier is None else earlier.card
+        self.identity = dict(identity)
+        if earlier is not None:
+            if earlier.path.resolve() == self.weights.resolve():
+                raise InvalidInputError(
+                    f"{earlier.path} is what this training writes; expected a copy of it, or another output directory"
+                )
+            self.identity["continues"] = earlier.card["sha256"]
         self.device = device
         self.seed, self.epochs, self.batch_size, self.n_images = seed, epochs, batch_size, n_images
         self._modules = {"model": net} if average is None else {"model": net, "average": average}
-        found = load_checkpoint(self.checkpoint, identity, self._modules, optimizer)
-        self.progress = Progress() if found is None else found
+        found = load_checkpoint(self.checkpoint, self.identity, self._modules, optimizer)
         self.saved_step = None if found is None else found.steps
+        if found is None:
+            found = Progress() if earlier is None else earlier.restore(self._modules)
+        self.progress = found
         if self.progress.epoch > epochs:
+            holder = earlier.path if earlier is not None and self.saved_step is None else self.checkpoint
             raise InvalidInputError(
-                f"epochs is {epochs}, but {self.checkpoint} already holds {self.progress.epoch}; "
+                f"epochs is {epochs}, but {holder} already holds {self.progress.epoch}; "
                 "expected at least as many, or another output directory"
             )
         words = device_name(device)
@@ -153,6 +169,7 @@ class TrainingSession(ABC):
             "images": self.n_images,
             "optimizer": type(self.optimizer).__name__,
             "devices": state.devices,
+            **({} if self.continues is None else {"continues": self.continues}),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": {"fastpatch": __version__, "torch": torch.__version__, "numpy": np.__version__},
         }

@@ -50,11 +50,15 @@ class TrainingSettings:
         del settings["epochs"]
         return settings
 
-    def command(self, epochs: int) -> str:
-        """The command line that trains on Fashion-MNIST with these settings for ``epochs`` epochs."""
+    def command(self, epochs: int, *, continues: bool = False) -> str:
+        """The command line that trains on Fashion-MNIST with these settings for ``epochs`` epochs.
+
+        With ``continues`` it goes on from weights that the card describes.
+        """
         words = ["fastpatch", "unet", "train"]
         words += ["--grey"] if self.variant == "grey" else []
         words += ["--epochs", str(epochs)]
         for name in ("batch_size", "learning_rate", "seed", "padding", "precision"):
             words += [f"--{name.replace('_', '-')}", str(getattr(self, name))]
+        words += ["--from", "EARLIER.safetensors"] if continues else []
         return shlex.join(words)

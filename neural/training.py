@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..atomic import writable_directory
 from ..errors import InvalidInputError
 from ..validation import finite_float, floating_field
+from .continuation import read_earlier
 from .data import image_hash
 from .devices import resolve_device
 from .session import TrainingDivergedError, TrainingSession
@@ -49,6 +50,7 @@ def train(
     *,
     device: str | torch.device | None = None,
     data_sha256: str | None = None,
+    earlier: str | Path | None = None,
     checkpoint_minutes: float = 2.0,
     progress: bool = False,
 ) -> Path:
@@ -67,6 +69,9 @@ def train(
         See `resolve_device`. Changing the device between two sessions is allowed, but not reproducible.
     data_sha256
         Identifies the images in checkpoint and card; by default computed from their float32 values. Not checked.
+    earlier
+        Weights of an earlier training to go on from where ``out`` has no checkpoint: epochs, steps and losses count
+        on from its card, which the new card keeps under ``continues``; the optimiser's moments start anew.
     progress
         Show a bar with the time left and the mean loss of the epoch so far on standard error.
 
@@ -77,7 +82,7 @@ def train(
     TrainingDivergedError
         At the first loss or gradient that is not finite; the last checkpoint stays as it was.
     ResultFileError, OutputError
-        For an unreadable checkpoint, and for a directory that cannot be written.
+        For an unreadable checkpoint or ``earlier``, and for a directory that cannot be written.
     """
     fields = floating_field(images, "images", minimum_ndim=4)
     stride = UNet.TOTAL_STRIDE
@@ -88,7 +93,14 @@ def train(
     interval = 60.0 * finite_float(checkpoint_minutes, "checkpoint_minutes")
     contiguous = np.ascontiguousarray(fields, dtype=np.float32)
     digest = hashlib.sha256(contiguous.data).hexdigest() if data_sha256 is None else data_sha256
-    session = _Session(torch.from_numpy(contiguous), settings, writable_directory(out), resolve_device(device), digest)
+    session = _Session(
+        torch.from_numpy(contiguous),
+        settings,
+        writable_directory(out),
+        resolve_device(device),
+        digest,
+        earlier,
+    )
     session.run(interval, progress)
     return session.weights
 
@@ -97,7 +109,13 @@ class _Session(TrainingSession):
     """One run of a training, from its checkpoint or from the start."""
 
     def __init__(
-        self, images: Tensor, settings: TrainingSettings, out: Path, device: torch.device, data_sha256: str
+        self,
+        images: Tensor,
+        settings: TrainingSettings,
+        out: Path,
+        device: torch.device,
+        data_sha256: str,
+        earlier: str | Path | None,
     ) -> None:
         self.settings = settings
         self.data_sha256 = data_sha256
@@ -119,6 +137,7 @@ class _Session(TrainingSession):
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             n_images=len(images),
+            earlier=read_earlier(earlier, self.net, self.net.architecture),
         )
 
     def _step(self, chosen: Tensor) -> float:
@@ -148,6 +167,8 @@ class _Session(TrainingSession):
             "weight_decay": self.optimizer.param_groups[0]["weight_decay"],
             "clip_norm": CLIP_NORM,
             "time_range": [T_MIN, T_MAX],
-            "command": self.settings.command(self.progress.epoch) if published else None,
+            "command": self.settings.command(self.progress.epoch, continues=self.continues is not None)
+            if published
+            else None,
         }
         save_weights(self.weights, self.net, card)

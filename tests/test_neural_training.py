@@ -1,5 +1,6 @@
 """Training: it learns, it repeats itself bit for bit, and it survives being killed and diverging."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from fastpatch.neural.devices import default_precision, resolve_device  # noqa: 
 from fastpatch.neural.settings import TrainingSettings  # noqa: E402
 from fastpatch.neural.training import TrainingDivergedError, denoising_loss, train  # noqa: E402
 from fastpatch.neural.unet import UNet  # noqa: E402
-from fastpatch.neural.weights import load_weights, read_card  # noqa: E402
+from fastpatch.neural.weights import load_weights, read_card, save_weights  # noqa: E402
 
 SETTINGS = TrainingSettings(epochs=2, batch_size=8, seed=5)
 STEPS_PER_EPOCH = 3  # of 20 images: 8 + 8 + 4
@@ -296,3 +297,45 @@ def test_refuses_unsuitable_images_and_settings(tmp_path):
     ):
         with pytest.raises(InvalidInputError, match=message):
             TrainingSettings(**setting)
+
+
+def test_goes_on_from_weights_whose_checkpoint_is_gone(tmp_path, uninterrupted):
+    first = train(stripes(), replace(SETTINGS, epochs=1), tmp_path / "first", device="cpu")
+    path = train(stripes(), SETTINGS, tmp_path / "second", device="cpu", earlier=first)
+    card, before = read_card(path), read_card(first)
+    assert (card["epochs"], card["steps"]) == (2, 2 * STEPS_PER_EPOCH)
+    assert card["loss_per_epoch"][:1] == before["loss_per_epoch"]
+    assert len(card["loss_per_epoch"]) == 2
+    assert card["continues"] | {"architecture": before["architecture"]} == before | {
+        "sha256": hashlib.sha256(first.read_bytes()).hexdigest()
+    }
+    # AdamW's moments are lost, the data's order and the noise are not: close to the whole training, not equal.
+    whole = np.concatenate([values.ravel() for values in uninterrupted.values()])
+    found = np.concatenate([values.ravel() for values in weights_in(path).values()])
+    start = np.concatenate([values.ravel() for values in weights_in(first).values()])
+    assert 0.0 < np.linalg.norm(found - whole) < np.linalg.norm(found - start)
+
+
+def test_a_training_that_goes_on_from_weights_is_resumed_with_the_same_weights_only(tmp_path):
+    first = train(stripes(), replace(SETTINGS, epochs=1), tmp_path / "first", device="cpu")
+    train(stripes(), SETTINGS, tmp_path / "second", device="cpu", earlier=first)
+    longer = replace(SETTINGS, epochs=3)
+    with pytest.raises(InvalidInputError, match="continues"):
+        train(stripes(), longer, tmp_path / "second", device="cpu")
+    path = train(stripes(), longer, tmp_path / "second", device="cpu", earlier=first)
+    assert len(read_card(path)["loss_per_epoch"]) == 3
+
+
+def test_weights_to_go_on_from_must_fit(tmp_path):
+    first = train(stripes(), replace(SETTINGS, epochs=1), tmp_path, device="cpu")
+    with pytest.raises(InvalidInputError, match="what this training writes"):
+        train(stripes(), SETTINGS, tmp_path, device="cpu", earlier=first)
+    with pytest.raises(ResultFileError, match="holds the architecture"):
+        train(stripes(), replace(SETTINGS, padding="circular"), tmp_path / "b", device="cpu", earlier=first)
+    untold = tmp_path / "untold.safetensors"
+    save_weights(untold, load_weights(first)[0], {})
+    with pytest.raises(ResultFileError, match="does not say how it was trained"):
+        train(stripes(), SETTINGS, tmp_path / "c", device="cpu", earlier=untold)
+    longer = train(stripes(), SETTINGS, tmp_path / "d", device="cpu")
+    with pytest.raises(InvalidInputError, match=r"epochs is 1, but .*unet-binarised.safetensors already holds 2"):
+        train(stripes(), replace(SETTINGS, epochs=1), tmp_path / "e", device="cpu", earlier=longer)

@@ -9,7 +9,20 @@ import typer
 
 from ..errors import BackendUnavailableError
 
-__all__ = ["Backend", "Beta", "Data", "Device", "Dtype", "Out", "Quiet", "RecordEvery", "Seed", "Shells", "Snapshots"]
+__all__ = [
+    "Backend",
+    "Beta",
+    "Data",
+    "Device",
+    "Dtype",
+    "Earlier",
+    "Out",
+    "Quiet",
+    "RecordEvery",
+    "Seed",
+    "Shells",
+    "Snapshots",
+]
 __all__ += ["Steps", "TMax", "TMin", "Threads", "Trajectories", "torch_for"]
 
 Trajectories = Annotated[int, typer.Option(help="Independent trajectories.")]
@@ -28,6 +41,10 @@ Out = Annotated[Path, typer.Option(help="Directory of the results, created if ne
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
 Data = Annotated[
     Path | None, typer.Option(help="Directory with the IDX files; else $FASTPATCH_DATA, else the user's cache.")
+]
+Earlier = Annotated[
+    Path | None,
+    typer.Option("--from", help="Weights of an earlier training to go on from where --out has no checkpoint."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 

@@ -39,6 +39,7 @@ def train(
         Literal["auto", "float32", "bfloat16"],
         typer.Option(help="auto: bfloat16 where the device multiplies in it."),
     ] = "auto",
+    earlier: options.Earlier = None,
     device: options.Device = "auto",
 ) -> None:
     """Train, or go on with an interrupted training of the same settings found in --out.
@@ -63,7 +64,7 @@ def train(
         precision=default_precision(target) if precision == "auto" else precision,
     )
     images = load_images("train", settings.variant, data)
-    path = run(images, settings, out, device=target, data_sha256=image_hash("train"), progress=True)
+    path = run(images, settings, out, device=target, data_sha256=image_hash("train"), earlier=earlier, progress=True)
     typer.echo(f"weights: {path}")
 
 

@@ -106,11 +106,15 @@ class EDM2Settings:
         ramp = min(step / self.rampup_steps, 1.0) if self.rampup_steps else 1.0
         return self.learning_rate * ramp / math.sqrt(max(step / self.reference_steps, 1.0))
 
-    def command(self, epochs: int) -> str:
-        """The command line that trains on Fashion-MNIST with these settings for ``epochs`` epochs."""
+    def command(self, epochs: int, *, continues: bool = False) -> str:
+        """The command line that trains on Fashion-MNIST with these settings for ``epochs`` epochs.
+
+        With ``continues`` it goes on from weights that the card describes.
+        """
         words = ["fastpatch", "edm2", "train"]
         for setting in fields(self):
             value = epochs if setting.name == "epochs" else getattr(self, setting.name)
             text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             words += [f"--{setting.name.replace('_', '-')}", text]
+        words += ["--from", "EARLIER.safetensors"] if continues else []
         return shlex.join(words)

@@ -18,12 +18,14 @@ from torch import Tensor, nn
 from ...atomic import writable_directory
 from ...errors import DtypeError, InvalidInputError
 from ...validation import finite_float, floating_field, integer
+from ..continuation import read_earlier
 from ..data import image_hash
 from ..devices import resolve_device
 from ..session import TrainingSession
 from .ema import power_exponent, power_momentum, update_average
 from .loss import denoising_loss, training_sigma
 from .network import EDM2Network
+from .network_file import described
 from .settings import EDM2Settings
 from .weights import save_network
 
@@ -42,6 +44,7 @@ def train(
     label_dim: int | None = None,
     device: str | torch.device | None = None,
     data_sha256: str | None = None,
+    earlier: str | Path | None = None,
     checkpoint_minutes: float = 2.0,
     progress: bool = False,
 ) -> Path:
@@ -64,6 +67,10 @@ def train(
         See `resolve_device`. Changing the device between two sessions is allowed, but not reproducible.
     data_sha256
         Identifies the images in checkpoint and card; by default computed from their float32 values. Not checked.
+    earlier
+        Weights of an earlier training to go on from where ``out`` has no checkpoint: epochs, steps and losses count
+        on from its card, which the new card keeps under ``continues``; the optimiser's moments start anew,
+        and the averaged weights of the file become those that are trained.
     progress
         Show a bar with the time left and the mean loss of the epoch so far on standard error.
 
@@ -74,7 +81,7 @@ def train(
     TrainingDivergedError
         At the first loss or gradient that is not finite; the last checkpoint stays as it was.
     ResultFileError, OutputError
-        For an unreadable checkpoint, and for a directory that cannot be written.
+        For an unreadable checkpoint or ``earlier``, and for a directory that cannot be written.
     """
     fields = floating_field(images, "images", minimum_ndim=4)
     if fields.ndim != 4 or fields.shape[2] != fields.shape[3]:
@@ -84,7 +91,14 @@ def train(
     contiguous = np.ascontiguousarray(fields, dtype=np.float32)
     digest = hashlib.sha256(contiguous.data).hexdigest() if data_sha256 is None else data_sha256
     session = _Session(
-        contiguous, classes, n_classes, settings, writable_directory(out), resolve_device(device), digest
+        contiguous,
+        classes,
+        n_classes,
+        settings,
+        writable_directory(out),
+        resolve_device(device),
+        digest,
+        earlier,
     )
     session.run(interval, progress)
     return session.weights
@@ -114,6 +128,7 @@ class _Session(TrainingSession):
         out: Path,
         device: torch.device,
         data_sha256: str,
+        earlier: str | Path | None,
     ) -> None:
         self.settings = settings
         self.data_sha256 = data_sha256
@@ -150,6 +165,7 @@ class _Session(TrainingSession):
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             n_images=len(images),
+            earlier=read_earlier(earlier, self.net, described(self.net)),
             average=self.average,
         )
 
@@ -188,6 +204,6 @@ class _Session(TrainingSession):
             "images_seen": state.epoch * self.n_images + state.images,
             "betas": list(_BETAS),
             "average_exponent": self.gamma,
-            "command": self.settings.command(state.epoch) if published else None,
+            "command": self.settings.command(state.epoch, continues=self.continues is not None) if published else None,
         }
         save_network(self.weights, self.average, card)

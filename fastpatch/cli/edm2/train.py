@@ -33,6 +33,7 @@ def train(
     num_blocks: Annotated[int, typer.Option(help="Residual blocks a level.")] = 1,
     attn_resolutions: Annotated[str, typer.Option(help="Sides at which blocks attend.")] = "8",
     channels_per_head: Annotated[int, typer.Option(help="Width of an attention head.")] = 64,
+    earlier: options.Earlier = None,
     device: options.Device = "auto",
 ) -> None:
     """Train a class-conditional network on Fashion-MNIST padded to 32 x 32, or go on with a training found in --out.
@@ -72,6 +73,7 @@ def train(
         out,
         device=target,
         data_sha256=image_hash("train"),
+        earlier=earlier,
         progress=True,
     )
     typer.echo(f"weights: {path}")
