@@ -3,6 +3,7 @@
 import numpy as np
 import oracle
 import pytest
+import scipy.special
 
 import fastpatch as fp
 from fastpatch.analysis import fourier_modes
@@ -11,10 +12,13 @@ from fastpatch.noise import standard_normals
 
 RNG = np.random.default_rng(7)
 LARGE = {
-    "many pairs": fp.PatchDictionary.random(n_random=150),
+    "many pairs": fp.PatchDictionary.random(n_random=2100),
     "many singles of unequal norm": fp.PatchDictionary(RNG.normal(size=(200, 3, 3))),
     "pairs and singles across a block": fp.PatchDictionary(
         np.concatenate([(half := RNG.normal(size=(100, 3, 3))), -half, RNG.normal(size=(60, 3, 3))])
+    ),
+    "small weights": fp.PatchDictionary(
+        RNG.normal(size=(130, 3, 3)), scipy.special.softmax(RNG.uniform(-600.0, 0.0, 130))
     ),
     "wide patterns": fp.PatchDictionary.random(n_random=2, size=31),
 }
@@ -57,7 +61,7 @@ def test_both_paths_agree_where_both_can_work(monkeypatch):
     tiles = fp.PatchModel(dictionary)
     assert not dense.suits(tiles.plan)
     expected = tiles.posterior_mean(x, 0.3), tiles.mode_derivatives(x, 0.3), tiles.spectrum(x, 0.3)
-    monkeypatch.setattr(dense, "_FEWEST_UNITS", 1)
+    monkeypatch.setattr(dense, "_MOST_UNITS", 1)
     found = tiles.posterior_mean(x, 0.3), tiles.mode_derivatives(x, 0.3), tiles.spectrum(x, 0.3)
     for one, other in zip(expected, found, strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-11, atol=1e-12)

@@ -1054,23 +1054,25 @@ def advance(x, y, part, by_trajectory, counters, constants, plan, wave, scratch,
 
 
 @entry()
-def fold_block(d, slope, bias, centers, n_pairs, top, raised, weighted, total):
-    """Fold the dot products d (units, sites) of some units into a streaming softmax over sites.
+def fold_block(z, exponents, factors, centers, n_pairs, top, raised, weighted, total):
+    """Fold the logits z (units, sites) without priors of some units into a streaming softmax over sites.
 
-    ``top``, ``weighted`` and ``total`` hold the top logit so far, the sum of centre pixels and that of weights, both
-    relative to it; ``raised`` is working space. The first ``n_pairs`` units are pairs.
+    ``top``, integers, ``weighted`` and ``total`` hold the top logit so far, the sum of centre pixels and that of
+    weights, both relative to it; ``raised`` is working space. The first ``n_pairs`` units are pairs.
     """
-    units, sites = d.shape
+    units, sites = z.shape
     for f in range(sites):
         _store(raised, f, _load(top, f))
     for k in range(units):
-        at, b = k * sites, bias[k]
+        at, exponent = k * sites, exponents[k]
         if k < n_pairs:
             for f in range(sites):
-                _store(raised, f, max(_read(raised, f), fma(slope, abs(_load(d, at + f)), b)))
+                _store(raised, f, max(_read(raised, f), abs(_load(z, at + f)) + exponent))
         else:
             for f in range(sites):
-                _store(raised, f, max(_read(raised, f), fma(slope, _load(d, at + f), b)))
+                _store(raised, f, max(_read(raised, f), _load(z, at + f) + exponent))
+    for f in range(sites):
+        _store(raised, f, _nearest(_read(raised, f)))
     for f in range(sites):
         fade = exp2(_load(top, f) - _load(raised, f))
         weighted[f] *= fade
@@ -1078,32 +1080,32 @@ def fold_block(d, slope, bias, centers, n_pairs, top, raised, weighted, total):
     for f in range(sites):
         _store(top, f, _load(raised, f))
     for k in range(units):
-        at, b, center = k * sites, bias[k], centers[k]
+        at, factor, weight = k * sites, factors[k], centers[k] * factors[k]
+        base = exponents[k] + _shift(factor)
         if k < n_pairs:
             for f in range(sites):
-                x = _load(d, at + f)
-                plus, minus = exp2(fma(slope, x, b) - _load(top, f)), exp2(fma(-slope, x, b) - _load(top, f))
-                weighted[f] = fma(center, plus - minus, weighted[f])
-                total[f] += plus + minus
+                both, bias = _powers(_load(z, at + f), _load(top, f), base)
+                weighted[f] = fma(weight, bias, weighted[f])
+                total[f] = fma(factor, both, total[f])
         else:
             for f in range(sites):
-                weight = exp2(fma(slope, _load(d, at + f), b) - _load(top, f))
-                weighted[f] = fma(center, weight, weighted[f])
-                total[f] += weight
+                power = _power(_load(z, at + f), _load(top, f), base)
+                weighted[f] = fma(weight, power, weighted[f])
+                total[f] = fma(factor, power, total[f])
 
 
 @entry()
-def respond_block(d, slope, bias, centers, n_pairs, top, total, mean):
-    """Turn the dot products of some units, in place, into their response, see `_respond`."""
-    units, sites = d.shape
+def respond_block(z, exponents, factors, centers, n_pairs, top, total, mean):
+    """Turn the logits of some units, see `fold_block`, in place into their response, see `_respond`."""
+    units, sites = z.shape
     for k in range(units):
-        at, b, c = k * sites, bias[k], centers[k]
+        at, factor, c = k * sites, factors[k], centers[k]
+        base = exponents[k] + _shift(factor)
         if k < n_pairs:
             for f in range(sites):
-                x = _read(d, at + f)
-                plus, minus = exp2(fma(slope, x, b) - _load(top, f)), exp2(fma(-slope, x, b) - _load(top, f))
-                _store(d, at + f, (c * (plus + minus) - _load(mean, f) * (plus - minus)) / _load(total, f))
+                both, bias = _powers(_read(z, at + f), _load(top, f), base)
+                _store(z, at + f, factor * (c * both - _load(mean, f) * bias) / _load(total, f))
         else:
             for f in range(sites):
-                weight = exp2(fma(slope, _read(d, at + f), b) - _load(top, f))
-                _store(d, at + f, weight * (c - _load(mean, f)) / _load(total, f))
+                power = _power(_read(z, at + f), _load(top, f), base)
+                _store(z, at + f, factor * power * (c - _load(mean, f)) / _load(total, f))

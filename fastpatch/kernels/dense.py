@@ -1,6 +1,6 @@
 """Large dictionaries and large patterns: blocked matrix products with a streaming softmax.
 
-The dot products of a block of patterns with a block of neighbourhoods are one matrix product; the softmax over patterns
+The logits of a block of patterns at a block of neighbourhoods are one matrix product; the softmax over patterns
 is kept as a running maximum and sums relative to it, so that memory does not grow with the number of patterns.
 """
 
@@ -16,78 +16,76 @@ from .plan import PatchPlan
 
 __all__ = ["posterior_mean", "suits", "window_response"]
 
-# A block of dot products fits the second-level cache.
+# A block of logits fits the second-level cache.
 _SITES = 512
 _UNITS = 128
 
-# The scratch space of the tile kernels grows with the units; beyond these it leaves the second-level cache.
-_FEWEST_UNITS = 65
+# The tile kernels win while patterns share their rows: a distinct row costs them P multiplications a site. And their
+# scratch space grows with the units, by 28 kB in float64.
+_MOST_ROWS = 256
+_MOST_UNITS = 2048
 _NARROWEST_TILE = 16
 
 
 def suits(plan: PatchPlan) -> bool:
     """Whether these kernels, rather than the tiles of `cpu`, should work for a dictionary."""
     units, size, _ = plan.patterns.shape
-    return bool(units >= _FEWEST_UNITS or cpu.tile_columns(size) < _NARROWEST_TILE)
+    return bool(len(plan.rows) > _MOST_ROWS or units > _MOST_UNITS or cpu.tile_columns(size) < _NARROWEST_TILE)
 
 
-def posterior_mean(plan: PatchPlan, slope: Any, bias: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
-    """m (B, L1, L2) of eq. 38 for x (B, L1, L2), in its precision; ``slope`` and ``bias`` as `cpu.evaluate`."""
+def posterior_mean(plan: PatchPlan, law: tuple[Any, ...], x: NDArray[Any]) -> NDArray[Any]:
+    """m (B, L1, L2) of eq. 38 for x (B, L1, L2), in its precision; ``law`` as `cpu.evaluate`."""
     mean = np.empty_like(x)
-    patterns, centers = _operands(plan, x.dtype)
+    units = _Units(plan, law, x.dtype)
     for field, out in zip(x, mean, strict=True):
         for rows, columns, windows in _neighbourhoods(field, plan.patterns.shape[-1]):
-            _, total, weighted = _softmax(plan, patterns, centers, slope, bias, windows)
+            _, total, weighted = units.softmax(windows)
             out[rows, columns] = (weighted / total).reshape(out[rows, columns].shape)
     return mean
 
 
-def window_response(plan: PatchPlan, slope: Any, bias: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
+def window_response(plan: PatchPlan, law: tuple[Any, ...], x: NDArray[Any]) -> NDArray[Any]:
     """R (B, P * P, L1, L2) with ``dm_i/dx_{i+u} = alpha/sigma^2 R_u(i)``, u in row-major order."""
     size = plan.patterns.shape[-1]
     response = np.empty((len(x), size * size, *x.shape[1:]), dtype=x.dtype)
-    patterns, centers = _operands(plan, x.dtype)
+    units = _Units(plan, law, x.dtype)
     for field, out in zip(x, response, strict=True):
         for rows, columns, windows in _neighbourhoods(field, size):
-            top, total, weighted = _softmax(plan, patterns, centers, slope, bias, windows)
-            mean = weighted / total
-            gathered = np.zeros((size * size, windows.shape[1]), dtype=x.dtype)
-            for units, pairs in _unit_blocks(plan):
-                weights = patterns[units] @ windows
-                cpu.respond_block(weights, slope, bias[units], centers[units], pairs, top, total, mean)
-                gathered += patterns[units].T @ weights
-            out[:, rows, columns] = gathered.reshape(out[:, rows, columns].shape)
+            out[:, rows, columns] = units.response(windows).reshape(out[:, rows, columns].shape)
     return response
 
 
-def _operands(plan: PatchPlan, dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    flat = plan.patterns.reshape(len(plan.patterns), -1).astype(dtype)
-    return flat, plan.centers.astype(dtype)
+class _Units:
+    """The units of a plan as blocks of matrices, with their constants of one time."""
 
+    def __init__(self, plan: PatchPlan, law: tuple[Any, ...], dtype: np.dtype[Any]) -> None:
+        self._slope, exponents, factors, _, _ = law
+        patterns, centers = plan.patterns.reshape(len(plan.patterns), -1).astype(dtype), plan.centers.astype(dtype)
+        self._blocks = []
+        for first in range(0, len(patterns), _UNITS):
+            block, pairs = slice(first, first + _UNITS), min(max(plan.n_pairs - first, 0), _UNITS)
+            self._blocks.append((patterns[block], (exponents[block], factors[block], centers[block], pairs)))
 
-def _softmax(
-    plan: PatchPlan,
-    patterns: NDArray[Any],
-    centers: NDArray[Any],
-    slope: Any,
-    bias: NDArray[Any],
-    windows: NDArray[Any],
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Top logit, total weight and weighted sum of centre pixels at every site."""
-    sites = windows.shape[1]
-    top = np.full(sites, np.finfo(windows.dtype).min, dtype=windows.dtype)
-    raised = np.empty_like(top)
-    weighted, total = np.zeros_like(top), np.zeros_like(top)
-    for units, pairs in _unit_blocks(plan):
-        products = patterns[units] @ windows
-        cpu.fold_block(products, slope, bias[units], centers[units], pairs, top, raised, weighted, total)
-    return top, total, weighted
+    def softmax(self, windows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Top logit, total weight and weighted sum of centre pixels of neighbourhoods (P * P, sites)."""
+        scaled = self._slope * windows
+        top = np.full(windows.shape[1], np.finfo(windows.dtype).min, dtype=windows.dtype)
+        raised = np.empty_like(top)
+        weighted, total = np.zeros_like(top), np.zeros_like(top)
+        for patterns, constants in self._blocks:
+            cpu.fold_block(patterns @ scaled, *constants, top, raised, weighted, total)
+        return top, total, weighted
 
-
-def _unit_blocks(plan: PatchPlan) -> Iterator[tuple[slice, int]]:
-    """Slices of units, each with the number of pairs in it."""
-    for first in range(0, len(plan.patterns), _UNITS):
-        yield slice(first, first + _UNITS), min(max(plan.n_pairs - first, 0), _UNITS)
+    def response(self, windows: NDArray[Any]) -> NDArray[Any]:
+        """R (P * P, sites) of `window_response` for neighbourhoods (P * P, sites)."""
+        top, total, weighted = self.softmax(windows)
+        scaled, mean = self._slope * windows, weighted / total
+        gathered = np.zeros_like(windows)
+        for patterns, constants in self._blocks:
+            weights = patterns @ scaled
+            cpu.respond_block(weights, *constants, top, total, mean)
+            gathered += patterns.T @ weights
+        return gathered
 
 
 def _neighbourhoods(field: NDArray[Any], size: int) -> Iterator[tuple[slice, slice, NDArray[Any]]]:

@@ -159,7 +159,7 @@ def scratch_space(plan: PatchPlan, dtype: np.dtype[Any]) -> NDArray[Any]:
 def posterior_mean(plan: PatchPlan, schedule: VPSchedule, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
     """m (B, L1, L2) of eq. 38 for x (B, L1, L2), in float64."""
     if dense.suits(plan):
-        return dense.posterior_mean(plan, *_dense_constants(plan, schedule, t), x)
+        return dense.posterior_mean(plan, _law(plan, schedule, t), x)
     mean = np.empty_like(x)
     law = _law(plan, schedule, t)
     cpu.evaluate(x, law, plan.cast(_DOUBLE), _NO_WAVES, scratch_space(plan, _DOUBLE), mean, _EMPTY4, _EMPTY4)
@@ -172,9 +172,8 @@ def response(
     """Fields H (B, U, L1, L2) and patterns p (U, P, P) with ``dm_i/dx_{i+u} = alpha/sigma^2 sum_k H_k(i) p_k(u)``."""
     if dense.suits(plan):
         size = plan.patterns.shape[-1]
-        return dense.window_response(plan, *_dense_constants(plan, schedule, t), x), np.eye(size * size).reshape(
-            -1, size, size
-        )
+        windows = np.eye(size * size).reshape(-1, size, size)
+        return dense.window_response(plan, _law(plan, schedule, t), x), windows
     fields = np.empty((x.shape[0], len(plan.patterns), *x.shape[1:]))
     law = _law(plan, schedule, t)
     cpu.evaluate(x, law, plan.cast(_DOUBLE), _NO_WAVES, scratch_space(plan, _DOUBLE), _EMPTY3, fields, _EMPTY4)
@@ -205,11 +204,6 @@ def mode_overlaps(
 def _law(plan: PatchPlan, schedule: VPSchedule, t: float) -> tuple[Any, ...]:
     """`tile_constants` of one time."""
     return tuple(constant[0] for constant in tile_constants(plan, schedule, np.array([t]), _DOUBLE))
-
-
-def _dense_constants(plan: PatchPlan, schedule: VPSchedule, t: float) -> tuple[np.float64, NDArray[np.float64]]:
-    slopes, biases = step_constants(plan, schedule, np.array([t]), _DOUBLE)
-    return slopes[0], biases[0]
 
 
 def _line_overlaps(tables: ModeTables, fields: NDArray[np.float64]) -> NDArray[np.float64]:
