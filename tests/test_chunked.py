@@ -225,7 +225,7 @@ def test_a_worker_in_a_thread(monkeypatch):
         ({"exchange_every": 0}, InvalidInputError, "exchange_every is 0; expected at least 1"),
         ({"scratch": "/proc/nowhere"}, OutputError, "/proc/nowhere cannot be written"),
         ({"dynamics": "ode"}, BackendUnavailableError, "no kernels for dynamics 'ode'; expected backend='cpu'"),
-        ({"model": fp.PatchModel(LARGE["71 pairs"])}, BackendUnavailableError, "'dask' has no kernels for PatchModel"),
+        ({"model": fp.PatchModel(LARGE["70 pairs"])}, BackendUnavailableError, "'dask' has no kernels for PatchModel"),
         ({"model": fp.EmpiricalModel(fp.stripe_prototypes(20))}, BackendUnavailableError, "has no kernels for Empiri"),
         ({"backend": "cpu", "chunks": 8}, InvalidInputError, "chunks is 8 for backend 'cpu'; expected it for 'dask'"),
         ({"backend": "auto", "scratch": "x"}, InvalidInputError, "scratch is 'x' for backend 'auto'; expected it for"),
@@ -329,7 +329,7 @@ def watch(process):
         peak.append(process.memory_info().rss)
 
 with LocalCluster(
-    n_workers=1, threads_per_worker=1, memory_limit=LIMIT, dashboard_address=None, local_directory=sys.argv[1],
+    n_workers=1, threads_per_worker=1, memory_limit=LIMIT, dashboard_address="127.0.0.1:0", local_directory=sys.argv[1],
     silence_logs=logging.CRITICAL,
 ) as cluster, Client(cluster) as client:
     (pid,) = client.run(os.getpid).values()
