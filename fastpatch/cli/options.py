@@ -1,4 +1,4 @@
-"""Options that several commands share, and the check that torch is there."""
+"""Options that several commands share, and the check that optional packages are there."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ __all__ = [
     "Shells",
     "Snapshots",
 ]
-__all__ += ["Steps", "TMax", "TMin", "Threads", "Trajectories", "torch_for"]
+__all__ += ["Steps", "TMax", "TMin", "Threads", "Trajectories", "packages_for"]
 
 Trajectories = Annotated[int, typer.Option(help="Independent trajectories.")]
 Steps = Annotated[int, typer.Option(help="Integration steps on the logarithmic grid.")]
@@ -50,7 +50,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 
 @contextmanager
-def torch_for(purpose: str, extra: str = "neural") -> Iterator[None]:
+def packages_for(purpose: str, extra: str = "neural") -> Iterator[None]:
     """Turns a missing package of the optional group ``extra`` into one sentence."""
     try:
         yield

@@ -41,7 +41,7 @@ def sweep(
 
     begin = time.perf_counter()
     directory = Path("runs", Path(spec).stem) if out is None else out
-    with options.torch_for("fastpatch sweep", "sweep"):
+    with options.packages_for("fastpatch sweep", "sweep"):
         store, computed = complete(
             Spec.load(spec), directory, scheduler, workers=workers, extend=extend, over_budget=yes, progress=not quiet
         )

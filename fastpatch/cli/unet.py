@@ -47,7 +47,7 @@ def train(
     It may be stopped or killed at any time. After every epoch the weights and their card are in
     OUT/unet-binarised.safetensors or OUT/unet-grey.safetensors.
     """
-    with options.torch_for("training"):
+    with options.packages_for("training"):
         from ..neural.data import image_hash, load_images
         from ..neural.devices import default_precision, resolve_device
         from ..neural.settings import TrainingSettings
@@ -94,7 +94,7 @@ def analyze(
 
     Writes result.nc, figure3.png, denoising.png and locality.png.
     """
-    with options.torch_for("analysing a network"):
+    with options.packages_for("analysing a network"):
         from ..neural.dynamics import UNetModel
         from ..neural.weights import shipped_weights
 
@@ -149,7 +149,7 @@ def sample(
 
     Writes result.nc, samples.png, denoising.png and statistics.png.
     """
-    with options.torch_for("sampling"):
+    with options.packages_for("sampling"):
         from ..neural.dynamics import UNetModel
         from ..neural.weights import shipped_weights
 

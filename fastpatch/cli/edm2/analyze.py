@@ -38,7 +38,7 @@ def analyze(
 
     Writes result.nc, figure1.png and softening.png.
     """
-    with options.torch_for("analysing a network"):
+    with options.packages_for("analysing a network"):
         from ...neural.edm2 import analyze as run
 
     from ...atomic import writable_directory

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..options import torch_for
+from ..options import packages_for
 
 __all__ = ["convert"]
 
@@ -20,7 +20,7 @@ def convert(
     Nothing in the snapshot is executed or imported; what a network has no use for is refused. A name such as
     edm2-img64-s-1073741-0.075 is downloaded once, into the user's cache.
     """
-    with torch_for("converting a network"):
+    with packages_for("converting a network"):
         from ...neural.edm2 import convert as run
 
     card = run(source, target, overwrite=force)

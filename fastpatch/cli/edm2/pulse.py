@@ -64,7 +64,7 @@ def pulse(
     It may be stopped or killed at any time: the same command goes on with what OUT/samples does not hold yet. Writes
     result.nc, figure4.png, dose_response.png and conditions.png.
     """
-    with options.torch_for("the pulse experiment"):
+    with options.packages_for("the pulse experiment"):
         from ...neural.edm2 import chosen_classes
         from ...neural.edm2.guidance import Pulse, check_guide
         from ...neural.pulse import PulseExperiment, PulseSettings, check_classifier

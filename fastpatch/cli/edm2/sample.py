@@ -47,7 +47,7 @@ def sample(
 
     Writes result.nc and samples.png.
     """
-    with options.torch_for("sampling"):
+    with options.packages_for("sampling"):
         from ...neural.edm2 import Pulse, chosen_classes, constant, latents
         from ...neural.edm2 import sample as run
 

@@ -41,7 +41,7 @@ def train(
     It may be stopped or killed at any time. After every epoch the averaged weights and their card are in
     OUT/edm2.safetensors.
     """
-    with options.torch_for("training"):
+    with options.packages_for("training"):
         from ...neural.data import image_hash, load_images, load_labels, pad_images
         from ...neural.devices import default_precision, resolve_device
         from ...neural.edm2.settings import EDM2Settings

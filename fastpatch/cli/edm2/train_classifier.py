@@ -29,7 +29,7 @@ def train_classifier(
 
     Weights and card, with the accuracy and calibration on the test set, are in OUT/classifier.safetensors.
     """
-    with options.torch_for("training"):
+    with options.packages_for("training"):
         from ...neural.classifiers.training import ClassifierSettings
         from ...neural.classifiers.training import train_classifier as run
         from ...neural.data import image_hash, load_images, load_labels
