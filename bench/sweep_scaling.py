@@ -1,4 +1,5 @@
-"""What the engine of sweeps costs: speed-up of two workers over one, overhead of a point, restart of a finished sweep.
+"""What the engine of sweeps costs: speed-up of two workers over one, overhead of a point, restart of a finished sweep,
+tasks that the scheduler handles, files and bytes of a stored point.
 
 ``python -m bench.sweep_scaling`` takes about two minutes on an otherwise idle machine.
 """
@@ -84,8 +85,31 @@ def restart_seconds(points: int = 200) -> float:
         return perf_counter() - begin
 
 
+def tasks_a_second(tasks: int = 5000) -> float:
+    """Empty tasks that scheduler, client and two workers get through in a second."""
+    with cluster.local_client(2) as client:
+        client.wait_for_workers(2)
+        client.gather(client.map(_nothing, range(100), pure=False))
+        begin = perf_counter()
+        client.gather(client.map(_nothing, range(tasks), pure=False))
+        return tasks / (perf_counter() - begin)
+
+
+def _nothing(number: int) -> int:
+    return number
+
+
+def stored_point(points: int = 200) -> tuple[float, float]:
+    """Files and bytes of a point of the default recording, four trajectories and 201 records, in a finished store."""
+    with tempfile.TemporaryDirectory() as directory:
+        spec = {"replicas": points, "parameters": {"L": 8, "steps": 200}}
+        sweep(spec, directory, workers=2)
+        sizes = [path.stat().st_size for path in Path(directory).rglob("*") if path.is_file()]
+        return len(sizes) / points, sum(sizes) / points
+
+
 def main() -> None:
-    """Print the three measurements."""
+    """Print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", type=int, default=200, help="Points of the sweep that one and two workers share.")
     points = parser.parse_args().points
@@ -98,6 +122,9 @@ def main() -> None:
     print(columns(rows))
     print(f"speed-up of two workers: {timings[0].wall / timings[1].wall:.2f}")
     print(f"restart of a finished sweep of {points} points: {duration(restart_seconds(points))}")
+    print(f"empty tasks a second: {tasks_a_second():.0f}")
+    files, size = stored_point(points)
+    print(f"stored point, of {points}: {files:.2f} files, {size / 1e3:.1f} kB")
 
 
 if __name__ == "__main__":
