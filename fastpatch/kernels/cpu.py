@@ -59,6 +59,7 @@ def _load(typing_context, array, index):
         data = make_array(signature.args[0])(context, builder, arguments[0]).data
         value = builder.load(builder.gep(data, [arguments[1]]))
         value.set_metadata("alias.scope", _scope(builder.module))
+        _use_whole_registers(builder.function)
         return value
 
     return array.dtype(array, types.int64), codegen
@@ -87,9 +88,16 @@ def _store(typing_context, array, index, value):
         data = make_array(signature.args[0])(context, builder, arguments[0]).data
         stored = builder.store(arguments[2], builder.gep(data, [arguments[1]]))
         stored.set_metadata("noalias", _scope(builder.module))
+        _use_whole_registers(builder.function)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, array.dtype), codegen
+
+
+def _use_whole_registers(function):
+    """Vectorise for 512 bits where the CPU has them: on Intel's, LLVM takes 256 unless a function says otherwise."""
+    # llvmlite's own `add` refuses an attribute that it does not know.
+    set.add(function.attributes, '"prefer-vector-width"="512"')
 
 
 def _scope(module):
