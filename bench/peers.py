@@ -32,6 +32,7 @@ _SITE_STEPS = 2**18
 _ROUNDS = (5, 60)
 _SECONDS = 1.5
 _PAUSE = 0.01
+_BRIEF = 0.05
 # Float32 lattices that the hungriest contender holds at once.
 _LATTICES = 70
 
@@ -42,7 +43,8 @@ def interleave(contenders: dict[str, Contender], seconds: float, rounds: tuple[i
     """Seconds of every call, by name; each contender is ``(reset, advance)``, of which ``advance`` is timed.
 
     They take turns, after one call each that is not counted, with pauses in which the worker threads of the one before
-    stop spinning. Who has used its ``seconds`` and had its least number of ``rounds`` drops out, except the first, who
+    stop spinning, and a call that is not counted after it where calls are short: a core that has slept is slow for
+    milliseconds, with caches that hold something else. Who has used its ``seconds`` and had its least number of ``rounds`` drops out, except the first, who
     runs in every round.
     """
     for reset, advance in contenders.values():
@@ -55,6 +57,9 @@ def interleave(contenders: dict[str, Contender], seconds: float, rounds: tuple[i
         for name in dict.fromkeys([first, *active]):
             reset, advance = contenders[name]
             sleep(_PAUSE)
+            if times[name] and times[name][-1] < _BRIEF:
+                reset()
+                advance()
             reset()
             start = perf_counter()
             advance()

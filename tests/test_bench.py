@@ -289,7 +289,8 @@ class TestPeers:
         calls = []
         contenders = {name: (lambda: None, lambda name=name: calls.append(name)) for name in ("own", "a", "b")}
         times = interleave(contenders, seconds=0.0, rounds=(4, 9))
-        assert calls == ["own", "a", "b"] * 5
+        # Once uncounted and once counted; then, being short, once uncounted before each that counts.
+        assert calls == ["own", "a", "b"] * 2 + ["own", "own", "a", "a", "b", "b"] * 3
         assert {name: len(found) for name, found in times.items()} == {"own": 4, "a": 4, "b": 4}
 
     def test_ratios_are_taken_within_a_round(self):

@@ -6,6 +6,7 @@ from cases import DTYPES
 
 import fastpatch as fp
 from fastpatch.integrators import PatchEngine
+from fastpatch.kernels import dense
 
 # Five pairs (three in one pass, two alone), nine pairs, singles, and sizes that have no shortcut.
 DICTIONARIES = {
@@ -74,3 +75,17 @@ def test_small_logits_are_found_where_they_are_and_nowhere_else(t):
         assert (np.abs(mean) <= 1.0).all()
         if magnitude >= 1e9:
             np.testing.assert_array_equal(mean, 1.0)
+
+
+@pytest.mark.parametrize("most_units", [2048, 1], ids=["tiles", "matrix products"])
+def test_what_cannot_be_felt_is_zero_and_not_denormal(most_units, monkeypatch):
+    # Arithmetic with denormal numbers is a hundred times as slow on some CPUs.
+    monkeypatch.setattr(dense, "_MOST_UNITS", most_units)
+    hollow = np.ones((3, 3))
+    hollow[1, 1] = 0.0
+    model = fp.PatchModel(fp.PatchDictionary([hollow, 1.0 - hollow]))
+    x, t = np.tile(hollow, (4, 4)), 0.01
+    mean = model.posterior_mean(x, t)
+    # Where the hollow pattern fits, the other's share would be about exp(-9 / 2t) = 1e-195.
+    np.testing.assert_array_equal(mean[1::3, 1::3], 0.0)
+    assert np.isfinite(mean).all()

@@ -18,6 +18,7 @@ from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array
 
 from .jit import entry, kernel
+from .plan import NEGLIGIBLE
 
 __all__ = [
     "BAND",
@@ -167,6 +168,9 @@ def _nearest(typing_context, z):
 # An integer n added to 1.5 * 2^23 (or 2^52) stands in the low bits of the sum, ready to be shifted into an exponent.
 _SHIFT32, _SHIFT64 = _F(12582912.0), 6755399441055744.0
 
+# `_shift` and the exponent below which a power counts as zero.
+_LEAST32, _LEAST64 = _F(_SHIFT32 - _F(NEGLIGIBLE["float32"])), _SHIFT64 - NEGLIGIBLE["float64"]
+
 
 # 2^f = E(f^2) + O(f), the even and the odd part for |f| <= 1/2, also give 2^-f = E - O. Degree 5, relative error 8e-8
 # (float64: 12, 1e-16).
@@ -214,32 +218,33 @@ def _shift_overload(z):
     return lambda z: _SHIFT64
 
 
-def _least(z):
-    """The least exponent of a normal number, plus `_shift`."""
-    raise NotImplementedError("only inside kernels")
-
-
-@overload(_least)
-def _least_overload(z):
-    if z == types.float32:
-        return lambda z: _F(_SHIFT32 - _F(126.0))
-    return lambda z: _SHIFT64 - 1022.0
-
-
 def _times_power(p, shifted):
-    """p 2^n, given n + `_shift`, where both are normal numbers."""
+    """p 2^n, given n + `_shift`, for p near 1; zero where n says that it is negligible.
+
+    Zero rather than something tiny: sums of it would be denormal, and a hundred times as slow on some CPUs.
+    """
     raise NotImplementedError("only inside kernels")
 
 
 @overload(_times_power)
 def _times_power_overload(p, shifted):
     if p == types.float32:
-        return lambda p, shifted: _from_bits(np.int32(_bits(p) + np.int32(_bits(shifted) << 23)))
-    return lambda p, shifted: _from_bits(_bits(p) + (_bits(shifted) << 52))
+
+        def power_float32(p, shifted):
+            power = np.int32(_bits(p) + np.int32(_bits(shifted) << 23))
+            return _from_bits(power if shifted > _LEAST32 else np.int32(0))
+
+        return power_float32
+
+    def power_float64(p, shifted):
+        power = _bits(p) + (_bits(shifted) << 52)
+        return _from_bits(power if shifted > _LEAST64 else 0)
+
+    return power_float64
 
 
 def _times_powers(p, q, shifted):
-    """p 2^n and q 2^-n, as `_times_power`."""
+    """p 2^n and q 2^-n, given n + `_shift`, where both are normal numbers."""
     raise NotImplementedError("only inside kernels")
 
 
@@ -262,10 +267,10 @@ def _times_powers_overload(p, q, shifted):
 
 @kernel(inline=True)
 def _power(z, top, base):
-    """2^(z - top + B), flushed towards the least normal number; top an integer, base = B + `_shift`."""
+    """2^(z - top + B), or zero where that is negligible; top an integer, base = B + `_shift`."""
     n = _nearest(z)
     even, odd = _even_odd(z - n)
-    return _times_power(even + odd, max((n - top) + base, _least(z)))
+    return _times_power(even + odd, (n - top) + base)
 
 
 @kernel(inline=True)
@@ -273,8 +278,8 @@ def _powers(z, top, base):
     """Sum and difference of 2^(z - top + B) and 2^(-z - top + B), see `_power`."""
     n = _nearest(z)
     even, odd = _even_odd(z - n)
-    plus = _times_power(even + odd, max((n - top) + base, _least(z)))
-    minus = _times_power(even - odd, max((-n - top) + base, _least(z)))
+    plus = _times_power(even + odd, (n - top) + base)
+    minus = _times_power(even - odd, (-n - top) + base)
     return plus + minus, plus - minus
 
 
@@ -289,7 +294,7 @@ def _small_powers(z):
 
 @kernel(inline=True)
 def exp2(z):
-    """2**z for z <= 0, flushed towards 2**-126 (float32) or 2**-1022 (float64) below."""
+    """2**z for z <= 0, zero where that is negligible."""
     return _power(z, _shift(z) - _shift(z), _shift(z))
 
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ..dictionary import PatchDictionary
 
-__all__ = ["PatchPlan"]
+__all__ = ["NEGLIGIBLE", "PatchPlan"]
 
-# Base-2 logit beyond which 2^-logit vanishes beside 1: below half a unit in the last place, with so much to spare that
-# rounding a sum of terms in between cannot make it felt.
-_NEGLIGIBLE = {"float32": 100.0, "float64": 200.0}
+# Base-2 logit beyond which 2^-logit counts as zero beside 1: it is below half a unit in the last place, with so much to
+# spare that rounding a sum of terms in between cannot make it felt.
+NEGLIGIBLE = {"float32": 100.0, "float64": 200.0}
 
 _SIGN_ROWS = np.array([(1.0, *signs) for signs in product((-1.0, 1.0), repeat=4)])
 
@@ -85,7 +85,7 @@ class PatchPlan:
             self.centers.astype(dtype),
             self.n_pairs,
             self.binary,
-            dtype.type(_NEGLIGIBLE[dtype.name]),
+            dtype.type(NEGLIGIBLE[dtype.name]),
         )
 
 
