@@ -44,8 +44,8 @@ def interleave(contenders: dict[str, Contender], seconds: float, rounds: tuple[i
 
     They take turns, after one call each that is not counted, with pauses in which the worker threads of the one before
     stop spinning, and a call that is not counted after it where calls are short: a core that has slept is slow for
-    milliseconds, with caches that hold something else. Who has used its ``seconds`` and had its least number of ``rounds`` drops out, except the first, who
-    runs in every round.
+    milliseconds, with caches that hold something else. Who has used its ``seconds`` and had its least number of
+    ``rounds`` drops out, except the first, who runs in every round.
     """
     for reset, advance in contenders.values():
         reset()

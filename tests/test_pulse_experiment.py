@@ -197,6 +197,18 @@ def test_memory_that_runs_out_costs_no_sample(tmp_path, monkeypatch):
             np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+def test_batches_at_once_are_the_same_to_the_bit(tmp_path):
+    one, two = experiment(tmp_path / "one", batch=3), experiment(tmp_path / "two", batch=3)
+    assert len(one.plan.blocks) > 1
+    one.generate()
+    torch.set_num_threads(2)  # the fixture sets back what it found
+    two.generate()
+    names = {path.name for path in (tmp_path / "one").iterdir()}
+    assert names == {path.name for path in (tmp_path / "two").iterdir()}
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
 def test_guidance_that_diverges_is_reported(tmp_path):
     with pytest.raises(InvalidInputError, match="a sample is not finite; expected a smaller weight"):
         experiment(tmp_path, gaussian_network(), weight=1e39, controls=()).generate()

@@ -19,6 +19,7 @@ from ..devices import device_name
 from ..edm2.denoiser import Denoiser, denoiser_identity
 from ..edm2.guidance import Guide, check_guide, guide_estimate
 from ..edm2.sampler import latents, placed
+from ..side_by_side import side_by_side
 from .branches import Start, run_branches
 from .plan import Block, Branch, Cost, Plan
 from .results import build_dataset
@@ -98,7 +99,7 @@ class PulseExperiment:
         return Cost(sum(cost.network for cost in costs), sum(cost.guide for cost in costs))
 
     def estimated_seconds(self) -> float:
-        """Time that `generate` will take, from the measured time of evaluations in a full batch."""
+        """Time that `generate` will take, from the measured time of evaluations in a full batch by one thread."""
         size = min(self.settings.batch, len(self.plan.trials))
         labels = torch.tensor([self.settings.classes[0]] * size, device=self.device)
         x = torch.zeros((size, *latents([], self.net).shape[1:]), device=self.device)
@@ -110,12 +111,19 @@ class PulseExperiment:
         def guide() -> Tensor:
             return guide_estimate(self.net, self.guide, x, 1.0, labels)
 
-        remaining = self.remaining
-        return (remaining.network * _shortest(net) + remaining.guide * _shortest(guide)) / size
+        remaining, threads = self.remaining, torch.get_num_threads()
+        at_once = min(threads, len(self.plan.blocks)) if self.device.type == "cpu" else 1
+        torch.set_num_threads(threads if at_once == 1 else 1)
+        try:
+            seconds = (remaining.network * _shortest(net) + remaining.guide * _shortest(guide)) / size
+        finally:
+            torch.set_num_threads(threads)
+        return seconds / at_once
 
     def generate(self, *, progress: bool = False) -> None:
-        """Make all samples that are not there yet; each batch is on disk before the next one starts.
+        """Make all samples that are not there yet; each batch is on disk before the next one of its trials starts.
 
+        On a CPU several batches are made at once, so ``net`` and ``guide`` are called from several threads.
         ``progress`` shows a bar on standard error, in evaluations of single images.
 
         Raises `InvalidInputError` where a sample is not finite, `BackendUnavailableError` where a GPU
@@ -123,9 +131,11 @@ class PulseExperiment:
         """
         total = sum(self.remaining)
         with tqdm(total=total, unit="eval", unit_scale=True, disable=not progress, leave=False, smoothing=0.05) as bar:
-            for block in self.plan.blocks:
-                for cost in self._generate_block(block):
-                    bar.update(sum(cost))
+
+            def advance(cost: Cost) -> None:
+                bar.update(sum(cost))
+
+            side_by_side(self._generate_block, self.plan.blocks, self.device, advance)
             if not self.store.has_strips():
                 first = self.plan.trials[: len(self.settings.classes)]
                 self.store.save_strips(strips(self.net, self.guide, first, self.settings))

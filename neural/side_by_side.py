@@ -1,0 +1,58 @@
+"""Independent pieces of work at once on the cores of a CPU."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from threading import Event, Lock
+from typing import TypeVar
+
+import torch
+
+__all__ = ["side_by_side"]
+
+_Item = TypeVar("_Item")
+_News = TypeVar("_News")
+
+
+def side_by_side(
+    work: Callable[[_Item], Iterator[_News]],
+    items: Sequence[_Item],
+    device: torch.device,
+    report: Callable[[_News], None],
+) -> None:
+    """Exhaust ``work(item)`` for all items and ``report`` whatever they yield, one call at a time.
+
+    On a CPU as many items are worked on at once as torch has threads, each by one thread: convolutions of small
+    images gain little from a second one (measured 88 evaluations a second of the shipped EDM2 network with one thread
+    or two on a batch, 170 to 209 with two batches at once). Elsewhere one after another.
+
+    The first exception, also of the keyboard, stops the others when they next yield, and is raised.
+    """
+    threads = torch.get_num_threads()
+    workers = min(threads, len(items)) if device.type == "cpu" else 1
+    if workers < 2:
+        for item in items:
+            for news in work(item):
+                report(news)
+        return
+    stopped, alone = Event(), Lock()
+
+    def exhaust(item: _Item) -> None:
+        torch.set_num_threads(1)
+        for news in work(item):
+            with alone:
+                report(news)
+            if stopped.is_set():
+                return
+
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            futures = [pool.submit(exhaust, item) for item in items]
+            try:
+                for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                    future.result()
+            except BaseException:
+                stopped.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    finally:
+        torch.set_num_threads(threads)
