@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from fastpatch.errors import OutputError, ResultFileError  # noqa: E402
 from fastpatch.neural.unet import UNet  # noqa: E402
-from fastpatch.neural.weights import load_weights, read_card, save_weights  # noqa: E402
+from fastpatch.neural.weights import load_weights, read_card, save_weights, shipped_weights  # noqa: E402
 
 CARD = {"variant": "grey", "epochs": 3, "loss_per_epoch": [0.5, 0.25, 0.125], "devices": ["a CPU, 2 threads"]}
 
@@ -105,3 +105,11 @@ def test_unwritable_place(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"file/unet.safetensors cannot be written"):
         save_weights(tmp_path / "file" / "unet.safetensors", UNet(), CARD)
+
+
+@pytest.mark.parametrize("variant", ["binarised", "grey"])
+def test_both_models_ship(variant):
+    net, card = load_weights(shipped_weights(variant))
+    assert card["variant"] == variant
+    assert card["epochs"] == len(card["loss_per_epoch"]) > 0
+    assert net.architecture == UNet().architecture
