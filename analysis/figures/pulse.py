@@ -124,9 +124,9 @@ def _draw_strips(figure: Any, dataset: "xr.Dataset") -> None:
     strips, sigma = dataset["strip"].to_numpy(), dataset["strip_sigma"].to_numpy()
     scores = dataset["score"].sel(metric="logit").isel(trial=0)
     gains = (scores.sel(condition="critical") - scores.sel(condition="unguided")).to_numpy()
-    order = np.argsort(gains)
-    chosen = {int(order[-1]): "largest gain"}
-    chosen.setdefault(int(order[(len(order) - 1) // 2]), "median gain")
+    order = np.argsort(-gains, kind="stable")
+    chosen = {int(order[0]): "largest gain"}
+    chosen.setdefault(int(order[len(order) // 2]), "median gain")
     window = np.abs(sigma - dataset.attrs["sigma_c"]) <= dataset.attrs["half_width"]
     grid = np.asarray(figure.subplots(2 * len(chosen), len(sigma), squeeze=False))
     names = dataset["class_name"].to_numpy()
