@@ -7,10 +7,15 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["side_by_side"]
+__all__ = ["at_once", "side_by_side"]
 
 _Item = TypeVar("_Item")
 _News = TypeVar("_News")
+
+
+def at_once(count: int, device: torch.device) -> int:
+    """How many of ``count`` pieces of work `side_by_side` works on at once."""
+    return min(torch.get_num_threads(), count) if device.type == "cpu" else 1
 
 
 def side_by_side(
@@ -27,14 +32,13 @@ def side_by_side(
 
     The first exception, also of the keyboard, stops the others when they next yield, and is raised.
     """
-    threads = torch.get_num_threads()
-    workers = min(threads, len(items)) if device.type == "cpu" else 1
+    workers = at_once(len(items), device)
     if workers < 2:
         for item in items:
             for news in work(item):
                 report(news)
         return
-    stopped, alone = Event(), Lock()
+    threads, stopped, alone = torch.get_num_threads(), Event(), Lock()
 
     def exhaust(item: _Item) -> None:
         torch.set_num_threads(1)

@@ -19,7 +19,7 @@ from ..devices import device_name
 from ..edm2.denoiser import Denoiser, denoiser_identity
 from ..edm2.guidance import Guide, check_guide, guide_estimate
 from ..edm2.sampler import latents, placed
-from ..side_by_side import side_by_side
+from ..side_by_side import at_once, side_by_side
 from .branches import Start, run_branches
 from .plan import Block, Branch, Cost, Plan
 from .results import build_dataset
@@ -112,13 +112,13 @@ class PulseExperiment:
             return guide_estimate(self.net, self.guide, x, 1.0, labels)
 
         remaining, threads = self.remaining, torch.get_num_threads()
-        at_once = min(threads, len(self.plan.blocks)) if self.device.type == "cpu" else 1
-        torch.set_num_threads(threads if at_once == 1 else 1)
+        workers = at_once(len(self.plan.blocks), self.device)
+        torch.set_num_threads(threads if workers == 1 else 1)
         try:
             seconds = (remaining.network * _shortest(net) + remaining.guide * _shortest(guide)) / size
         finally:
             torch.set_num_threads(threads)
-        return seconds / at_once
+        return seconds / workers
 
     def generate(self, *, progress: bool = False) -> None:
         """Make all samples that are not there yet; each batch is on disk before the next one of its trials starts.
