@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 
 import dask
 import dask.array as da
@@ -14,13 +15,14 @@ import numpy as np
 import pytest
 import xarray as xr
 from cases import DICTIONARIES, LARGE
+from distributed import get_task_stream
 from scipy.ndimage import gaussian_filter
 from sweep_cases import threaded_client
 
 import fastpatch as fp
 from fastpatch import backends
 from fastpatch.analysis import correlation_length, first_lobe
-from fastpatch.chunked import correlation, engine
+from fastpatch.chunked import correlation, engine, scheduler
 from fastpatch.chunked.arrays import overlapped
 from fastpatch.chunked.layout import Layout
 from fastpatch.chunked.scheduler import Scheduler
@@ -205,6 +207,27 @@ def test_workers_repeat_what_one_process_does_even_if_one_of_them_dies(tmp_path,
             assert time.monotonic() < patience, "workers still hold something of a run that has ended"
             time.sleep(0.05)
     assert_same(found, fp.simulate(model, shape, 1, **options))
+
+
+def test_chunks_stay_with_their_workers():
+    model, shape = fp.PatchModel(DICTIONARIES["18 patterns"]), (64, 48)
+    with cluster.local_client(2) as client, client.as_current():
+        with get_task_stream(client) as stream:
+            fp.simulate(model, shape, 1, backend="dask", chunks=(16, 24), exchange_every=2, **OPTIONS)
+        addresses = sorted(client.scheduler_info()["workers"])
+        placed = scheduler._placed(addresses, (1, 4, 2))
+    done = defaultdict(list)
+    for task in stream.data:
+        key = task["key"]
+        if placed["priority"](key):
+            assert placed["workers"](key) == addresses
+        else:
+            assert placed["workers"](key) == [addresses[key[2] // 2]]
+            done[key[0].split("-")[0]].append(task["worker"] == addresses[key[2] // 2])
+    # What Dask makes its keys of is not documented: were they others, chunks would move.
+    assert set(done) == {"draw", "overlap", "advance"}
+    # A worker without work may take what is not its own.
+    assert np.mean([at_home for tasks in done.values() for at_home in tasks]) > 0.7
 
 
 def test_a_worker_in_a_thread(monkeypatch):

@@ -28,6 +28,9 @@ __all__ = ["ChunkedPatchEngine"]
 _REMEMBERED_TASKS = 50_000
 _TASKS_A_CHUNK = 20
 
+# Exchanges that are begun before the results of the first are waited for.
+_EXCHANGES_AHEAD = 4
+
 # Recorded states of a call, of each of which the signs are kept, a field's 32nd part.
 _RECORDS = 16
 
@@ -74,10 +77,12 @@ class ChunkedPatchEngine:
         self._write_every = 1 if self._scheduler.client is None else max(1, _REMEMBERED_TASKS // tasks)
         self._exchanges = 0
         self._on_disk: list[str] = []
+        self._standing: tuple[int, list[Any], NDArray[np.float64]] = -1, [], np.empty(0)
 
     @property
     def least_steps(self) -> int:
-        return self.layout.exchange_every
+        # Workers wait for this process after so many; without them nothing goes on while it waits.
+        return self.layout.exchange_every * (1 if self._scheduler.client is None else _EXCHANGES_AHEAD)
 
     @property
     def x(self) -> da.Array:
@@ -94,10 +99,8 @@ class ChunkedPatchEngine:
         shape = (self._run.trajectories, count, *self._run.shape)
         return da.empty(shape, chunks=(1, 1, *self.layout.chunks), dtype=self._run.dtype)
 
-    def present(self) -> list[Recorded | None]:
-        fields: list[Recorded | None] = [None]
-        self._stay(fields)
-        return fields
+    def present(self) -> list[Recorded]:
+        return self._present()[0]
 
     def fetch(self, fields: list[Any], row: int) -> da.Array:
         return self._read(fields[row].name)
@@ -121,12 +124,17 @@ class ChunkedPatchEngine:
         return self._model.derivative_of_overlap(self._collected(begun, fields), times[:, None, None, None])
 
     def measure(self) -> NDArray[np.float64]:
-        return self._model.derivative_of_overlap(self._stay([None])[0], float(self._run.times[self.step]))
+        return self._model.derivative_of_overlap(self._present()[1][0], float(self._run.times[self.step]))
 
-    def _stay(self, fields: list[Recorded | None]) -> NDArray[np.float64]:
-        """Record the present state, on the way to a step that is not taken."""
-        still = np.array([[1.0, 0.0, 0.0]], dtype=self._run.dtype)
-        return self._collected([self._begin(np.zeros(1, dtype=np.int64), still, moves=False)], fields)
+    def _present(self) -> tuple[list[Any], NDArray[np.float64]]:
+        """Record the present state, once, on the way to a step that is not taken; its overlaps (1, …)."""
+        step, fields, overlaps = self._standing
+        if step != self.step:
+            still = np.array([[1.0, 0.0, 0.0]], dtype=self._run.dtype)
+            fields = [None]
+            overlaps = self._collected([self._begin(np.zeros(1, dtype=np.int64), still, moves=False)], fields)
+            self._standing = self.step, fields, overlaps
+        return fields, overlaps
 
     def _collected(self, begun: list[Begun], fields: list[Recorded | None]) -> NDArray[np.float64]:
         """Fill ``fields``; their overlaps (R, T, n_shells, directions)."""

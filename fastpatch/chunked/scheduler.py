@@ -1,7 +1,7 @@
 """Where the tasks of a chunked lattice run."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
@@ -46,10 +46,15 @@ class Scheduler:
         return None if self.client is None else 1
 
     def persist(self, collections: Sequence[Any]) -> list[Any]:
-        """Begin to compute Dask collections, which stay where the workers are."""
+        """Begin to compute Dask arrays of the same chunks, which stay where the workers are.
+
+        Each worker has a slab of them, the same one every time, and takes others' when it has nothing else to do:
+        Dask's own choice would move chunks between exchanges and leave workers unequal shares.
+        """
         if self.client is None:
             return list(dask.persist(*collections, scheduler="synchronous"))
-        with _one_sentence():
+        placed = _placed(sorted(self._workers()), collections[0].numblocks)
+        with _one_sentence(), dask.annotate(allow_other_workers=True, **placed):
             return list(self.client.persist(list(collections)))
 
     def compute(self, collections: Sequence[Any]) -> list[Any]:
@@ -66,6 +71,26 @@ class Scheduler:
         assert self.client is not None
         found: dict[str, Any] = self.client.scheduler_info(n_workers=-1)["workers"]
         return found
+
+
+def _placed(addresses: list[str], blocks: tuple[int, ...]) -> dict[str, Callable[[Any], Any]]:
+    """Annotations by a task's key: those that take and make whole chunks belong to a slab, others come first."""
+
+    # The scheduler is sent this code, so it uses nothing but built-ins.
+    def place(key: Any) -> int | None:
+        whole = isinstance(key, tuple) and key[0].startswith(("draw-", "overlap-", "advance-"))
+        if not whole or len(key) != len(blocks) + 1 or any(i not in range(n) for i, n in zip(key[1:], blocks)):
+            return None
+        place, count = 0, 1
+        for index, length in zip(key[1:], blocks):
+            place, count = place * length + index, count * length
+        return place * len(addresses) // count
+
+    def workers(key: Any) -> list[str]:
+        home = place(key)
+        return addresses if home is None else [addresses[home]]
+
+    return {"workers": workers, "priority": lambda key: int(place(key) is None)}
 
 
 def _current_client() -> Any:
