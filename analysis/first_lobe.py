@@ -30,7 +30,7 @@ def first_lobe_correlation(field: NDArray[Any]) -> NDArray[np.float64] | None:
     ``field`` is one finite field (L1, L2), `is_large`. The result is exact to its last digit, and the same as
     `radial_correlation` gives; None where C(r) stays positive beyond 127 sites.
     """
-    from ..kernels.signs import ROWS, WORD, count_unequal, pack_signs
+    from ..kernels.cpu.signs import ROWS, WORD, count_unequal, pack_signs
 
     rows, columns = field.shape
     signs = np.empty((rows, (columns + LONGEST) // WORD + 2), dtype=np.uint64)

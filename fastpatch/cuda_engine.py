@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from .cuda_observables import Observer
 from .errors import BackendUnavailableError
 from .integrators import euler_coefficients, observe
-from .kernels import cuda_launch
 from .kernels import patch as patch_kernels
-from .kernels.cuda import add_blocks
+from .kernels.cuda import launch
+from .kernels.cuda.step import add_blocks
 from .models.patch import PatchModel
 from .noise import NoiseStream, noise_key
 
@@ -58,12 +58,12 @@ class CudaPatchEngine:
         self._key = noise_key(seed, NoiseStream.STEP)
         self._tables = patch_kernels.ModeTables(model.plan.patterns, (x.shape[1], x.shape[2]), shells, diagonal)
         self._sums = self._tables.directions * shells.size
-        self._tiling = cuda_launch.Tiling.of(self._tables.shape, model.dictionary.size, x.dtype, self._sums)
+        self._tiling = launch.Tiling.of(self._tables.shape, model.dictionary.size, x.dtype, self._sums)
         self._blocks = self._tiling.blocks(self._tables.shape)
-        self._waves = tuple(_to_device(wave, x.dtype) for wave in cuda_launch.wave_tables(self._tables))
+        self._waves = tuple(_to_device(wave, x.dtype) for wave in launch.wave_tables(self._tables))
         self._dictionary: tuple[Any, ...] = ()
         plan = model.plan
-        if not cuda_launch.compiled_in(plan):
+        if not launch.compiled_in(plan):
             arrays = (_to_device(array, x.dtype) for array in (plan.patterns, plan.centers))
             self._dictionary = (*arrays, np.int32(plan.n_pairs))
 
@@ -161,8 +161,8 @@ class CudaPatchEngine:
                 x, y = y, x
         if len(fields):
             total = cuda.device_array((len(fields), count, self._sums), np.float64)
-            threads = min(cuda_launch.REDUCING_THREADS, self._blocks)
-            cuda_launch.configured(add_blocks, total.size, threads, 8 * threads)(partials, total)
+            threads = min(launch.REDUCING_THREADS, self._blocks)
+            launch.configured(add_blocks, total.size, threads, 8 * threads)(partials, total)
             sums[...] = total.copy_to_host().reshape(sums.shape)
             if on_host:
                 fields[:, group] = states.copy_to_host()
@@ -177,8 +177,8 @@ class CudaPatchEngine:
         """The steps without and with recording, for that many trajectories."""
         dictionary, dtype = self._model.dictionary, self._host.dtype
         return [
-            cuda_launch.configured(
-                cuda_launch.step_kernel(dictionary, dtype.name, record),
+            launch.configured(
+                launch.step_kernel(dictionary, dtype.name, record),
                 count * self._blocks,
                 self._tiling.width,
                 self._tiling.shared_bytes(dictionary.size, dtype, sums),

@@ -121,7 +121,7 @@ def test_both_ways_to_the_dot_products_agree(engine_module, monkeypatch, name, d
     dictionary = DICTIONARIES[name]
     model, k = fp.PatchModel(dictionary), 1100
     x = field(dictionary, (6, 7), k, dtype, trajectories=1)
-    launch = engine_module.cuda_launch
+    launch = engine_module.launch
     results = []
     for most in (launch._MAX_MULTIPLICATIONS, 0):
         monkeypatch.setattr(launch, "_MAX_MULTIPLICATIONS", most)
@@ -141,8 +141,8 @@ def test_states_do_not_depend_on_how_the_lattice_is_cut(engine_module, monkeypat
     options = {"k": k, "steps": 2, "recorded": [0, 1], "shells": (0, 1)}
     expected = advance("cuda", model, x, **options)
     for tiling in ((4, 4), (5, 12), (16, 8)):
-        chosen = engine_module.cuda_launch.Tiling(*tiling)
-        monkeypatch.setattr(engine_module.cuda_launch.Tiling, "of", lambda *_, chosen=chosen: chosen)
+        chosen = engine_module.launch.Tiling(*tiling)
+        monkeypatch.setattr(engine_module.launch.Tiling, "of", lambda *_, chosen=chosen: chosen)
         state, fields, derivatives = advance("cuda", model, x, **options)
         np.testing.assert_array_equal(state, expected[0])
         np.testing.assert_array_equal(fields, expected[1])
@@ -162,7 +162,7 @@ def test_states_do_not_depend_on_how_the_lattice_is_cut(engine_module, monkeypat
     ],
 )
 def test_blocks_fit_into_shared_memory_and_cover_the_lattice(engine_module, shape, dtype, sums, width, height):
-    tiling = engine_module.cuda_launch.Tiling.of(shape, 5, np.dtype(dtype), sums)
+    tiling = engine_module.launch.Tiling.of(shape, 5, np.dtype(dtype), sums)
     assert tiling == (width, height)
     assert tiling.shared_bytes(5, np.dtype(dtype), sums) <= 48 * 1024
     assert tiling.blocks(shape) * width * height >= shape[0] * shape[1]
@@ -384,8 +384,8 @@ def compiled(monkeypatch):
 def test_steps_compile_into_registers(compiled, dtype, record):
     from numba import types
 
-    from fastpatch.kernels.cuda import streaming_step
-    from fastpatch.kernels.cuda_launch import step_kernel
+    from fastpatch.kernels.cuda.launch import step_kernel
+    from fastpatch.kernels.cuda.step import streaming_step
 
     real, word, short = getattr(types, dtype), types.uint32, types.int32
     field = real[:, :, ::1]
@@ -402,8 +402,8 @@ def test_steps_compile_into_registers(compiled, dtype, record):
 def test_observables_compile(compiled):
     from numba import types
 
-    from fastpatch.kernels.cuda import add_blocks
-    from fastpatch.kernels.cuda_correlation import count_unequal, pack_signs
+    from fastpatch.kernels.cuda.correlation import count_unequal, pack_signs
+    from fastpatch.kernels.cuda.step import add_blocks
 
     word, real, whole = types.uint32, types.float64, types.int64
     for state in (types.float32, types.float64):

@@ -1,6 +1,7 @@
 """What is shipped, what is imported, and that the two agree with the folders."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -76,8 +77,10 @@ def test_nothing_is_pinned_in_the_package_and_everything_in_the_constraints():
     assert names <= pinned
 
 
-def run(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True).stdout
+def run(code, folder=None):
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=120, check=True
+    ).stdout
 
 
 def test_importing_the_package_imports_nothing_heavy():
@@ -158,3 +161,19 @@ def test_kernels_work_where_nothing_can_be_cached():
     assert "no writable directory for compiled kernels was found" in warning
     assert "set NUMBA_CACHE_DIR to a writable directory" in warning
     assert numbers == str(standard_normals((1, 2, 2), seed=0).ravel().tolist())
+
+
+def test_code_on_disk_is_renewed_when_a_function_that_a_kernel_calls_changes(tmp_path):
+    package = tmp_path / "kernels"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    shutil.copy(ROOT / "fastpatch" / "kernels" / "jit.py", package)
+    (package / "caller.py").write_text(
+        "from .jit import entry\nfrom .callee import number\n@entry()\ndef call():\n    return number()\n"
+    )
+    callee = "from .jit import kernel\n@kernel()\ndef number():\n    return {}\n"
+    call = "from kernels.caller import call; print(call(), sum(call.stats.cache_hits.values()))"
+    for number in ("1", "2 + 0"):
+        (package / "callee.py").write_text(callee.format(number))
+        assert run(call, tmp_path) == f"{number[0]} 0\n"
+        assert run(call, tmp_path) == f"{number[0]} 1\n"

@@ -79,12 +79,15 @@ def _placed(addresses: list[str], blocks: tuple[int, ...]) -> dict[str, Callable
     # The scheduler is sent this code, so it uses nothing but built-ins.
     def place(key: Any) -> int | None:
         whole = isinstance(key, tuple) and key[0].startswith(("draw-", "overlap-", "advance-"))
-        if not whole or len(key) != len(blocks) + 1 or any(i not in range(n) for i, n in zip(key[1:], blocks)):
+        if not whole or len(key) != len(blocks) + 1:
             return None
-        place, count = 0, 1
-        for index, length in zip(key[1:], blocks):
-            place, count = place * length + index, count * length
-        return place * len(addresses) // count
+        number, count = 0, 1
+        for index, length in zip(key[1:], blocks, strict=True):
+            # Edges have other indices, some of them fractions.
+            if index not in range(length):
+                return None
+            number, count = number * length + index, count * length
+        return number * len(addresses) // count
 
     def workers(key: Any) -> list[str]:
         home = place(key)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis.first_lobe import half_disc
+from ..kernels.cpu.signs import ROWS, WORD, count_unequal
 from ..kernels.patch import ModeTables, Stepper
 from ..kernels.plan import PatchPlan
-from ..kernels.signs import ROWS, WORD, count_unequal
 from ..noise import NoiseStream, noise_key, standard_normals
 from .layout import Layout
 

@@ -1,12 +1,14 @@
-"""How every CPU kernel is compiled, and what to say when its machine code cannot be cached."""
+"""How kernels are compiled, when their machine code on disk is renewed, and what to say when there can be none."""
 
 import warnings
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from numba import njit
 
-__all__ = ["entry", "kernel"]
+__all__ = ["entry", "kernel", "renewed_with_callees"]
 
 # error_model="numpy": a division that may raise is not vectorised. No fast-math: the order of additions and every
 # fused multiply-add is written out, so the same seed gives the same bits on any CPU. No kernel is called from C.
@@ -34,7 +36,7 @@ def entry(*, parallel: bool = False, inline: bool = False) -> Callable[[Callable
 
     def compile_lazily(function: Callable[..., Any]) -> Any:
         try:
-            return njit(cache=True, **options)(function)
+            dispatcher = njit(cache=True, **options)(function)
         except RuntimeError as error:
             if "cache" not in str(error):
                 raise
@@ -45,5 +47,26 @@ def entry(*, parallel: bool = False, inline: bool = False) -> Callable[[Callable
                 stacklevel=2,
             )
             return njit(cache=False, **options)(function)
+        return renewed_with_callees(dispatcher)
 
     return compile_lazily
+
+
+def renewed_with_callees(dispatcher: Any) -> Any:
+    """The kernel, its cache renewed when any file of `fastpatch.kernels` changes.
+
+    Numba itself compares only the file that holds the kernel, not those of the functions that it calls. Where another
+    Numba keeps its stamps elsewhere, only who edits kernels would notice.
+    """
+    file: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if hasattr(file, "_source_stamp"):
+        file._source_stamp = file._source_stamp, _stamps()
+    return dispatcher
+
+
+@cache
+def _stamps() -> list[tuple[str, float, int]]:
+    """Path, time of the last change and size of all source files of kernels; none where they are not on disk."""
+    folder = Path(__file__).parent
+    found = [(str(file.relative_to(folder)), file.stat()) for file in sorted(folder.rglob("*.py"))]
+    return [(path, status.st_mtime, status.st_size) for path, status in found]

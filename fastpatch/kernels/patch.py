@@ -68,7 +68,7 @@ class ModeTables:
     def arrays(
         self, dtype: np.dtype[Any], extent: tuple[int, int], origin: tuple[int, int] = (0, 0)
     ) -> tuple[NDArray[Any], ...]:
-        """(risen, sine, even, odd) as `cpu._contract` takes them, for arrays of that extent (H, W) and first site."""
+        """(risen, sine, even, odd) as `cpu.mode_sums` takes them, for arrays of that extent (H, W) and first site."""
         first = np.array([*origin, sum(origin)])[: self.directions]
         coordinates = first[:, None, None] + np.arange(sum(extent))
         phase = 2.0 * self.wave_numbers[:, :, None] * coordinates
@@ -207,7 +207,7 @@ def _law(plan: PatchPlan, schedule: VPSchedule, t: float) -> tuple[Any, ...]:
 
 
 def _line_overlaps(tables: ModeTables, fields: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`cpu._contract` for whole response fields (B, U, L1, L2)."""
+    """`cpu.mode_sums` for whole response fields (B, U, L1, L2)."""
     risen, sine, even, odd = tables.arrays(_DOUBLE, tables.shape)
     risen, sine = (table.reshape(tables.directions, tables.shells.size, -1) for table in (risen, sine))
     lines = [fields.sum(axis=-1), fields.sum(axis=-2)]

@@ -5,7 +5,7 @@ from llvmlite import ir
 from numba import prange, types
 from numba.extending import intrinsic
 
-from .jit import entry, kernel
+from ..jit import entry, kernel
 
 __all__ = ["ROWS", "WORD", "count_unequal", "pack_signs"]
 

@@ -7,7 +7,7 @@ or of two rows, one of them shifted. Counts are integers, so the order in which 
 import numpy as np
 from numba import cuda, types
 
-from .cuda import compiled, device
+from .operations import compiled, device
 
 __all__ = ["DISPLACEMENTS", "count_unequal", "pack_signs"]
 

@@ -9,10 +9,11 @@ from numba import types
 from numba.core.errors import NumbaPerformanceWarning
 from numpy.typing import NDArray
 
-from ..dictionary import PatchDictionary
-from . import cuda
-from .patch import ModeTables
-from .plan import PatchPlan
+from ...dictionary import PatchDictionary
+from ..patch import ModeTables
+from ..plan import PatchPlan
+from .posterior import QUAD
+from .step import sliding_step, streaming_step
 
 __all__ = ["REDUCING_THREADS", "Tiling", "compiled_in", "configured", "step_kernel", "wave_tables"]
 
@@ -21,7 +22,7 @@ __all__ = ["REDUCING_THREADS", "Tiling", "compiled_in", "configured", "step_kern
 _MAX_MULTIPLICATIONS = 400
 _MAX_PARTIAL_SUMS = 100
 
-# Of a block of `cuda.add_blocks`.
+# Of a block of `step.add_blocks`.
 REDUCING_THREADS = 64
 
 _WARP = 32
@@ -48,8 +49,8 @@ class Tiling(NamedTuple):
         # High strips repeat less of their halo, low ones make more blocks of a small lattice.
         sites = shape[0] * shape[1]
         tiling = cls(-(-warps // across) * _WARP, 32 if sites >= 2**22 else 16 if sites >= 2**18 else 8)
-        while tiling.shared_bytes(size, dtype, sums) > _SHARED_BYTES and tiling != (4, cuda.QUAD):
-            if tiling.height > cuda.QUAD:
+        while tiling.shared_bytes(size, dtype, sums) > _SHARED_BYTES and tiling != (4, QUAD):
+            if tiling.height > QUAD:
                 tiling = cls(tiling.width, tiling.height // 2)
             else:
                 tiling = cls(max(4, tiling.width // 2), tiling.height)
@@ -76,10 +77,10 @@ def step_kernel(dictionary: PatchDictionary, dtype: str, record: bool) -> Any:
     """The step for a dictionary, compiled when first launched."""
     plan, precision = PatchPlan.of(dictionary), getattr(types, dtype)
     if not compiled_in(plan):
-        return cuda.streaming_step(dictionary.size, precision, record)
+        return streaming_step(dictionary.size, precision, record)
     rows, unit_sign, centers = (array.astype(dtype) for array in (plan.rows, plan.unit_sign, plan.centers))
     unit_row = plan.unit_row.astype(np.int32)
-    return cuda.sliding_step(rows, unit_row, unit_sign, centers, plan.n_pairs, plan.binary, precision, record)
+    return sliding_step(rows, unit_row, unit_sign, centers, plan.n_pairs, plan.binary, precision, record)
 
 
 def configured(kernel: Any, blocks: int, threads: int, shared_bytes: int) -> Any:
@@ -94,6 +95,6 @@ def wave_tables(tables: ModeTables) -> tuple[NDArray[np.float64], ...]:
 
     The coefficients are those of `ModeTables.arrays`, transposed.
     """
-    phase = 2.0 * tables.wave_numbers[:, :, None] * np.arange(sum(tables.shape) + cuda.QUAD)
+    phase = 2.0 * tables.wave_numbers[:, :, None] * np.arange(sum(tables.shape) + QUAD)
     even, odd = tables.arrays(phase.dtype, (0, 0))[2:]
     return 1.0 + np.cos(phase), np.sin(phase), np.swapaxes(even, 1, 2), np.swapaxes(odd, 1, 2)

@@ -1,7 +1,4 @@
-"""CUDA kernels of the patch machine: noise, posterior, Euler-Maruyama step, mode sums.
-
-Imported only for a run on a GPU. The kernels and the functions they call share this file, for the same reason as in
-`fastpatch.kernels.cpu`, whose mathematics and noise these are.
+"""CUDA kernels of a step: the Euler-Maruyama step and the mode sums of what is recorded before it.
 
 A block works on a strip of rows by a run of columns, copied with its halo to shared memory; a thread walks down one
 column, four rows (a quad, which shares one Threefry call) at a time. Two ways to the dot products:
@@ -14,6 +11,8 @@ column, four rows (a quad, which shares one Threefry call) at a time. Two ways t
 Where every operation is written out (products fused by hand, sums in a fixed order) the bits are those of the CPU:
 noise, dot products, logits. The exponential (float32: the hardware's ex2.approx, relative error 2^-22; float64: 1 ulp)
 and the reciprocal of the total weight (1 ulp) are not.
+
+All that asks for its thread or block is in this file: Numba's simulator answers only in the file of a kernel.
 """
 
 import math
@@ -21,163 +20,15 @@ from typing import Any
 
 import numpy as np
 from numba import cuda, types
-from numba.core import config
 
-QUAD = 4
+from .noise import draw_quad
+from .operations import compiled, device, exp2, fma, inverse
+from .posterior import QUAD, correlate_quad, correlate_row, slide, weigh, weights_of
 
-_F = np.float32
-_I = np.int32
-_U = np.uint32
+__all__ = ["add_blocks", "sliding_step", "streaming_step"]
+
 # Array indices are unsigned, or Numba would test each for being negative.
 _N = np.uintp
-
-if config.ENABLE_CUDASIM:
-    from .cuda_simulator import add, bits, compiled, device, exp2, fma, from_bits, inverse, rotate_left
-else:
-    from llvmlite import ir
-    from numba.cuda.extending import intrinsic
-
-    device = cuda.jit(device=True, forceinline=True)
-
-    def compiled(function):
-        """A kernel, its machine code cached on disk where `fastpatch.kernels.jit` finds that possible."""
-        try:
-            return cuda.jit(cache=True)(function)
-        except RuntimeError as error:
-            if "cache" not in str(error):
-                raise
-            return cuda.jit(function)
-
-    @device
-    def fma(a, b, c):
-        return cuda.fma(a, b, c)
-
-    @device
-    def add(a, b):
-        return _U(a + b)
-
-    @device
-    def rotate_left(word, count):
-        return _U(_U(word << _U(count)) | _U(word >> _U(32 - count)))
-
-    @device
-    def bits(value):
-        return cuda.libdevice.float_as_int(value)
-
-    @device
-    def from_bits(pattern):
-        return cuda.libdevice.int_as_float(pattern)
-
-    def _approximate(builder, instruction, value):
-        """A hardware approximation in float32, by its name in PTX; subnormals count as zero."""
-        f32 = ir.FloatType()
-        assembly = ir.InlineAsm(ir.FunctionType(f32, [f32]), f"{instruction} $0, $1;", "=f,f", side_effect=False)
-        return builder.call(assembly, [value])
-
-    @intrinsic
-    def exp2(typing_context, z):
-        """2**z for z <= 0."""
-
-        def codegen(context, builder, signature, arguments):
-            if z == types.float32:
-                return _approximate(builder, "ex2.approx.ftz.f32", arguments[0])
-            double = ir.DoubleType()
-            library = builder.module.globals.get("__nv_exp2") or ir.Function(
-                builder.module, ir.FunctionType(double, [double]), "__nv_exp2"
-            )
-            return builder.call(library, arguments)
-
-        return z(z), codegen
-
-    @intrinsic
-    def inverse(typing_context, value):
-        """1 / value for a normal value >= 1; in float32 the hardware's estimate after one Newton iteration."""
-
-        def codegen(context, builder, signature, arguments):
-            one = ir.Constant(arguments[0].type, 1.0)
-            if value == types.float64:
-                return builder.fdiv(one, arguments[0])
-            guess = _approximate(builder, "rcp.approx.ftz.f32", arguments[0])
-            negative = builder.fsub(ir.Constant(arguments[0].type, -0.0), arguments[0])
-            error = builder.fma(negative, guess, one)
-            return builder.fma(error, guess, guess)
-
-        return value(value), codegen
-
-
-@device
-def _mix(a, b, c, d, r, s):
-    """One Threefry round on the word pairs (a, b) and (c, d)."""
-    a = add(a, b)
-    c = add(c, d)
-    return a, rotate_left(b, r) ^ a, c, rotate_left(d, s) ^ c
-
-
-@device
-def _even_rounds(a, b, c, d):
-    a, b, c, d = _mix(a, b, c, d, 10, 26)
-    a, d, c, b = _mix(a, d, c, b, 11, 21)
-    a, b, c, d = _mix(a, b, c, d, 13, 27)
-    a, d, c, b = _mix(a, d, c, b, 23, 5)
-    return a, b, c, d
-
-
-@device
-def _odd_rounds(a, b, c, d):
-    a, b, c, d = _mix(a, b, c, d, 6, 20)
-    a, d, c, b = _mix(a, d, c, b, 17, 11)
-    a, b, c, d = _mix(a, b, c, d, 25, 10)
-    a, d, c, b = _mix(a, d, c, b, 18, 20)
-    return a, b, c, d
-
-
-@device
-def threefry4x32(c0, c1, c2, c3, k0, k1, k2, k3):
-    """Threefry-4x32 with 20 rounds (Salmon et al., SC11): four random words of a 128-bit counter and key."""
-    k4 = k0 ^ k1 ^ k2 ^ k3 ^ _U(0x1BD11BDA)
-    a, b, c, d = _even_rounds(add(c0, k0), add(c1, k1), add(c2, k2), add(c3, k3))
-    a, b, c, d = _odd_rounds(add(a, k1), add(b, k2), add(c, k3), add(add(d, k4), _U(1)))
-    a, b, c, d = _even_rounds(add(a, k2), add(b, k3), add(c, k4), add(add(d, k0), _U(2)))
-    a, b, c, d = _odd_rounds(add(a, k3), add(b, k4), add(c, k0), add(add(d, k1), _U(3)))
-    a, b, c, d = _even_rounds(add(a, k4), add(b, k0), add(c, k1), add(add(d, k2), _U(4)))
-    return add(a, k0), add(b, k1), add(c, k2), add(add(d, k3), _U(5))
-
-
-@device
-def box_muller(w, v):
-    """Two standard normals of two random words: the operations of `fastpatch.kernels.cpu`, one by one."""
-    u = fma(_F(_I(w >> _U(1))), _F(2.0**-31), _F(2.0**-32))
-    pattern = bits(u)
-    exponent = _I(_I(pattern - _I(0x3F3504F3)) >> _I(23))
-    f = from_bits(_I(pattern - _I(exponent << _I(23)))) - _F(1.0)
-    p = fma(_F(-0.0790274377), f, _F(0.126223198))
-    p = fma(p, f, _F(-0.129981838))
-    p = fma(p, f, _F(0.142144959))
-    p = fma(p, f, _F(-0.166412815))
-    p = fma(p, f, _F(0.200010451))
-    p = fma(p, f, _F(-0.250003064))
-    p = fma(p, f, _F(0.333333307))
-    p = fma(p * f, f * f, fma(_F(-0.5) * f, f, f))
-    radius = _F(math.sqrt(_F(-2.0) * fma(_F(exponent), _F(0.69314718), p)))
-    x = _F(_I(v)) * _F(2.0**-31)
-    shifted = (x + x) + _F(12582912.0)
-    y = fma(_F(-0.5), shifted - _F(12582912.0), x)
-    quarter = bits(shifted)
-    y2 = y * y
-    s = fma(_F(0.0812295746), y2, _F(-0.599228796))
-    s = fma(s, y2, _F(2.55016359))
-    s = fma(s, y2, _F(-5.16771278))
-    sine = fma(s * y2, y, _F(3.14159265) * y)
-    c = fma(_F(0.232125414), y2, _F(-1.33513781))
-    c = fma(c, y2, _F(4.05871057))
-    c = fma(c, y2, _F(-4.93480220))
-    cosine = fma(c, y2, _F(1.0))
-    odd = (quarter & _I(1)) != 0
-    first = sine if odd else cosine
-    second = cosine if odd else sine
-    first = -first if ((quarter + _I(1)) & _I(2)) != 0 else first
-    second = -second if (quarter & _I(2)) != 0 else second
-    return radius * first, radius * second
 
 
 @device
@@ -211,63 +62,19 @@ def _load_tile(x, i0, height, j0, width, radius, tile):
 
 
 @device
-def _draw_quad(j, block, step, trajectory, k0, k1, k2):
-    """Normals of rows 4 block … 4 block + 3 in column j."""
-    w0, w1, w2, w3 = threefry4x32(_U(j), _U(block), _U(step), _U(trajectory), k0, k1, k2, _U(0))
-    z0, z1 = box_muller(w0, w1)
-    z2, z3 = box_muller(w2, w3)
-    return z0, z1, z2, z3
+def _open(x, height, radius, tile):
+    """Load this block's strip; its place, its width, its number of quads and the row stride of its tile."""
+    path, block, i0, j0 = _place(x.shape, height)
+    width = min(cuda.blockDim.x, x.shape[2] - j0)
+    quads = (min(height, x.shape[1] - i0) + QUAD - 1) // QUAD
+    _load_tile(x[path], i0, QUAD * quads, j0, width, radius, tile)
+    return path, block, i0, j0, width, quads, cuda.blockDim.x + 2 * radius
 
 
 @device
-def _correlate_row(tile, at, rows, binary, correlated):
-    """``correlated[q] = sum_v rows[q, v] tile[at + v]``, added up in the CPU's order."""
-    for q in range(rows.shape[0]):
-        value = rows[q, 0] * tile[_N(at)]
-        if binary:
-            value = fma(rows[q, 1], tile[_N(at + 1)], value)
-            value += fma(rows[q, 3], tile[_N(at + 3)], rows[q, 2] * tile[_N(at + 2)])
-            value = fma(rows[q, 4], tile[_N(at + 4)], value)
-        else:
-            for v in range(1, rows.shape[1]):
-                value = fma(rows[q, v], tile[_N(at + v)], value)
-        correlated[q] = value
-
-
-@device
-def _slide(correlated, unit_row, unit_sign, running, dots):
-    """Move the window down by the row that ``correlated`` is of; ``dots`` are those of the window that it completes.
-
-    ``running[k, u]`` is the sum over pattern rows 0 … u, for the window in which this row meets pattern row u.
-    """
-    last = unit_row.shape[1] - 1
-    for k in range(unit_row.shape[0]):
-        for u in range(last, 0, -1):
-            running[k, u] = fma(unit_sign[k, u], correlated[unit_row[k, u]], running[k, u - 1])
-        running[k, 0] = unit_sign[k, 0] * correlated[unit_row[k, 0]]
-        dots[k] = running[k, last]
-
-
-@device
-def _weigh(dots, slope, biases, centers, n_pairs, odd, even):
-    """Posterior mean of one site and the reciprocal of its total weight.
-
-    Left in ``odd`` and ``even``: difference and sum of a pair's two weights (a single's weight, twice), unnormalised.
-    """
-    top = fma(slope, abs(dots[0]) if n_pairs > 0 else dots[0], biases[0])
-    for k in range(1, dots.shape[0]):
-        top = max(top, fma(slope, abs(dots[k]) if k < n_pairs else dots[k], biases[k]))
-    zero = dots.dtype.type(0)
-    mean, total = zero, zero
-    for k in range(dots.shape[0]):
-        plus = exp2(fma(slope, dots[k], biases[k]) - top)
-        minus = exp2(fma(-slope, dots[k], biases[k]) - top) if k < n_pairs else zero
-        odd[k] = plus - minus
-        even[k] = plus + minus
-        mean = fma(centers[k], odd[k], mean)
-        total += even[k]
-    scale = inverse(total)
-    return mean * scale, scale
+def _clear(sums, count, zero):
+    for v in range(count):
+        sums[_N(v * cuda.blockDim.x + cuda.threadIdx.x)] = zero
 
 
 @device
@@ -330,22 +137,6 @@ def _reduce_block(sums, out):
         out[_N(v)] = sums[_N(v * cuda.blockDim.x)]
 
 
-@device
-def _open(x, height, radius, tile):
-    """Load this block's strip; its place, its width, its number of quads and the row stride of its tile."""
-    path, block, i0, j0 = _place(x.shape, height)
-    width = min(cuda.blockDim.x, x.shape[2] - j0)
-    quads = (min(height, x.shape[1] - i0) + QUAD - 1) // QUAD
-    _load_tile(x[path], i0, QUAD * quads, j0, width, radius, tile)
-    return path, block, i0, j0, width, quads, cuda.blockDim.x + 2 * radius
-
-
-@device
-def _clear(sums, count, zero):
-    for v in range(count):
-        sums[_N(v * cuda.blockDim.x + cuda.threadIdx.x)] = zero
-
-
 def sliding_step(
     rows: Any,
     unit_row: Any,
@@ -406,18 +197,18 @@ def sliding_step(
                 for u in range(size):
                     running[k, u] = zero
             for g in range(2 * radius):
-                _correlate_row(tile, g * stride + c, the_rows, binary, correlated)
-                _slide(correlated, the_unit_row, the_unit_sign, running, dots)
+                correlate_row(tile, g * stride + c, the_rows, binary, correlated)
+                slide(correlated, the_unit_row, the_unit_sign, running, dots)
             target = y[path]
             for quad in range(quads):
                 i = i0 + QUAD * quad
                 inside = x.shape[1] - i
-                z0, z1, z2, z3 = _draw_quad(j0 + c, i // QUAD, number, first + path, k0, k1, k2)
+                z0, z1, z2, z3 = draw_quad(j0 + c, i // QUAD, number, first + path, k0, k1, k2)
                 at = (QUAD * quad + 2 * radius) * stride + c
                 for lane in range(QUAD):
-                    _correlate_row(tile, at, the_rows, binary, correlated)
-                    _slide(correlated, the_unit_row, the_unit_sign, running, dots)
-                    mean, scale = _weigh(dots, slope, biases, the_centers, n_pairs, odds, evens)
+                    correlate_row(tile, at, the_rows, binary, correlated)
+                    slide(correlated, the_unit_row, the_unit_sign, running, dots)
+                    mean, scale = weigh(dots, slope, biases, the_centers, n_pairs, odds, evens)
                     old = tile[_N(at - radius * stride + radius)]
                     if lane < inside:
                         target[_N(i + lane), _N(j0 + c)] = fma(linear, old, fma(pull, mean, kick * precision(z0)))
@@ -442,27 +233,6 @@ def sliding_step(
             _reduce_block(sums, partials[r, path, block])
 
     return step
-
-
-@device
-def _correlate_quad(pixels, pattern, dots):
-    """Dot products of one pattern with the windows of four rows, which start at rows 0 … 3 of ``pixels`` (P + 3, P)."""
-    size = pixels.shape[1]
-    for lane in range(QUAD):
-        for u in range(size):
-            row = pattern[_N(u)]
-            value = row[0] * pixels[lane + u, 0]
-            for v in range(1, size):
-                value = fma(row[_N(v)], pixels[lane + u, v], value)
-            dots[lane] = dots[lane] + value if u > 0 else value
-
-
-@device
-def _weights(dot, slope, bias, top, paired, zero):
-    """Weights of a pair (of a single, and zero) relative to the top logit."""
-    plus = exp2(fma(slope, dot, bias) - top)
-    minus = exp2(fma(-slope, dot, bias) - top) if paired else zero
-    return plus, minus
 
 
 def streaming_step(size: int, precision: types.Float, record: bool) -> Any:
@@ -514,7 +284,7 @@ def streaming_step(size: int, precision: types.Float, record: bool) -> Any:
                 for k in range(centers.shape[0]):
                     bias = biases[_N(k)]
                     center = centers[_N(k)]
-                    _correlate_quad(pixels, patterns[_N(k)], dots)
+                    correlate_quad(pixels, patterns[_N(k)], dots)
                     for lane in range(QUAD):
                         larger = fma(slope, abs(dots[lane]) if k < n_pairs else dots[lane], bias)
                         if larger > tops[lane]:
@@ -522,10 +292,10 @@ def streaming_step(size: int, precision: types.Float, record: bool) -> Any:
                             tops[lane] = larger
                             totals[lane] *= rescale
                             means[lane] *= rescale
-                        plus, minus = _weights(dots[lane], slope, bias, tops[lane], k < n_pairs, zero)
+                        plus, minus = weights_of(dots[lane], slope, bias, tops[lane], k < n_pairs, zero)
                         totals[lane] += plus + minus
                         means[lane] = fma(center, plus - minus, means[lane])
-                normals[0], normals[1], normals[2], normals[3] = _draw_quad(
+                normals[0], normals[1], normals[2], normals[3] = draw_quad(
                     j0 + c, i // QUAD, number, first + path, k0, k1, k2
                 )
                 for lane in range(QUAD):
@@ -540,10 +310,10 @@ def streaming_step(size: int, precision: types.Float, record: bool) -> Any:
                 if record:
                     waves = (cosine, sine, even, odd)
                     for k in range(centers.shape[0]):
-                        _correlate_quad(pixels, patterns[_N(k)], dots)
+                        correlate_quad(pixels, patterns[_N(k)], dots)
                         column[0] = zero
                         for lane in range(QUAD):
-                            plus, minus = _weights(dots[lane], slope, biases[_N(k)], tops[lane], k < n_pairs, zero)
+                            plus, minus = weights_of(dots[lane], slope, biases[_N(k)], tops[lane], k < n_pairs, zero)
                             h = fma(centers[_N(k)], plus + minus, -means[lane] * (plus - minus)) * totals[lane]
                             response[lane, 0] = h if lane < inside else zero
                             column[0] += response[lane, 0]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import cuda, njit
 
-from . import cpu
+from .. import cpu
 
 __all__ = ["add", "bits", "compiled", "device", "exp2", "fma", "from_bits", "inverse", "rotate_left"]
 
