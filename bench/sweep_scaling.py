@@ -1,7 +1,7 @@
 """What the engine of sweeps costs: speed-up of two workers over one, overhead of a point, restart of a finished sweep,
 tasks that the scheduler handles, files and bytes of a stored point.
 
-``python -m bench.sweep_scaling`` takes about two minutes on an otherwise idle machine.
+``python -m bench.sweep_scaling`` takes about three and a half minutes on an otherwise idle machine.
 """
 
 import argparse

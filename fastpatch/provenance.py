@@ -1,41 +1,16 @@
-"""What a result was made from: parameters, seed, versions, revision, machine."""
+"""What a result was made with: versions, revision, machine."""
 
-import hashlib
 import os
 import platform
 import subprocess
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-if TYPE_CHECKING:
-    from .run import Run
-
-__all__ = ["environment", "git_revision", "run_identity"]
+__all__ = ["cpu_name", "environment", "git_revision"]
 
 _PACKAGES = ("numba", "numpy", "scipy", "xarray")
-
-
-def run_identity(run: "Run") -> dict[str, Any]:
-    """All that determines the states of a run, JSON-ready; machine, threads and batching are not among it."""
-    describe = getattr(run.model, "describe", None)
-    rates = run.model.schedule.rate(run.times)
-    return {
-        "model": describe() if describe is not None else {"type": type(run.model).__name__},
-        "shape": list(run.shape),
-        "trajectories": run.trajectories,
-        "first_trajectory": run.first_trajectory,
-        "seed": run.seed,
-        "dtype": run.dtype.name,
-        "t_max": float(run.times[0]),
-        "t_min": float(run.times[-1]),
-        "steps": len(run.times) - 1,
-        # The rate enters by its values on the grid: a callable has no other identity that outlives its process.
-        "times_sha256": hashlib.sha256(np.array([run.times, rates], dtype="<f8").tobytes()).hexdigest(),
-    }
 
 
 def environment() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A run as a generator of states, to look at, stop, save and take up again."""
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Iterator
@@ -16,7 +17,6 @@ from .errors import BackendUnavailableError, InvalidInputError, ResultFileError
 from .models.base import Model
 from .noise import MAX_COUNT, NoiseStream, standard_normals
 from .pacing import paced
-from .provenance import run_identity
 from .schedule import log_time_grid
 from .validation import floating_dtype, integer, lattice_shape, time_grid
 
@@ -113,8 +113,23 @@ class Run:
 
     @property
     def identity(self) -> str:
-        """JSON of all that determines the states, whatever the machine."""
-        return json.dumps(run_identity(self), sort_keys=True)
+        """JSON of all that determines the states; machine, threads and batching are not among it."""
+        describe = getattr(self.model, "describe", None)
+        rates = self.model.schedule.rate(self.times)
+        parts = {
+            "model": describe() if describe is not None else {"type": type(self.model).__name__},
+            "shape": list(self.shape),
+            "trajectories": self.trajectories,
+            "first_trajectory": self.first_trajectory,
+            "seed": self.seed,
+            "dtype": self.dtype.name,
+            "t_max": float(self.times[0]),
+            "t_min": float(self.times[-1]),
+            "steps": len(self.times) - 1,
+            # The rate enters by its values on the grid: a callable has no other identity that outlives its process.
+            "times_sha256": hashlib.sha256(np.array([self.times, rates], dtype="<f8").tobytes()).hexdigest(),
+        }
+        return json.dumps(parts, sort_keys=True)
 
     def initial(self) -> NDArray[Any]:
         """x(T) ~ N(0, 1) at every site."""
@@ -156,7 +171,7 @@ def states(
     Raises what `fastpatch.simulate` raises, at the call and not at the first state; `InvalidInputError` for a
     ``start`` of another run; `BackendUnavailableError` for the backend "dask", whose states are in no one place.
     """
-    from .integrators import integrator
+    from .engines.choice import integrator
 
     run = Run.of(model, shape, trajectories, times, seed, backend, dtype, first_trajectory)
     if run.backend == "dask":

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 from .analysis import fit_equilibrium_length
+from .engines.base import Engine
+from .engines.choice import integrator
+from .engines.flow import FlowEngine
 from .errors import BackendUnavailableError, InvalidInputError
-from .flow import FlowEngine
-from .integrators import Engine, integrator
 from .models.base import Model
 from .pacing import paced
 from .provenance import environment

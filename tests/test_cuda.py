@@ -19,8 +19,8 @@ from scipy.ndimage import gaussian_filter
 import fastpatch as fp
 from fastpatch import backends
 from fastpatch.analysis import correlation_length
+from fastpatch.engines.choice import integrator
 from fastpatch.errors import BackendUnavailableError, InvalidInputError
-from fastpatch.integrators import integrator
 from fastpatch.noise import MAX_COUNT
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
@@ -32,14 +32,14 @@ pytest.importorskip("numba_cuda", reason="the package numba-cuda, with its simul
 
 @pytest.fixture
 def engine_module():
-    """`fastpatch.cuda_engine`, where its kernels can run."""
+    """`fastpatch.engines.cuda`, where its kernels can run."""
     try:
         backends.resolve_backend("cuda")
     except BackendUnavailableError as error:
         pytest.skip(f"{error}; in the simulator this test runs all the same")
-    from fastpatch import cuda_engine
+    from fastpatch.engines import cuda
 
-    return cuda_engine
+    return cuda
 
 
 def advance(backend, model, x, k=0, steps=1, recorded=(), seed=5, first=3, shells=(0, 1, 2, 3), diagonal=False):
@@ -236,7 +236,7 @@ def test_a_lattice_too_large_for_the_device_says_how_much_is_missing(device_memo
 def test_lengths_and_means_on_the_device_are_the_hosts(engine_module, shape, dtype):
     from numba import cuda
 
-    from fastpatch.cuda_observables import Observer
+    from fastpatch.engines.cuda_observables import Observer
 
     white = np.random.default_rng(1).normal(size=(2, *shape))
     smooth = np.stack([gaussian_filter(each, 1.5, mode="wrap") for each in white])

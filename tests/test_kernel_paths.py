@@ -5,7 +5,7 @@ import pytest
 from cases import DTYPES
 
 import fastpatch as fp
-from fastpatch.integrators import PatchEngine
+from fastpatch.engines.patch import PatchEngine
 from fastpatch.kernels import dense
 
 # Five pairs (three in one pass, two alone), nine pairs, singles, and sizes that have no shortcut.

@@ -7,7 +7,8 @@ import pytest
 from cases import DICTIONARIES, DTYPES
 
 import fastpatch as fp
-from fastpatch.integrators import PatchEngine, euler_coefficients
+from fastpatch.engines.base import euler_coefficients
+from fastpatch.engines.patch import PatchEngine
 from fastpatch.kernels.patch import ModeTables, Part, Stepper, tile_constants
 from fastpatch.noise import NoiseStream, noise_key, standard_normals
 

@@ -296,14 +296,14 @@ def test_the_summary_is_made_once_for_every_extent_of_a_sweep(tmp_path, monkeypa
     from sweep_cases import threaded_client
 
     from fastpatch.cli.scaling import scaling_summary
-    from fastpatch.sweeps import Spec
+    from fastpatch.sweeps import load_spec
     from fastpatch.sweeps.run import complete
 
     spec = {"title": "sides", "records": 20, "shells": 3, "parameters": {"L": [8, 12], "steps": 20, "trajectories": 2}}
     wider = {**spec, "parameters": {**spec["parameters"], "L": [8, 12, 16]}}
     mixed = {**spec, "parameters": {**spec["parameters"], "P": [3, 5]}}
     with threaded_client() as client:
-        store, _ = complete(Spec.load(spec), tmp_path, client)
+        store, _ = complete(load_spec(spec), tmp_path, client)
         first = scaling_summary(store, tmp_path)
         assert first.startswith("sides: 2 points\n")
         assert (tmp_path / "scaling.txt").read_text() == f"{first}\n"
@@ -311,9 +311,9 @@ def test_the_summary_is_made_once_for_every_extent_of_a_sweep(tmp_path, monkeypa
         with monkeypatch.context() as patched:
             patched.setattr("fastpatch.analysis.scaling.scaling_study", None)
             assert scaling_summary(store, tmp_path) == first
-        store, _ = complete(Spec.load(wider), tmp_path, client, extend=True)
+        store, _ = complete(load_spec(wider), tmp_path, client, extend=True)
         assert scaling_summary(store, tmp_path).startswith("sides: 3 points\n")
-        store, _ = complete(Spec.load(mixed), tmp_path / "mixed", client)
+        store, _ = complete(load_spec(mixed), tmp_path / "mixed", client)
         assert scaling_summary(store, tmp_path / "mixed") is None
     assert not (tmp_path / "mixed" / "scaling.txt").exists()
 

@@ -98,8 +98,8 @@ def test_the_command_runs_a_spec_on_processes_and_knows_when_it_is_finished(spec
 def test_a_finished_sweep_needs_neither_dask_nor_kernels(client, tmp_path):
     fp.sweep(SPEC, tmp_path / "out", client)
     code = (
-        "import sys\nfrom fastpatch.sweeps.run import complete\nfrom fastpatch.sweeps import Spec\n"
-        f"print(complete(Spec.load({SPEC!r}), {str(tmp_path / 'out')!r})[1])\n"
+        "import sys\nfrom fastpatch.sweeps.run import complete\nfrom fastpatch.sweeps import load_spec\n"
+        f"print(complete(load_spec({SPEC!r}), {str(tmp_path / 'out')!r})[1])\n"
         "print(sorted({'dask', 'distributed', 'numba', 'xarray', 'zarr'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

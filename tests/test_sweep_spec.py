@@ -10,14 +10,14 @@ from scipy import stats
 
 import fastpatch as fp
 from fastpatch.errors import DtypeError, InvalidInputError, ResultFileError
-from fastpatch.sweeps import READY, Parameters, Point, Spec
+from fastpatch.sweeps import READY, Parameters, Point, Spec, load_spec
 from fastpatch.sweeps.design import points_of
 from fastpatch.sweeps.store import SweepStore
 from fastpatch.sweeps.toml_lines import line_of
 
 
 def points(**spec):
-    return points_of(Spec.load(spec))
+    return points_of(load_spec(spec))
 
 
 def values(name, **spec):
@@ -128,19 +128,19 @@ def test_the_canonical_form_is_a_spec_again_and_knows_what_matters():
         "title": "a title", "design": "random", "points": 7, "seed": 3, "records": 50, "shells": 4, "budget": 1e9,
         "parameters": {"L": {"low": 8, "high": 16}, "beta": {"low": 0.5, "high": 2, "scale": "log"}, "K": [4, 8]},
     }  # fmt: skip
-    spec = Spec.load(content)
-    again = Spec.load(json.loads(json.dumps(spec.canonical())))
+    spec = load_spec(content)
+    again = load_spec(json.loads(json.dumps(spec.canonical())))
     assert points_of(again) == points_of(spec)
     assert again.difference(spec) is None
-    assert Spec.load({**content, "title": "another", "budget": 1.0}).difference(spec) is None
-    found = Spec.load({**content, "records": 51}).difference(spec)
+    assert load_spec({**content, "title": "another", "budget": 1.0}).difference(spec) is None
+    found = load_spec({**content, "records": 51}).difference(spec)
     assert found == "records is 51 in the spec and 50 in the spec"
-    assert Spec.load({"parameters": {"L": [16]}}).difference(Spec.load({"parameters": {"L": 16}})) is None
+    assert load_spec({"parameters": {"L": [16]}}).difference(load_spec({"parameters": {"L": 16}})) is None
 
 
 @pytest.mark.parametrize("name", READY)
 def test_ready_specs_are_possible_and_within_their_budget(name, tmp_path):
-    store = SweepStore.plan(tmp_path / name, Spec.load(name), extend=False, over_budget=False)
+    store = SweepStore.plan(tmp_path / name, load_spec(name), extend=False, over_budget=False)
     assert store.spec.title
     assert len(store.points) > 1
     assert list(tmp_path.iterdir()) == []
@@ -224,30 +224,30 @@ def test_what_a_spec_may_not_hold_is_named_with_its_line(text, tmp_path):
     path = tmp_path / "study.toml"
     path.write_text(text)
     with pytest.raises((InvalidInputError, DtypeError), match=rf"^.*study\.toml, line {line}: .*{message}") as raised:
-        Spec.load(path)
+        load_spec(path)
     assert "\n" not in str(raised.value)
     assert "; expected " in str(raised.value)
 
 
 def test_a_mapping_is_read_like_a_file():
     with pytest.raises(InvalidInputError, match=r"^the spec: relicas is not a key of a spec; expected replicas$"):
-        Spec.load({"relicas": 2})
+        load_spec({"relicas": 2})
 
 
 def test_files_that_are_no_specs(tmp_path):
     with pytest.raises(
         ResultFileError, match=r"^absent\.toml cannot be read \(No such file.*\); expected a TOML file, or"
     ):
-        Spec.load("absent.toml")
+        load_spec("absent.toml")
     with pytest.raises(ResultFileError, match=r"cannot be read \(Is a directory\)"):
-        Spec.load(tmp_path)
+        load_spec(tmp_path)
     path = tmp_path / "study.toml"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ResultFileError, match=r"study\.toml is not UTF-8 text; expected"):
-        Spec.load(path)
+        load_spec(path)
     path.write_text("seed = 1\nL == 3\n")
     with pytest.raises(InvalidInputError, match=r"study\.toml is not TOML: .*line 2.*; expected the spec of a sweep"):
-        Spec.load(path)
+        load_spec(path)
 
 
 IMPOSSIBLE = {
@@ -265,7 +265,7 @@ IMPOSSIBLE = {
 @pytest.mark.parametrize("name", IMPOSSIBLE)
 def test_impossible_points_are_refused_before_anything_is_written(name, tmp_path):
     value, message = IMPOSSIBLE[name]
-    spec = Spec.load({"parameters": {name: value}})
+    spec = load_spec({"parameters": {name: value}})
     with pytest.raises(InvalidInputError, match=rf"^the point with .*{name} = .* is impossible: {message}"):
         fp.sweep(spec, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
@@ -280,7 +280,7 @@ def test_a_design_beyond_its_budget_is_refused_before_anything_is_written(tmp_pa
     ):
         fp.sweep(spec, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
-    store = SweepStore.plan(tmp_path / "out", Spec.load(spec), extend=False, over_budget=True)
+    store = SweepStore.plan(tmp_path / "out", load_spec(spec), extend=False, over_budget=True)
     assert sum(point.site_steps for point in store.points) == cost
 
 

@@ -12,7 +12,7 @@ from sweep_cases import COUNT, SPEC, content, threaded_client
 
 import fastpatch as fp
 from fastpatch.errors import InvalidInputError, OutputError, ResultFileError
-from fastpatch.sweeps import Point, Spec, point_result
+from fastpatch.sweeps import Point, load_spec, point_result
 from fastpatch.sweeps.files import SweepFiles
 from fastpatch.sweeps.store import SweepStore
 
@@ -85,7 +85,7 @@ def test_every_point_is_the_run_that_simulate_makes_of_it(undisturbed):
 
 
 def test_a_point_can_be_run_again_with_its_fields(undisturbed):
-    spec = Spec.load(SPEC)
+    spec = load_spec(SPEC)
     store = SweepStore.open(undisturbed)
     again = store.points[7].simulate(spec.recording, snapshots=2)
     kept = point_result(fp.open_sweep(undisturbed), 7)
@@ -125,7 +125,7 @@ def test_other_programs_open_the_store_from_its_consolidated_metadata(undisturbe
     plain = xr.open_zarr(undisturbed / "sweep.zarr", consolidated=True, chunks=None)
     np.testing.assert_array_equal(plain["xi_x"], fp.open_sweep(undisturbed)["xi_x"])
     assert {"L", "seed", "time", "provenance"} <= plain.coords.keys()
-    assert Spec.load(json.loads(plain.attrs["spec"])).difference(Spec.load(SPEC)) is None
+    assert load_spec(json.loads(plain.attrs["spec"])).difference(load_spec(SPEC)) is None
 
 
 def test_a_shard_is_one_file_a_variable_and_nobody_elses(undisturbed):
@@ -142,7 +142,7 @@ def test_a_shard_is_one_file_a_variable_and_nobody_elses(undisturbed):
 
 
 def test_the_numbers_and_the_files_do_not_depend_on_the_order_of_the_work(undisturbed, client, tmp_path, small_shards):
-    store = SweepStore.plan(tmp_path / "sweep", Spec.load(SPEC), extend=False, over_budget=False)
+    store = SweepStore.plan(tmp_path / "sweep", load_spec(SPEC), extend=False, over_budget=False)
     from fastpatch.sweeps import driver
     from fastpatch.sweeps.remaining import remaining
 
@@ -262,7 +262,7 @@ def test_an_extension_computes_what_is_new_and_keeps_the_rest(copy, client, comp
 
 def test_an_interrupted_extension_goes_on(copy, client, computed):
     spec = {**SPEC, "replicas": 2}
-    store = SweepStore.plan(copy, Spec.load(spec), extend=True, over_budget=False)
+    store = SweepStore.plan(copy, load_spec(spec), extend=True, over_budget=False)
     from fastpatch.sweeps.remaining import remaining
 
     with store.files.in_use():

@@ -1,4 +1,4 @@
-"""The patch model on a lattice in chunks: `fastpatch.integrators.PatchEngine`, of which no process holds the whole."""
+"""The patch model on a lattice in chunks: the engine `PatchEngine`, of which no process holds the whole."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -8,8 +8,8 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engines.base import euler_coefficients
 from ..errors import BackendUnavailableError, InvalidInputError
-from ..integrators import euler_coefficients
 from ..kernels import dense
 from ..kernels.patch import tile_constants
 from ..models.patch import PatchModel

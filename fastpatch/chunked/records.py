@@ -20,7 +20,7 @@ class Begun:
 
     Attributes
     ----------
-    records : (steps,), as of `fastpatch.integrators.Engine.advance`
+    records : (steps,), as of `fastpatch.engines.base.Engine.advance`
     numbers, signs : as of `fastpatch.chunked.arrays.Exchanged`
     kept : the names of states that are kept, by their step among these
     writes : what is True where those have been written

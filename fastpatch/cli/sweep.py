@@ -35,15 +35,15 @@ def sweep(
     """
     import time
 
+    from ..sweeps.reader import load_spec
     from ..sweeps.run import complete
-    from ..sweeps.spec import Spec
     from .scaling import scaling_summary
 
     begin = time.perf_counter()
     directory = Path("runs", Path(spec).stem) if out is None else out
     with options.packages_for("fastpatch sweep", "sweep"):
         store, computed = complete(
-            Spec.load(spec), directory, scheduler, workers=workers, extend=extend, over_budget=yes, progress=not quiet
+            load_spec(spec), directory, scheduler, workers=workers, extend=extend, over_budget=yes, progress=not quiet
         )
         summary = scaling_summary(store, directory)
     print(f"{'points':<36}{len(store.points):14d}     computed now: {computed}")

@@ -4,11 +4,13 @@
 on first use; running and opening sweeps needs ``pip install fastpatch[sweep]``, reading a spec does not.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy import lazily
 
 if TYPE_CHECKING:
     from .point import Parameters, Point
+    from .reader import load_spec
     from .reading import open_sweep, point_result
     from .ready import READY
     from .run import sweep
@@ -22,21 +24,23 @@ _HOME = {
     "Range": "spec",
     "Spec": "spec",
     "SweepStore": "store",
+    "load_spec": "reader",
     "open_sweep": "reading",
     "point_result": "reading",
     "sweep": "run",
 }
 
-__all__ = ["READY", "Parameters", "Point", "Range", "Spec", "SweepStore", "open_sweep", "point_result", "sweep"]
+__all__ = [
+    "READY",
+    "Parameters",
+    "Point",
+    "Range",
+    "Spec",
+    "SweepStore",
+    "load_spec",
+    "open_sweep",
+    "point_result",
+    "sweep",
+]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+__getattr__, __dir__ = lazily(__name__, _HOME)

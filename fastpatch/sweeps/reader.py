@@ -16,10 +16,21 @@ from .ready import READY, ready_text
 from .spec import Axis, Range, Spec, Value
 from .toml_lines import line_of
 
-__all__ = ["read_mapping", "read_toml"]
+__all__ = ["load_spec"]
 
 
-def read_toml(name: str | Path) -> Spec:
+def load_spec(spec: str | Path | Mapping[str, Any] | Spec) -> Spec:
+    """The spec in a TOML file, under the name of a ready one, or in a mapping of the form that `tomllib` gives.
+
+    Raises `ResultFileError` for a file that cannot be read, and `InvalidInputError` or `DtypeError`, naming file and
+    line, for what a spec may not hold.
+    """
+    if isinstance(spec, Spec):
+        return spec
+    return _Reader("the spec", None).spec(spec) if isinstance(spec, Mapping) else _read_toml(spec)
+
+
+def _read_toml(name: str | Path) -> Spec:
     """The spec in the file ``name``, or the ready one of that name."""
     text, source = _text(name)
     try:
@@ -27,11 +38,6 @@ def read_toml(name: str | Path) -> Spec:
     except tomllib.TOMLDecodeError as error:
         raise InvalidInputError(f"{source} is not TOML: {error}; expected the spec of a sweep") from None
     return _Reader(source, text).spec(content)
-
-
-def read_mapping(content: Mapping[str, Any], source: str = "the spec") -> Spec:
-    """The spec in a mapping of the form that `tomllib` gives."""
-    return _Reader(source, None).spec(content)
 
 
 def _text(name: str | Path) -> tuple[str, str]:

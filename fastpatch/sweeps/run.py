@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidInputError
+from .reader import load_spec
 from .remaining import remaining
 from .spec import Spec
 from .store import SweepStore
@@ -77,7 +78,7 @@ def sweep(
     from .reading import open_sweep
 
     complete(
-        Spec.load(spec), out, client, workers=workers, extend=extend, over_budget=over_budget, progress=progress
+        load_spec(spec), out, client, workers=workers, extend=extend, over_budget=over_budget, progress=progress
     )  # fmt: skip
     return open_sweep(out)
 

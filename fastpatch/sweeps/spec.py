@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from .point import Recording
@@ -44,7 +43,7 @@ Axis = Value | tuple[Value, ...] | Range
 
 @dataclass(frozen=True)
 class Spec:
-    """A design over `Parameters`; read one with `Spec.load`, which checks it.
+    """A design over `Parameters`; read one with `load_spec`, which checks it.
 
     Attributes
     ----------
@@ -80,26 +79,13 @@ class Spec:
     title: str = ""
     source: str = field(default="the spec", compare=False)
 
-    @classmethod
-    def load(cls, spec: "str | Path | Mapping[str, Any] | Spec") -> "Spec":
-        """The spec in a TOML file, under the name of a ready one, or in a mapping of the same form.
-
-        Raises `ResultFileError` for a file that cannot be read, and `InvalidInputError` or `DtypeError`, naming file
-        and line, for what a spec may not hold.
-        """
-        from .reader import read_mapping, read_toml
-
-        if isinstance(spec, Spec):
-            return spec
-        return read_mapping(spec) if isinstance(spec, Mapping) else read_toml(spec)
-
     @property
     def recording(self) -> Recording:
         """What every point records."""
         return Recording(self.records, self.shells)
 
     def canonical(self) -> dict[str, Any]:
-        """All that determines points and records, and no more, as a mapping that JSON and `load` take."""
+        """All that determines points and records, and no more, as a mapping that JSON and `load_spec` take."""
         axes = {
             name: asdict(axis) if isinstance(axis, Range) else list(axis) if isinstance(axis, tuple) else axis
             for name, axis in self.parameters.items()

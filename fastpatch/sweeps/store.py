@@ -11,6 +11,7 @@ from ..errors import InvalidInputError, ResultFileError
 from .design import points_of
 from .files import SweepFiles, digest, read_json, write, write_json
 from .point import Point
+from .reader import load_spec
 from .shards import Shard, power_of_two
 from .spec import Spec
 from .versions import installed
@@ -86,7 +87,7 @@ class SweepStore:
             found = record["format"]
             if found != _FORMAT:
                 raise ResultFileError(f"{directory} has format {found}; expected {_FORMAT}")
-            specs = tuple(replace(Spec.load(content), source=str(directory)) for content in record["specs"])
+            specs = tuple(replace(load_spec(content), source=str(directory)) for content in record["specs"])
             if not specs:
                 raise ValueError("no spec")
             sizes = int(record["shard_points"]), int(record["shard_trajectories"])

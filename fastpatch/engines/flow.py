@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .integrators import DriftEngine
+from .drift import DriftEngine
 
 __all__ = ["FlowEngine"]
 

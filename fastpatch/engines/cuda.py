@@ -6,14 +6,14 @@ import numpy as np
 from numba import cuda
 from numpy.typing import NDArray
 
+from ..errors import BackendUnavailableError
+from ..kernels import patch as patch_kernels
+from ..kernels.cuda import launch
+from ..kernels.cuda.step import add_blocks
+from ..models.patch import PatchModel
+from ..noise import NoiseStream, noise_key
+from .base import euler_coefficients, observe
 from .cuda_observables import Observer
-from .errors import BackendUnavailableError
-from .integrators import euler_coefficients, observe
-from .kernels import patch as patch_kernels
-from .kernels.cuda import launch
-from .kernels.cuda.step import add_blocks
-from .models.patch import PatchModel
-from .noise import NoiseStream, noise_key
 
 __all__ = ["CudaPatchEngine"]
 
@@ -24,7 +24,7 @@ _STAY = np.array([[1.0, 0.0, 0.0]])
 
 
 class CudaPatchEngine:
-    """`fastpatch.integrators.PatchEngine` on a GPU.
+    """`fastpatch.engines.patch.PatchEngine` on a GPU.
 
     Per trajectory the device holds two fields, and for every state recorded in a call about 1.1 more and the partial
     mode sums of its blocks. Trajectories that do not fit side by side take turns, the host keeping their states.

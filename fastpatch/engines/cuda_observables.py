@@ -12,11 +12,11 @@ import numpy as np
 from numba import cuda
 from numpy.typing import NDArray
 
-from .analysis.correlation import radial_bins
-from .analysis.lengths import length_from_correlation
-from .kernels.cuda.correlation import DISPLACEMENTS, count_unequal, pack_signs
-from .kernels.cuda.launch import REDUCING_THREADS, configured
-from .kernels.cuda.step import add_blocks
+from ..analysis.correlation import radial_bins
+from ..analysis.lengths import length_from_correlation
+from ..kernels.cuda.correlation import DISPLACEMENTS, count_unequal, pack_signs
+from ..kernels.cuda.launch import REDUCING_THREADS, configured
+from ..kernels.cuda.step import add_blocks
 
 __all__ = ["Observer"]
 
