@@ -48,11 +48,18 @@ def nested_bootstrap_means(values: ArrayLike, n_resamples: int = 2000, seed: int
     other groups as well as of other members. All leading axes see the same resamples: differences of their means are
     paired.
 
-    Raises as `bootstrap_mean` does. With few groups the spread is too small, by sqrt(1 - 1/groups) at least.
+    Of G groups of M members, whose means vary by s_G^2 beyond what members varying by s_M^2 explain, the variance is
+    (1 - 1/G) [s_G^2 + s_M^2 / M] / G + (1 - 1/M) s_M^2 / (G M): drawing members anew counts theirs twice. So intervals
+    are too wide, by up to sqrt(2), where members vary more than groups, and too narrow, by sqrt(1 - 1/G), where they
+    hardly vary.
+
+    A single member of a single group has no spread to resample: NaN. Raises as `bootstrap_mean` does.
     """
     data = _finite(values, minimum_ndim=2)
     _, resamples, seed = resampling_options(0.95, n_resamples, seed)
     groups, members = data.shape[-2:]
+    if groups * members < 2:
+        return np.full((resamples, *data.shape[:-2]), np.nan)
     rng = np.random.default_rng(seed)
     flat = data.reshape(-1, groups * members)
     means = np.empty((resamples, len(flat)))
@@ -117,7 +124,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 def _finite(values: ArrayLike, minimum_ndim: int) -> NDArray[np.float64]:
     data = real_values(values, "values")
     integer(data.ndim, "the number of axes of values", minimum=minimum_ndim)
-    if 0 in data.shape[-minimum_ndim:] or np.isnan(data).any():
+    if data.size == 0 or np.isnan(data).any():
         found = f"have shape {data.shape}" if 0 in data.shape else "hold NaN"
         raise InvalidInputError(f"values {found}; expected finite numbers, at least one along each axis")
     return data

@@ -157,7 +157,10 @@ class PatchDictionary:
 
 
 def _numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
-    found: NDArray[Any] = np.asarray(values)
+    try:
+        found: NDArray[Any] = np.asarray(values)
+    except ValueError:
+        raise InvalidInputError(f"{name} is ragged; expected an array, all rows of one length") from None
     if found.dtype.kind not in "iuf":
         raise DtypeError(f"{name} has dtype {found.dtype.name}; expected real numbers")
     numbers: NDArray[np.float64] = found.astype(np.float64)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from .analysis import fit_equilibrium_length
 from .engines.base import Engine
+from .models.base import Model
 from .provenance import environment
 from .run import Run
 
@@ -50,6 +51,7 @@ class Recorder:
         self, run: Run, engine: Engine, recorded: list[int], kept: list[int], shells: NDArray[np.int64], diagonal: bool
     ) -> None:
         self._run, self._engine, self._recorded, self._kept, self._shells = run, engine, recorded, kept, shells
+        self._critical_time = _critical_time(run.model)
         self._position = {step: index for index, step in enumerate(recorded)}
         self._stops = np.array(sorted({*recorded, *kept}))
         count, directions = run.trajectories, 3 if diagonal else 2
@@ -98,9 +100,8 @@ class Recorder:
         provenance = {"run": json.loads(run.identity), **recording, "environment": environment()}
         arrays: dict[str, Any] = getattr(run.model, "arrays", dict)()
         attributes: dict[str, Any] = {"provenance": json.dumps(provenance, sort_keys=True), "k_min": k_min}
-        critical_time = getattr(run.model, "critical_time", None)
-        if critical_time is not None:
-            attributes["critical_time"] = critical_time
+        if self._critical_time is not None:
+            attributes["critical_time"] = self._critical_time
         curve = ("trajectory", "time")
         variables: dict[str, tuple[Any, Any]] = {
             "xi_x": (curve, self._xi_x),
@@ -126,3 +127,13 @@ class Recorder:
             },
             attrs=attributes,
         )
+
+
+def _critical_time(model: Model) -> float | None:
+    """The model's predicted critical time, None where it has none."""
+    try:
+        found: float | None = getattr(model, "critical_time", None)
+    # A rate may hold on the grid alone: beyond, where the prediction may lie, it raises whatever it likes.
+    except Exception:
+        return None
+    return found

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .atomic import atomic_path
-from .errors import ResultFileError
+from .errors import InvalidInputError, ResultFileError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -16,8 +16,14 @@ __all__ = ["load", "provenance", "save"]
 def save(dataset: "xr.Dataset", path: str | Path) -> None:
     """Write a result as NetCDF-4 (HDF5), replacing ``path`` only when the file is complete.
 
-    Raises `OutputError` where the path cannot be written or the disk is full.
+    Raises `InvalidInputError` for a dataset without provenance, which `load` would refuse: one derived from a result
+    keeps it with ``dataset.attrs = result.attrs``. Raises `OutputError` where the path cannot be written or the disk is
+    full.
     """
+    try:
+        provenance(dataset)
+    except ResultFileError as error:
+        raise InvalidInputError(str(error)) from None
     # Encoded in memory: HDF5 cannot recover from a write that fails, an ordinary file can.
     content = dataset.to_netcdf(engine="h5netcdf", format="NETCDF4")
     with atomic_path(path) as temporary:

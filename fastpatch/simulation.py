@@ -62,7 +62,7 @@ def simulate(
         ``|dt| / sigma^2(t)`` stays well below 1 is not checked.
     seed
         In [0, 2^64). The states depend on the seed, the trajectory number, the grid and the precision alone: not on
-        threads, on how trajectories are grouped into calls, or on the CPU.
+        threads or on how trajectories are grouped into calls, and for a `PatchModel` of moderate size not on the CPU.
     backend
         "auto", which is the CPU, "cpu", "cuda", a `PatchModel` on an NVIDIA GPU, or "dask", a `PatchModel` on a lattice
         in chunks, see the notes. The states of one step agree between CPU and GPU to rounding, between "cpu" and
@@ -73,7 +73,8 @@ def simulate(
         Observables are taken at grid indices 0, record_every, 2 record_every, … and at the last.
     snapshots
         Fields to keep: a number of grid indices evenly spaced from first to last (log-spaced times on the default
-        grid; 0 for none), or a sequence of times, each moved to the nearest grid time in log t.
+        grid; 0 for none, all where there are fewer), or a sequence of times, each moved to the nearest grid time in
+        log t.
     progress
         Show a progress bar on standard error.
     shells, diagonal
@@ -169,7 +170,7 @@ def simulate(
 def _snapshot_steps(snapshots: int | ArrayLike, times: NDArray[np.float64]) -> list[int]:
     """Grid indices of the fields to keep."""
     if np.ndim(snapshots) == 0:
-        count = integer(snapshots, "snapshots", minimum=0, maximum=len(times))
+        count = min(integer(snapshots, "snapshots", minimum=0), len(times))
         return [int(k) for k in np.round(np.linspace(0, len(times) - 1, count))]
     wanted = np.asarray(snapshots, dtype=np.float64)
     if wanted.ndim != 1 or not ((wanted >= times[-1]) & (wanted <= times[0])).all():

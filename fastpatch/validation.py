@@ -30,16 +30,20 @@ def floating_dtype(dtype: Any) -> np.dtype[Any]:
         found: np.dtype[Any] = np.dtype(dtype)
     except TypeError:
         raise DtypeError(f"dtype is {dtype!r}; expected 'float32' or 'float64'") from None
-    if found not in _FLOATS:
+    # NetCDF-3 and FITS hold big-endian numbers.
+    native = found.newbyteorder("=")
+    if native not in _FLOATS:
         raise DtypeError(f"dtype is {found.name}; expected float32 or float64")
-    return found
+    return native
 
 
 def floating_field(x: ArrayLike, name: str = "x", *, minimum_ndim: int = 2) -> NDArray[Any]:
-    """``x`` as a float32 or float64 array of finite values with at least ``minimum_ndim`` axes."""
+    """``x`` as a native float32 or float64 array of finite values with at least ``minimum_ndim`` axes."""
     field = np.asarray(x)
-    if field.dtype not in _FLOATS:
+    native = field.dtype.newbyteorder("=")
+    if native not in _FLOATS:
         raise DtypeError(f"{name} has dtype {field.dtype.name}; expected float32 or float64")
+    field = field.astype(native, copy=False)
     if field.ndim < minimum_ndim or 0 in field.shape[-minimum_ndim:]:
         raise InvalidInputError(
             f"{name} has shape {field.shape}; expected at least {minimum_ndim} axes, the last {minimum_ndim} not empty"

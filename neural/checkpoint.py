@@ -15,7 +15,7 @@ from .identity import differences
 
 __all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass
@@ -34,6 +34,8 @@ class Progress:
         Mean training loss of each completed epoch.
     devices
         What it has been computed on, in order.
+    continues
+        The card of the weights that it began with, None for those of its seed.
     """
 
     epoch: int = 0
@@ -43,6 +45,7 @@ class Progress:
     images: int = 0
     loss_per_epoch: list[float] = field(default_factory=list)
     devices: list[str] = field(default_factory=list)
+    continues: dict[str, Any] | None = None
 
 
 def save_checkpoint(

@@ -22,7 +22,6 @@ class Earlier:
     path: Path
     progress: Progress
     tensors: dict[str, Tensor]
-    card: dict[str, Any]
 
     def restore(self, modules: Mapping[str, nn.Module]) -> Progress:
         """Give every one of ``modules`` these weights, in place; returns where the training stands."""
@@ -55,5 +54,8 @@ def read_earlier(path: str | Path | None, net: nn.Module, architecture: Mapping[
             f"{source} does not say how it was trained (epochs {epochs!r}, steps {steps!r}); "
             "expected weights that a training here has written"
         )
-    progress = Progress(epoch=epochs, steps=steps, loss_per_epoch=list(losses), devices=list(devices))
-    return Earlier(source, progress, tensors, card | {"sha256": hashlib.sha256(source.read_bytes()).hexdigest()})
+    card["sha256"] = hashlib.sha256(source.read_bytes()).hexdigest()
+    progress = Progress(
+        epoch=epochs, steps=steps, loss_per_epoch=list(losses), devices=list(devices), continues=card
+    )  # fmt: skip
+    return Earlier(source, progress, tensors)

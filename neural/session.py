@@ -50,9 +50,9 @@ class TrainingSession(ABC):
     average
         A moving average of the network that the checkpoint keeps too.
     earlier
-        The weights to start from where there is no checkpoint yet: epochs, steps and losses are counted on
-        from their card. What the file lacks, the optimiser's moments, starts anew, and where it holds an average,
-        that is what is trained further.
+        Gives the weights to start from, and is asked only where there is no checkpoint yet: epochs, steps and losses
+        are counted on from their card. What the file lacks, the optimiser's moments, starts anew, and where it holds
+        an average, that is what is trained further.
     """
 
     def __init__(
@@ -69,29 +69,29 @@ class TrainingSession(ABC):
         batch_size: int,
         n_images: int,
         average: nn.Module | None = None,
-        earlier: Earlier | None = None,
+        earlier: Callable[[], Earlier | None] = lambda: None,
     ) -> None:
         self.checkpoint = out / f"{name}.checkpoint"
         self.weights = out / f"{name}.safetensors"
         self.optimizer = optimizer
-        self.continues = None if earlier is None else earlier.card
         self.identity = dict(identity)
-        if earlier is not None:
-            if earlier.path.resolve() == self.weights.resolve():
-                raise InvalidInputError(
-                    f"{earlier.path} is what this training writes; expected a copy of it, or another output directory"
-                )
-            self.identity["continues"] = earlier.card["sha256"]
         self.device = device
         self.seed, self.epochs, self.batch_size, self.n_images = seed, epochs, batch_size, n_images
         self._modules = {"model": net} if average is None else {"model": net, "average": average}
         found = load_checkpoint(self.checkpoint, self.identity, self._modules, optimizer)
         self.saved_step = None if found is None else found.steps
+        holder = self.checkpoint
         if found is None:
-            found = Progress() if earlier is None else earlier.restore(self._modules)
+            begun = earlier()
+            if begun is not None:
+                holder = begun.path
+                if holder.resolve() == self.weights.resolve():
+                    raise InvalidInputError(
+                        f"{holder} is what this training writes; expected a copy of it, or another output directory"
+                    )
+            found = Progress() if begun is None else begun.restore(self._modules)
         self.progress = found
         if self.progress.epoch > epochs:
-            holder = earlier.path if earlier is not None and self.saved_step is None else self.checkpoint
             raise InvalidInputError(
                 f"epochs is {epochs}, but {holder} already holds {self.progress.epoch}; "
                 "expected at least as many, or another output directory"
@@ -139,6 +139,11 @@ class TrainingSession(ABC):
                 self._save(end_of_epoch=True)
                 saved = time.monotonic()
         if not self.weights.exists():
+            if state.batch:
+                raise InvalidInputError(
+                    f"{self.weights} is gone, and {self.checkpoint} is in the middle of epoch {state.epoch + 1}; "
+                    "expected more epochs to train for"
+                )
             self._save_weights()
 
     def _backward(self, loss: Callable[..., Tensor], tensors: tuple[Tensor, ...], chunk: int) -> Tensor:
@@ -169,7 +174,7 @@ class TrainingSession(ABC):
             "images": self.n_images,
             "optimizer": type(self.optimizer).__name__,
             "devices": state.devices,
-            **({} if self.continues is None else {"continues": self.continues}),
+            **({} if state.continues is None else {"continues": state.continues}),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": {"fastpatch": __version__, "torch": torch.__version__, "numpy": np.__version__},
         }

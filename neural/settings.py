@@ -34,7 +34,7 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         integer(self.epochs, "epochs", minimum=1)
         integer(self.batch_size, "batch_size", minimum=1)
-        integer(self.seed, "seed", minimum=0)
+        integer(self.seed, "seed", minimum=0, maximum=2**64 - 1)
         rate = finite_float(self.learning_rate, "learning_rate")
         if not 0.0 < rate <= 1.0:
             raise InvalidInputError(f"learning_rate is {rate}; expected a number in (0, 1]")

@@ -137,7 +137,7 @@ class _Session(TrainingSession):
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             n_images=len(images),
-            earlier=read_earlier(earlier, self.net, self.net.architecture),
+            earlier=lambda: read_earlier(earlier, self.net, self.net.architecture),
         )
 
     def _step(self, chosen: Tensor) -> float:
@@ -167,7 +167,7 @@ class _Session(TrainingSession):
             "weight_decay": self.optimizer.param_groups[0]["weight_decay"],
             "clip_norm": CLIP_NORM,
             "time_range": [T_MIN, T_MAX],
-            "command": self.settings.command(self.progress.epoch, continues=self.continues is not None)
+            "command": self.settings.command(self.progress.epoch, continues=self.progress.continues is not None)
             if published
             else None,
         }

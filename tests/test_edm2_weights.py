@@ -307,3 +307,9 @@ class TestConvert:
         refused = CliRunner().invoke(app, [*arguments, "--force"]).exception
         assert isinstance(refused, FastpatchError)
         assert str(refused).startswith(f"{pickle_file} is refused: STACK_GLOBAL names posix.system, which no snapshot")
+
+
+def test_a_default_number_of_levels_is_one_to_reckon_with(tmp_path):
+    made_up = {"img_resolution": 32, "img_channels": 1, "label_dim": 3, "num_blocks": 10**9}
+    with pytest.raises(ResultFileError, match="4000000000 blocks for 0 tensors"):
+        network_file._network(made_up, {}, tmp_path / "made-up.safetensors")

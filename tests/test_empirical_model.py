@@ -184,3 +184,16 @@ def test_other_lattices_are_refused():
         model.score(np.zeros((7, 6)), 1.0)
     with pytest.raises(InvalidInputError, match="size is 0; expected at least 1"):
         fp.stripe_prototypes(0)
+
+
+def test_a_trajectory_does_not_depend_on_its_company():
+    rng = np.random.default_rng(3)
+    model, x = fp.EmpiricalModel(0.1 * rng.standard_normal((40, 12, 12))), rng.standard_normal((5, 12, 12))
+    for one in range(5):
+        np.testing.assert_array_equal(model.posterior_mean(x, 1.0)[one], model.posterior_mean(x[one], 1.0))
+
+
+def test_no_fields_give_no_values():
+    model = fp.EmpiricalModel(fp.stripe_prototypes(8))
+    assert model.posterior_weights(np.ones((0, 8, 8)), 1.0).shape == (0, 2)
+    assert model.spectrum(np.ones((0, 8, 8)), 1.0).shape == (0, 8, 5)

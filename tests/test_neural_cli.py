@@ -1,5 +1,6 @@
 """``fastpatch unet train`` from the command line."""
 
+import re
 import subprocess
 import sys
 
@@ -86,3 +87,29 @@ def test_a_directory_without_data(tmp_path):
     result = runner.invoke(app, ["train", "--data", str(tmp_path)])
     assert isinstance(result.exception, FastpatchError)
     assert "holds neither train-images-idx3-ubyte nor" in str(result.exception)
+
+
+def test_weights_of_other_images_than_asked_for():
+    pytest.importorskip("torch", reason="torch is not installed")
+    from fastpatch.neural.weights import shipped_weights
+
+    for command in ("analyze", "sample"):
+        for variant, option, needed in (("grey", [], "with"), ("binarised", ["--grey"], "without")):
+            result = runner.invoke(app, [command, "--weights", str(shipped_weights(variant)), *option])
+            assert f"was trained on {variant} images; expected it {needed} --grey" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--probes", "1"], "probes is 1; expected at least 2"),
+        (["--sites", "785"], "sites is 785; expected at least 1 and at most 784"),
+        (["--record-every", "0"], "record_every is 0; expected at least 1"),
+        (["--t-min", "8"], r"1 recorded time\(s\) between 10 and 0.01"),
+    ],
+)
+def test_an_analysis_that_cannot_end_is_not_begun(options, message):
+    pytest.importorskip("torch", reason="torch is not installed")
+    result = runner.invoke(app, ["analyze", "--quiet", *options])
+    assert isinstance(result.exception, FastpatchError)
+    assert re.search(message, str(result.exception))

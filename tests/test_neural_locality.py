@@ -237,6 +237,11 @@ def test_a_run_gains_its_local_response(measured):
     np.testing.assert_allclose(dataset["sigma2"], SCHEDULE.sigma2(dataset["snapshot_time"].to_numpy()))
     assert dataset["dispersion"].dims == ("trajectory", "snapshot_time", "ky", "kx")
     assert dataset["shift_defect"].max() < 1e-9
+    # The error of a complex number is shared by its parts, that of a real one is not.
+    error = local_dispersion(model, dataset["snapshot"].to_numpy()[:, 2], t, probes=4).error
+    share = dataset["dispersion_error"].to_numpy()[:, 2] / np.where(error > 0.0, error, 1.0)
+    np.testing.assert_allclose(share[:, [0, 4, 0, 4], [0, 0, 5, 5]][error[:, [0, 4, 0, 4], [0, 0, 5, 5]] > 0.0], 1.0)
+    np.testing.assert_allclose(share[:, 1:4, 1:5][error[:, 1:4, 1:5] > 0.0], np.sqrt(0.5))
     # The constant mode is lambda_0, which the run has recorded at its first time as well.
     deviation = dataset["dispersion"][:, 0, 0, 0] - dataset["mode_derivative"].isel(time=0, shell=0, direction=0)
     assert (np.abs(deviation) < 4 * dataset["dispersion_error"][:, 0, 0, 0] + 1e-9).all()

@@ -316,18 +316,34 @@ def test_goes_on_from_weights_whose_checkpoint_is_gone(tmp_path, uninterrupted):
     assert 0.0 < np.linalg.norm(found - whole) < np.linalg.norm(found - start)
 
 
-def test_a_training_that_goes_on_from_weights_is_resumed_with_the_same_weights_only(tmp_path):
+def test_a_training_that_goes_on_from_weights_is_resumed_without_them(tmp_path):
     first = train(stripes(), replace(SETTINGS, epochs=1), tmp_path / "first", device="cpu")
-    train(stripes(), SETTINGS, tmp_path / "second", device="cpu", earlier=first)
-    longer = replace(SETTINGS, epochs=3)
-    with pytest.raises(InvalidInputError, match="continues"):
-        train(stripes(), longer, tmp_path / "second", device="cpu")
-    path = train(stripes(), longer, tmp_path / "second", device="cpu", earlier=first)
-    assert len(read_card(path)["loss_per_epoch"]) == 3
+    begun = read_card(train(stripes(), SETTINGS, tmp_path / "second", device="cpu", earlier=first))
+    first.unlink()
+    card = read_card(train(stripes(), replace(SETTINGS, epochs=3), tmp_path / "second", device="cpu", earlier=first))
+    assert len(card["loss_per_epoch"]) == 3
+    assert card["continues"] == begun["continues"]
+
+
+def test_weights_in_the_middle_of_an_epoch_are_not_those_of_an_epoch(tmp_path, monkeypatch):
+    step = module._Session._step
+
+    def interrupted(self, chosen):
+        if self.progress.steps == STEPS_PER_EPOCH + 1:
+            raise KeyboardInterrupt
+        return step(self, chosen)
+
+    monkeypatch.setattr(module._Session, "_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(stripes(), SETTINGS, tmp_path, device="cpu", checkpoint_minutes=0)
+    (tmp_path / "unet-binarised.safetensors").unlink()
+    with pytest.raises(InvalidInputError, match="is in the middle of epoch 2; expected more epochs to train for"):
+        train(stripes(), replace(SETTINGS, epochs=1), tmp_path, device="cpu")
 
 
 def test_weights_to_go_on_from_must_fit(tmp_path):
     first = train(stripes(), replace(SETTINGS, epochs=1), tmp_path, device="cpu")
+    (tmp_path / "unet-binarised.checkpoint").unlink()
     with pytest.raises(InvalidInputError, match="what this training writes"):
         train(stripes(), SETTINGS, tmp_path, device="cpu", earlier=first)
     with pytest.raises(ResultFileError, match="holds the architecture"):

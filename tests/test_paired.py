@@ -121,3 +121,8 @@ class TestHolm:
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_one_number_has_no_spread():
+    assert np.isnan(nested_bootstrap_means(np.ones((3, 1, 1)), n_resamples=5)).all()
+    assert nested_bootstrap_means(np.ones((3, 1, 2)), n_resamples=5).shape == (5, 3)

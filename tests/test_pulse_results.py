@@ -180,6 +180,17 @@ class TestVerdict:
         won = verdict(self.changed(lost, "log-uniform", 0.1, 0.3))
         assert "The critical pulse beats the fair controls (step-matched, log-uniform)." in won
 
+    def test_what_is_the_critical_pulse_itself_is_no_control(self, dataset):
+        same = self.changed(dataset, "step-matched", 0.0, 0.0)
+        same["advantage_mean"].loc[{"condition": "step-matched"}] = 0.0
+        lines = verdict(same)
+        assert lines[1].startswith("The step-matched pulses are the critical pulse itself")
+        assert any(line.endswith("the fair control (log-uniform).") for line in lines)
+        alone = verdict(dataset.isel(position=[0]))
+        assert (
+            "The noise levels have one position for such a pulse: nothing is said of where a pulse acts most." in alone
+        )
+
     def test_the_scan_decides_where_a_pulse_acts_most(self, dataset):
         there = dataset.assign_attrs(critical_sigma=float(dataset["best_sigma"].sel(metric="logit")))
         assert "The critical noise level agrees with the position at which a pulse acts most." in verdict(there)

@@ -12,7 +12,7 @@ import pytest
 
 import fastpatch as fp
 from fastpatch.atomic import atomic_path, writable_directory
-from fastpatch.errors import OutputError, ResultFileError
+from fastpatch.errors import InvalidInputError, OutputError, ResultFileError
 from fastpatch.results import provenance
 
 ROOT_IGNORES_PERMISSIONS = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -248,3 +248,12 @@ def test_a_full_disk_is_one_sentence_each_and_no_loss(saved, tmp_path):
     assert done.stdout.splitlines() == expected
     assert (done.returncode, done.stderr) == (0, "")
     assert left == []
+
+
+def test_a_dataset_that_could_not_be_loaded_is_not_saved(small_result, tmp_path):
+    derived = small_result[["xi_x"]].drop_attrs()
+    with pytest.raises(InvalidInputError, match="the dataset carries no provenance; expected a result"):
+        fp.save(derived, tmp_path / "derived.nc")
+    assert not list(tmp_path.iterdir())
+    fp.save(derived.assign_attrs(small_result.attrs), tmp_path / "derived.nc")
+    assert fp.load(tmp_path / "derived.nc").xi_x.equals(small_result.xi_x)

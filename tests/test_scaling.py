@@ -362,3 +362,25 @@ def test_importing_the_study_loads_neither_dask_nor_pyplot():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_equal_resamples_are_no_error():
+    one = Measured(3.7, np.full(400, 3.7) + np.tile([0.0, 4.4e-16], 200), 1)
+    assert math.isnan(one.error)
+    assert all(map(math.isnan, one.interval))
+    law = fit_power_law([1.0, 2.0, 4.0, 8.0], [one] * 4)
+    assert law.reason == "no errors are known, hence no test"
+    assert fit_shift([16, 32, 64, 128], [one] * 4).reason == "no errors are known, hence no test"
+
+
+@pytest.mark.parametrize("trajectories", [4, 16])
+def test_a_constant_is_rejected_as_rarely_as_is_said(trajectories):
+    # Errors from a few trajectories are themselves uncertain: taken as exact, they reject one truth in four.
+    rng = np.random.default_rng(trajectories)
+    rejected, repetitions = 0, 300
+    for _ in range(repetitions):
+        values = 3.2 + np.array([[1.0], [2.0], [0.5], [1.0], [1.5]]) * rng.standard_normal((5, trajectories))
+        draws = rng.integers(trajectories, size=(200, trajectories))
+        means = [Measured(float(row.mean()), row[draws].mean(axis=1), trajectories) for row in values]
+        rejected += fit_shift([16, 32, 64, 128, 256], means).p_constant < 0.01
+    assert rejected / repetitions < 0.035

@@ -112,3 +112,31 @@ def test_log_time_grids_decrease_by_a_constant_factor(t_min, ratio, steps):
 def test_what_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_rate_is_integrated_alike_at_once_and_on_a_grid():
+    grid = np.linspace(0.0, 50.0, 501)
+    rates = {
+        "narrow peak": (lambda t: 0.05 + 20.0 * math.exp(-(((t - 30.0) / 0.1) ** 2)), 2.5 + 2.0 * math.sqrt(math.pi)),
+        "square wave": (lambda t: 1.9 if t % 1.0 < 0.5 else 0.1, 50.0),
+        "smooth": (lambda t: 1.0 + t, 1300.0),
+    }
+    for name, (beta, exact) in rates.items():
+        schedule = fp.VPSchedule(beta)
+        tolerance = 2e-5 if name == "square wave" else 1e-9
+        assert schedule.integrated_rate(50.0) == pytest.approx(exact, rel=tolerance), name
+        assert schedule.integrated_rate(grid)[-1] == pytest.approx(exact, rel=tolerance), name
+
+
+def test_a_table_of_a_thousand_steps_is_a_rate():
+    table = np.random.default_rng(0).uniform(0.1, 20.0, 1000)
+    schedule = fp.VPSchedule(lambda t: table[min(int(t * 1000.0), 999)])
+    assert schedule.integrated_rate(1.0) == pytest.approx(table.mean(), rel=1e-3)
+
+
+def test_what_cannot_be_integrated_is_refused():
+    with pytest.raises(InvalidInputError, match=r"beta cannot be integrated from .* expected a rate with fewer jumps"):
+        fp.VPSchedule(lambda t: 1.0 + math.sin(1e5 * t) ** 2 * (t > 0.5) * 1e3).integrated_rate(1.0)
+    with pytest.raises(InvalidInputError, match="t is inf; expected finite diffusion times for a callable beta"):
+        fp.VPSchedule(lambda t: 1.0).alpha(np.inf)
+    assert fp.VPSchedule().alpha(np.inf) == 0.0

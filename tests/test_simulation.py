@@ -16,6 +16,7 @@ from fastpatch.analysis import (
     fit_equilibrium_length,
     fourier_modes,
 )
+from fastpatch.errors import InvalidInputError
 
 MODEL = fp.PatchModel(DICTIONARIES["18 patterns"])
 GRID = fp.log_time_grid(steps=60)
@@ -309,3 +310,44 @@ def test_provenance_says_all_that_made_the_result(threads):
     assert other.keys() == found["run"].keys()
     (changed,) = (name for name in other if other[name] != found["run"][name])
     assert changed.endswith("sha256")
+
+
+class _Relaxing:
+    """A user's model, whose drift has a type and a shape of its own."""
+
+    schedule = fp.VPSchedule()
+
+    def __init__(self, returned=lambda x: 0.5 * x.astype(np.float64)):
+        self._returned = returned
+
+    def drift(self, x, t):
+        return self._returned(x)
+
+    score = drift
+
+
+@pytest.mark.parametrize("dynamics", ["sde", "ode"])
+def test_states_keep_their_precision_and_shape_whatever_a_model_returns(dynamics):
+    times = fp.log_time_grid(steps=20)
+    found = fp.simulate(_Relaxing(), (8, 8), 2, times, dynamics=dynamics, record_every=10)
+    assert found.final.dtype == found.snapshot.dtype == np.float32
+    of_another_shape = _Relaxing(lambda x: x.mean(axis=(-2, -1), keepdims=True))
+    with pytest.raises(InvalidInputError, match=r"\(x.*\) has shape \(2, 1, 1\); expected that of x, \(2, 8, 8\)"):
+        fp.simulate(of_another_shape, (8, 8), 2, times, dynamics=dynamics, record_every=20)
+
+
+def test_a_short_grid_keeps_all_its_fields():
+    model = fp.PatchModel(DICTIONARIES["18 patterns"])
+    assert fp.simulate(model, (8, 8), 1, times=[2.0, 1.5, 1.0]).sizes["snapshot_time"] == 3
+
+
+def test_a_rate_that_is_only_known_on_the_grid_needs_no_predicted_time():
+    def beta(t):
+        if t > 1.0:
+            raise LookupError("beyond the table")
+        return 1.0
+
+    model = fp.PatchModel(DICTIONARIES["18 patterns"], fp.VPSchedule(beta))
+    found = fp.simulate(model, (8, 8), 1, fp.log_time_grid(1.0, 1e-3, 20))
+    assert "critical_time" not in found.attrs
+    assert "critical_time" in fp.simulate(fp.PatchModel(DICTIONARIES["18 patterns"]), (8, 8), 1, [2.0, 1.0]).attrs

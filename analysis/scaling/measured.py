@@ -18,26 +18,42 @@ class Measured:
     """A value, NaN where there is none, and its bootstrap distribution (n_resamples,), NaN where one has none.
 
     Resamples of independent ensembles are independent, so that the b-th values of several ensembles together are a
-    resample of them all: `fit_shift` and its kin refit each.
+    resample of them all: `fit_shift` and its kin refit each. ``count`` is the number of trajectories that were
+    resampled, by which `goodness` knows how well the error is known; None for exactly.
     """
 
     value: float
     resampled: NDArray[np.float64]
+    count: int | None = None
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The central 95 % of the distribution; NaN if fewer than half of the resamples have a value."""
+        """The central 95 % of the distribution; NaN where there is no `error`."""
         found = self._found
-        if 2 * found.size < self.resampled.size or found.size < 2:
+        if not self._spread:
             return math.nan, math.nan
         low, high = np.percentile(found, [2.5, 97.5])
         return float(low), float(high)
 
     @property
     def error(self) -> float:
-        """The standard deviation of the distribution; NaN if fewer than half of the resamples have a value."""
+        """The standard deviation of the distribution, as of an unlimited number of trajectories.
+
+        NaN if fewer than half of the resamples have a value, or if all have the same one, as with one trajectory.
+        """
+        if not self._spread:
+            return math.nan
+        # Resampling n values spreads by sqrt(1 - 1/n) of what other values would.
+        narrow = 1.0 if self.count is None or self.count < 2 else 1.0 - 1.0 / self.count
+        return float(self._found.std()) / math.sqrt(narrow)
+
+    @property
+    def _spread(self) -> bool:
         found = self._found
-        return float(found.std()) if found.size >= 2 and 2 * found.size >= self.resampled.size else math.nan
+        if found.size < 2 or 2 * found.size < self.resampled.size:
+            return False
+        # Equal values differ by the rounding of their means.
+        return bool(np.ptp(found) > 1e-12 * np.abs(found).max())
 
     @property
     def _found(self) -> NDArray[np.float64]:
@@ -46,11 +62,11 @@ class Measured:
 
 def median_of(values: NDArray[np.float64], draws: NDArray[np.intp]) -> Measured:
     """The median of one value a trajectory (n,), leaving NaN out; ``draws`` (n_resamples, n) index trajectories."""
-    return Measured(float(nan_median(values, 0)), np.asarray(nan_median(values[draws], 1)))
+    return Measured(float(nan_median(values, 0)), np.asarray(nan_median(values[draws], 1)), draws.shape[1])
 
 
 def weights_of(measured: Sequence[Measured]) -> NDArray[Any]:
-    """Errors (n,) to weight a fit with: an error of zero or none at all counts as the median one, which may be 1."""
+    """Errors (n,) to weight a fit with: an unknown one counts as the median one, or 1 where none is known."""
     errors = np.array([each.error for each in measured])
-    known = np.isfinite(errors) & (errors > 0.0)
+    known = np.isfinite(errors)
     return np.where(known, errors, np.median(errors[known]) if known.any() else 1.0)

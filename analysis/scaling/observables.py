@@ -112,7 +112,7 @@ def trajectory_observables(
 def ensemble_observables(ensemble: Ensemble, *, n_resamples: int = 400, seed: int = 0) -> EnsembleObservables:
     """Critical observables of an ensemble with bootstrap distributions over its trajectories.
 
-    With a single trajectory the distributions have no width, and the errors are zero: not an estimate of them.
+    With a single trajectory there are no errors and no intervals: NaN.
     Raises `DtypeError` or `InvalidInputError` for ``n_resamples < 1`` or a negative seed. That the trajectories are
     independent is not checked.
     """
@@ -121,7 +121,7 @@ def ensemble_observables(ensemble: Ensemble, *, n_resamples: int = 400, seed: in
     log_t = np.log(ensemble.times)
     zeros = np.array([_mean_zero(log_t, ensemble.lambda_0[draw]) for draw in draws])
     return EnsembleObservables(
-        zero_time=Measured(_mean_zero(log_t, ensemble.lambda_0), zeros),
+        zero_time=Measured(_mean_zero(log_t, ensemble.lambda_0), zeros, len(ensemble)),
         peak_time=median_of(each.peak_time, draws),
         peak_height=median_of(each.peak_height, draws),
         final_length=median_of(each.final_length, draws),

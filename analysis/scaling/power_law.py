@@ -5,24 +5,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import chdtrc
 
 from ...errors import InvalidInputError
 from ..statistics import real_values
+from .goodness import LEVEL, constant_fit, goodness
 from .measured import Measured, weights_of
 
-__all__ = ["LEVEL", "PowerLaw", "abscissae", "constant_fit", "fit_power_law"]
-
-# A hypothesis is rejected where data as far from it or further are less probable than this.
-LEVEL = 0.01
+__all__ = ["PowerLaw", "abscissae", "fit_power_law"]
 
 
 @dataclass(frozen=True)
 class PowerLaw:
     """y = amplitude x^exponent, weighted least squares of log y.
 
-    ``p_constant`` and ``p_power`` are the probabilities of a larger chi^2 if y were a constant or the power law; the
-    latter is NaN where it was not fitted. ``amplitude`` and ``exponent`` are NaN, and ``reason`` says why, where a
+    ``p_constant`` and ``p_power`` are the `goodness` of a constant and of the power law; the latter is NaN where it
+    was not fitted. ``amplitude`` and ``exponent`` are NaN, and ``reason`` says why, where a
     constant describes the data as well or a power law does not.
     """
 
@@ -52,26 +49,21 @@ def fit_power_law(x: ArrayLike, y: Sequence[Measured]) -> PowerLaw:
     errors = weights_of(chosen) / values
     with np.errstate(divide="ignore", invalid="ignore"):
         log_y, log_resampled = np.log(values), np.log(np.where(resampled > 0.0, resampled, np.nan))
-    _, p_constant = constant_fit(log_y, errors)
+    _, p_constant = constant_fit(log_y, errors, chosen)
+    if np.isnan(p_constant):
+        return _none(y, p_constant, "no errors are known, hence no test")
     if p_constant > LEVEL:
         return _none(y, p_constant, f"a constant describes the data (p = {p_constant:.2g})")
     design = np.stack([np.ones_like(log_x), log_x], axis=1) / errors[:, None]
     solver = np.linalg.pinv(design) / errors
     intercept, slope = solver @ log_y
     chi2 = float((((log_y - intercept - slope * log_x) / errors) ** 2).sum())
-    p_power = float(chdtrc(len(log_x) - 2, chi2))
+    p_power = goodness(chi2, 2, errors, chosen)
     if p_power < LEVEL:
         reason = f"neither a constant (p = {p_constant:.2g}) nor a power law (p = {p_power:.2g}) describes the data"
         return replace(_none(y, p_constant, reason), p_power=p_power)
     exponent = Measured(float(slope), solver[1] @ log_resampled)
     return PowerLaw(exponent, float(np.exp(intercept)), p_constant, p_power)
-
-
-def constant_fit(values: NDArray[np.float64], errors: NDArray[np.float64]) -> tuple[float, float]:
-    """The weighted mean, and the probability of a larger chi^2 if the values were all equal."""
-    weights = errors**-2.0
-    mean = float((weights @ values) / weights.sum())
-    return mean, float(chdtrc(len(values) - 1, float((((values - mean) / errors) ** 2).sum())))
 
 
 def abscissae(x: ArrayLike, y: Sequence[Measured]) -> NDArray[np.float64]:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import chdtrc
 
+from .goodness import LEVEL, constant_fit, goodness
 from .measured import Measured, weights_of
-from .power_law import LEVEL, abscissae, constant_fit
+from .power_law import abscissae
 
 __all__ = ["Shift", "fit_shift"]
 
@@ -26,7 +26,7 @@ class Shift:
     ----------
     mean : the weighted mean of the critical times, which is t_c at every L if they do not depend on it
     limit, amplitude, inverse_nu : t_c(inf), a and 1 / nu; NaN unless ``reason`` is empty
-    p_constant, p_shift : probabilities of a larger chi^2 under a constant t_c, and under the fitted shift
+    p_constant, p_shift : the `goodness` of a constant t_c, and of the fitted shift
     reason : why the data do not determine an exponent
     """
 
@@ -58,15 +58,17 @@ def fit_shift(L: ArrayLike, times: Sequence[Measured]) -> Shift:
     values, errors = np.array([measured.value for measured in chosen]), weights_of(chosen)
     resampled = np.array([measured.resampled for measured in chosen])
     weights = errors**-2.0 / (errors**-2.0).sum()
-    mean, p_constant = constant_fit(values, errors)
+    mean, p_constant = constant_fit(values, errors, chosen)
     constant = replace(nothing, mean=Measured(mean, weights @ resampled), p_constant=p_constant)
     if len(np.unique(sides)) < 4:
         return replace(constant, reason="fewer than four sizes for three parameters")
+    if np.isnan(p_constant):
+        return replace(constant, reason="no errors are known, hence no test")
     if p_constant > LEVEL:
         return replace(constant, reason=f"t_c does not depend on L within its errors (p = {p_constant:.2g})")
 
     exponent, limit, amplitude, chi2 = _fit(sides, values, errors)
-    p_shift = float(chdtrc(len(sides) - 3, chi2))
+    p_shift = goodness(chi2, 3, errors, chosen)
     complete = resampled[:, ~np.isnan(resampled).any(axis=0)].T
     refits = np.array([_fit(sides, draw, errors)[:3] for draw in complete]).reshape(-1, 3)
     inverse_nu = Measured(exponent, refits[:, 0])

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
+from ..validation import integer
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,6 +25,7 @@ __all__ = [
     "sample_report",
     "sample_statistics",
     "title",
+    "variant_of",
 ]
 
 # Times at which the local response is measured: the transition lies between the first and the last.
@@ -36,16 +38,35 @@ _LARGEST = 2.0
 def response_times(times: NDArray[np.float64], record_every: int) -> NDArray[np.float64]:
     """The recorded times nearest to those at which the local response is to be measured.
 
-    Raises `InvalidInputError` for a grid that contains none of them.
+    Raises `InvalidInputError` for a grid that contains fewer than two of them.
     """
+    integer(record_every, "record_every", minimum=1)
     recorded = np.append(times[:-1:record_every], times[-1])
     wanted = [t for t in _RESPONSE_TIMES if recorded[-1] <= t <= recorded[0]]
-    if not wanted:
+    nearest = np.unique([np.abs(np.log(recorded / t)).argmin() for t in wanted]).astype(np.intp)
+    if len(nearest) < 2:
         raise InvalidInputError(
-            f"the run goes from t = {recorded[0]:g} to {recorded[-1]:g}; expected some of it between 10 and 0.01"
+            f"the run goes from t = {recorded[0]:g} to {recorded[-1]:g} with {len(nearest)} recorded time(s) between "
+            "10 and 0.01 to measure the local response at; expected two at least"
         )
-    nearest = np.abs(np.log(recorded[:, None] / wanted)).argmin(axis=0)
-    return np.asarray(recorded[np.unique(nearest)])
+    return np.asarray(recorded[nearest])
+
+
+def variant_of(grey: bool, weights: Path | None) -> "Variant":
+    """Which images a network is compared with: ``--grey``, which a file of weights that says must not contradict.
+
+    Raises `InvalidInputError` where it does, and what `read_card` raises.
+    """
+    asked: Variant = "grey" if grey else "binarised"
+    if weights is not None:
+        from ..neural.weights import read_card
+
+        trained = read_card(weights).get("variant", asked)
+        if trained != asked:
+            raise InvalidInputError(
+                f"{weights} was trained on {trained} images; expected it {'without' if grey else 'with'} --grey"
+            )
+    return asked
 
 
 def title(model: "UNetModel") -> str:

@@ -99,10 +99,13 @@ def analyze(
         from ..neural.weights import shipped_weights
 
     from ..schedule import log_time_grid
+    from ..validation import integer
     from . import network
     from .experiment import run_experiment
 
-    variant: Literal["binarised", "grey"] = "grey" if grey else "binarised"
+    variant = network.variant_of(grey, weights)
+    integer(probes, "probes", minimum=2)
+    integer(sites, "sites", minimum=1, maximum=_SIDE**2)
     model = UNetModel.load(
         shipped_weights(variant) if weights is None else weights,
         method=derivatives,
@@ -157,7 +160,7 @@ def sample(
     from . import network
     from .experiment import run_experiment
 
-    variant: Literal["binarised", "grey"] = "grey" if grey else "binarised"
+    variant = network.variant_of(grey, weights)
     model = UNetModel.load(
         shipped_weights(variant) if weights is None else weights, device=None if device == "auto" else device
     )
@@ -168,7 +171,7 @@ def sample(
         network.title(model),
         report=network.sample_report,
         extend=lambda dataset: network.sample_statistics(
-            dataset, train_images, test_images, binarised=not grey, seed=seed
+            dataset, train_images, test_images, binarised=variant == "binarised", seed=seed
         ),
         quiet=quiet,
         shape=(_SIDE, _SIDE),

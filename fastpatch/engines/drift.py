@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis.modes import directional_derivatives, finite_difference_step, fourier_modes
+from ..errors import InvalidInputError
 from ..models.base import Model, ModelWithModes
 from ..noise import standard_normals
 from .base import HostStates
@@ -51,8 +52,15 @@ class DriftEngine(HostStates):
         noise = standard_normals(
             self.x.shape, seed=self._seed, step=k, first_trajectory=self._first, dtype=self.x.dtype
         )
-        drift = np.asarray(self._model.drift(self.x, float(self._times[k])))
+        drift = self._like_states(self._model.drift(self.x, float(self._times[k])), "drift")
         return np.asarray(self.x + self._intervals[k] * drift + self._kicks[k] * noise)
+
+    def _like_states(self, value: Any, name: str) -> NDArray[Any]:
+        """What a model returned of the states, in their precision; `InvalidInputError` if of another shape."""
+        found = np.asarray(value, dtype=self.x.dtype)
+        if found.shape != self.x.shape:
+            raise InvalidInputError(f"{name}(x, t) has shape {found.shape}; expected that of x, {self.x.shape}")
+        return found
 
     def measure(self) -> NDArray[np.float64]:
         x, t = self.x.astype(np.float64), float(self._times[self.step])

@@ -25,4 +25,5 @@ class FlowEngine(DriftEngine):
         return np.asarray(self.x + dt / 2 * (first + second))
 
     def _velocity(self, x: NDArray[Any], t: float) -> NDArray[Any]:
-        return np.asarray(-0.5 * self._model.schedule.rate(t) * (x + self._model.score(x, t)), dtype=x.dtype)
+        score = self._like_states(self._model.score(x, t), "score")
+        return np.asarray(-0.5 * self._model.schedule.rate(t) * (x + score), dtype=x.dtype)

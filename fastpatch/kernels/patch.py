@@ -146,7 +146,9 @@ def tile_constants(
     representable = bool(np.all((centers > 2.0**-10) & (centers < 2.0**10)))
     reach = max(plan.patterns.shape[-1] * np.abs(plan.patterns).max(), np.finfo(np.float32).tiny)
     room = _LARGEST_LOGIT[dtype.name] - np.abs(biases).max(axis=1)
-    bounds = np.where((room > 0.0) & representable, np.minimum(room / (slopes * reach), 1e30), -1.0)
+    # Slopes are zero where alpha underflows.
+    with np.errstate(divide="ignore"):
+        bounds = np.where((room > 0.0) & representable, np.minimum(room / (slopes * reach), 1e30), -1.0)
     return slopes.astype(dtype), exponents.astype(dtype), factors, weights, bounds.astype(dtype)
 
 

@@ -90,7 +90,9 @@ class PosteriorMeanModel(ABC):
         field, batch = self._batch(x)
         time = positive_time(t)
         # One field at a time: the intermediate response fields are many times larger than the result.
-        overlap = np.stack([self._spectrum_overlap(one[None], time) for one in batch]) if len(batch) else batch
+        overlap = np.empty((len(batch), field.shape[-2], field.shape[-1] // 2 + 1))
+        for index, one in enumerate(batch):
+            overlap[index] = self._spectrum_overlap(one[None], time)
         derivative = self.derivative_of_overlap(overlap, time)
         return derivative.reshape(*field.shape[:-2], *derivative.shape[1:]).astype(field.dtype)
 

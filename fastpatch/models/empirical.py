@@ -93,16 +93,18 @@ class EmpiricalModel(PosteriorMeanModel):
     def posterior_weights(self, x: ArrayLike, t: float) -> NDArray[np.float64]:
         """w_a for x (..., L1, L2), shape (..., M), float64."""
         field, batch = self._batch(x)
-        return self._weights(batch, t).reshape(*field.shape[:-2], -1)
+        return self._weights(batch, t).reshape(*field.shape[:-2], len(self.weights))
 
     def _weights(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
         alpha, sigma2 = self.schedule.alpha(t), self.schedule.sigma2(t)
-        overlap = x.reshape(len(x), -1) @ self._flat.T
+        # Field by field: the order of a product's sums may depend on how many there are.
+        overlap = np.array([self._flat @ one for one in x.reshape(len(x), self._flat.shape[1])])
+        overlap = overlap.reshape(len(x), len(self._flat))
         logits = np.log(self.weights) + (alpha / sigma2) * overlap - (alpha**2 / (2.0 * sigma2)) * self._squared_norms
         return np.asarray(softmax(logits, axis=-1))
 
     def _posterior_mean(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
-        return np.asarray(self._weights(x, t) @ self._flat).reshape(x.shape)
+        return np.array([weights @ self._flat for weights in self._weights(x, t)]).reshape(x.shape)
 
     def _covariance(self, x: NDArray[np.float64], t: float, projections: NDArray[np.float64]) -> NDArray[np.float64]:
         """Posterior variance of the prototypes' projections (M, ...) on unit modes, (B, ...)."""

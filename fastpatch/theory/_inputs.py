@@ -21,6 +21,7 @@ class NoiseLevels(NamedTuple):
 
 def noise_levels(t: ArrayLike, schedule: VPSchedule) -> NoiseLevels:
     """alpha(t), sigma^2(t) and beta(t), floats for a scalar ``t``, float64 arrays otherwise."""
+    of_type(schedule, "schedule", VPSchedule)
     try:
         times = np.asarray(t, dtype=np.float64)
     except (TypeError, ValueError):
@@ -55,6 +56,12 @@ def wave_vectors(k: ArrayLike, d: int | None = None) -> NDArray[np.float64]:
     if d is not None and vectors.shape[-1] != d:
         raise InvalidInputError(f"k has shape {vectors.shape}; expected (..., {d}), one component a lattice axis")
     return vectors
+
+
+def of_type(value: Any, name: str, kind: type) -> None:
+    """Raise `DtypeError` unless ``value`` is a ``kind``."""
+    if not isinstance(value, kind):
+        raise DtypeError(f"{name} is a {type(value).__name__}; expected a {kind.__name__}")
 
 
 def one_of(value: Any, name: str, allowed: tuple[str, ...]) -> str:

@@ -27,7 +27,7 @@ from ..dictionary import PatchDictionary
 from ..errors import InvalidInputError
 from ..schedule import VPSchedule
 from ..validation import finite_float
-from ._inputs import PAPER_SCHEDULE, NoiseLevels, levels_at, one_of
+from ._inputs import PAPER_SCHEDULE, NoiseLevels, levels_at, of_type, one_of
 from .hypercube import hypercube_volume
 from .landau import ONSITE
 from .renormalised import Estimate, GaussianPatches, mean_sech2, renormalised_dispersion
@@ -66,6 +66,7 @@ def critical_time(
     Raises `InvalidInputError` for an unknown condition, both ``Omega`` and ``dictionary``, ``Omega <= 0``, or a
     condition that is met at no time.
     """
+    of_type(schedule, "schedule", VPSchedule)
     found = _critical_rate(one_of(condition, "condition", _CONDITIONS), _target(K, d, Omega, dictionary))
     if found is None:
         raise InvalidInputError(
@@ -83,6 +84,7 @@ def critical_times(
     schedule: VPSchedule = PAPER_SCHEDULE,
 ) -> dict[CriticalCondition, float]:
     """All four critical times by condition, arguments as in `critical_time`; NaN for a condition met at no time."""
+    of_type(schedule, "schedule", VPSchedule)
     target = _target(K, d, Omega, dictionary)
     found = {condition: _critical_rate(condition, target) for condition in _CONDITIONS}
     return {name: math.nan if rate is None else schedule.time_of(rate) for name, rate in found.items()}
@@ -111,6 +113,7 @@ def _target(K: int, d: int, Omega: float | None, dictionary: PatchDictionary | N
     if Omega is not None and dictionary is not None:
         raise InvalidInputError("Omega and dictionary are both given; expected at most one of them")
     if dictionary is not None:
+        of_type(dictionary, "dictionary", PatchDictionary)
         return dictionary
     found = float(hypercube_volume(K, d)) if Omega is None else finite_float(Omega, "Omega")
     if found <= 0.0:

@@ -42,7 +42,11 @@ class Pitchfork:
 
         The paper prints the scaling m ~ sqrt(-r). Leading order in r: see `projected_equilibrium`.
         """
-        return np.sqrt(np.maximum(-self.g2 * self.r / self.u, 0.0))
+        softened, cubic = np.asarray(-self.g2 * self.r), np.asarray(self.u)
+        squared = np.zeros(np.broadcast_shapes(softened.shape, cubic.shape))
+        # u underflows long before the bifurcation.
+        np.divide(softened, cubic, out=squared, where=(softened > 0.0) & (cubic > 0.0))
+        return np.sqrt(squared)[()]
 
 
 def pitchfork_eq5(squared_norm: float, t: ArrayLike, *, schedule: VPSchedule = PAPER_SCHEDULE) -> Pitchfork:

@@ -14,7 +14,7 @@ from ..dictionary import PatchDictionary
 from ..errors import InvalidInputError
 from ..schedule import VPSchedule
 from ..validation import positive_time
-from ._inputs import PAPER_SCHEDULE, noise_levels, real_array, wave_vectors
+from ._inputs import PAPER_SCHEDULE, noise_levels, of_type, real_array, wave_vectors
 from .hypercube import hypercube_symbol
 
 __all__ = ["dispersion", "dispersion_eq15", "dispersion_eq16", "drift_kernel"]
@@ -108,6 +108,7 @@ def central_gains(dictionary: PatchDictionary, alpha: ArrayLike, sigma2: ArrayLi
     The posterior weights at x = 0 are :math:`w_n \propto \pi_n \exp(-\alpha^2\|p_n\|^2 / 2\sigma^2)`; where all
     norms agree they are the prior at every t.
     """
+    of_type(dictionary, "dictionary", PatchDictionary)
     signal = np.asarray(alpha, dtype=np.float64) ** 2 / np.asarray(sigma2, dtype=np.float64)
     weights = softmax(np.log(dictionary.prior) - 0.5 * signal[..., None] * dictionary.squared_norms, axis=-1)
     centers = dictionary.centers

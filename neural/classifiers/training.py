@@ -49,7 +49,7 @@ class ClassifierSettings:
         for name in ("epochs", "held_out"):
             integer(getattr(self, name), name, minimum=1)
         integer(self.batch_size, "batch_size", minimum=2)
-        integer(self.seed, "seed", minimum=0)
+        integer(self.seed, "seed", minimum=0, maximum=2**64 - 1)
         for name in ("learning_rate", "weight_decay"):
             value = finite_float(getattr(self, name), name)
             if not 0.0 <= value <= 1.0:
@@ -114,10 +114,13 @@ def _checked(
     if fields.ndim != 4 or fields.shape[1] != 1:
         raise InvalidInputError(f"{name} has shape {fields.shape}; expected (N, 1, 28, 28)")
     classes = np.asarray(labels)
-    if classes.dtype.kind not in "iu" or classes.shape != (len(fields),) or classes.max() >= len(CLASS_NAMES):
+    if classes.dtype.kind not in "iu" or classes.shape != (len(fields),):
         raise InvalidInputError(
-            f"{label_name} has shape {classes.shape} and dtype {classes.dtype}; "
-            f"expected ({len(fields)},) integers in 0 ... {len(CLASS_NAMES) - 1}"
+            f"{label_name} has shape {classes.shape} and dtype {classes.dtype}; expected ({len(fields)},) integers"
+        )
+    if classes.min() < 0 or classes.max() >= len(CLASS_NAMES):
+        raise InvalidInputError(
+            f"{label_name} range from {classes.min()} to {classes.max()}; expected 0 ... {len(CLASS_NAMES) - 1}"
         )
     return pad_images(fields.astype(np.float32), FashionNet.INPUT_SIDE), classes.astype(np.int64)
 

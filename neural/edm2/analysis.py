@@ -107,12 +107,12 @@ def analyze(
             f"the network makes images of {net.img_channels} channels; expected 1, or 3 for red, green and blue"
         )
     count = integer(trajectories, "trajectories", minimum=1)
-    first_seed = integer(seed, "seed", minimum=0)
     kept = integer(snapshots, "snapshots", minimum=0)
     labels = np.repeat(np.array(chosen_classes(net, classes), dtype=np.int64), count) if net.label_dim else None
-    seeds = first_seed + np.arange(count if labels is None else len(labels))
+    images = count if labels is None else len(labels)
+    seeds = range(integer(seed, "seed", minimum=0, maximum=2**64 - images), seed + images)
     runs = sample(
-        net, latents(seeds.tolist(), net), labels, steps=steps, sigma_max=sigma_max, sigma_min=sigma_min, rho=rho,
+        net, latents(seeds, net), labels, steps=steps, sigma_max=sigma_max, sigma_min=sigma_min, rho=rho,
         record=range(steps), batch=batch, device=device, progress=progress,
     )  # fmt: skip
     derivatives = np.stack(
@@ -131,7 +131,7 @@ def analyze(
         "network": denoiser_identity(net),
         "classes": None if labels is None else labels[::count].tolist(),
         "trajectories": count,
-        "seed": first_seed,
+        "seed": seeds.start,
         "steps": steps,
         "sigma_max": sigma_max,
         "sigma_min": sigma_min,
@@ -140,7 +140,7 @@ def analyze(
         "per_channel": per_channel,
         "torch": torch.__version__,
     }
-    return _dataset(runs, derivatives, numbers, seeds, labels, kept, identity)
+    return _dataset(runs, derivatives, numbers, np.array(seeds, dtype=np.uint64), labels, kept, identity)
 
 
 def luminance(images: ArrayLike) -> NDArray[Any]:
@@ -178,7 +178,7 @@ def _dataset(
     runs: Samples,
     derivatives: NDArray[np.float64],
     shells: NDArray[np.int64],
-    seeds: NDArray[np.int64],
+    seeds: NDArray[np.uint64],
     labels: NDArray[np.int64] | None,
     snapshots: int,
     identity: dict[str, Any],

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from inspect import signature
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from .snapshot import parse_snapshot
 __all__ = ["Content", "described", "read_network_file"]
 
 _NAME = "EDM2"
+_DEFAULTS = signature(EDM2Network).parameters
 _KINDS = "a safetensors file of fastpatch or a released snapshot"
 
 
@@ -117,7 +119,8 @@ def _network(arguments: dict[str, Any], tensors: dict[str, Tensor], source: Path
     """The network that these arguments make, for just these tensors, in evaluation mode on the device "meta"."""
     try:
         # Each block has tensors of its own: a number of blocks that is made up must not keep us busy.
-        blocks = int(arguments.get("num_blocks", 1)) * len(arguments.get("channel_mult", ()))
+        blocks, levels = (arguments.get(name, _DEFAULTS[name].default) for name in ("num_blocks", "channel_mult"))
+        blocks = int(blocks) * max(1, len(levels))
         if blocks > len(tensors):
             raise ValueError(f"{blocks} blocks for {len(tensors)} tensors")
         with torch.device("meta"):

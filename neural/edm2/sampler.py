@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ __all__ = ["Samples", "heun", "latents", "placed", "sample"]
 
 # Images at once: more gain nothing on a CPU.
 _BATCH = 32
+
+# Numba's parallel kernels, here those of the noise, may not be entered by two threads at once.
+_DRAWING = Lock()
 
 _BAR = "{percentage:3.0f}%|{bar}| {n:.0f}/{total} samples [{elapsed}<{remaining}]"
 
@@ -61,8 +65,9 @@ def latents(seeds: Sequence[int], net: Denoiser) -> Tensor:
     """
     shape = (net.img_channels, net.img_resolution, net.img_resolution)
     drawn = np.empty((len(seeds), *shape), dtype=np.float32)
-    for image, seed in zip(drawn, seeds, strict=True):
-        image[:] = standard_normals(shape, seed=seed, stream=NoiseStream.INITIAL)
+    with _DRAWING:
+        for image, seed in zip(drawn, seeds, strict=True):
+            image[:] = standard_normals(shape, seed=seed, stream=NoiseStream.INITIAL)
     return torch.from_numpy(drawn)
 
 

@@ -165,7 +165,7 @@ class _Session(TrainingSession):
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             n_images=len(images),
-            earlier=read_earlier(earlier, self.net, described(self.net)),
+            earlier=lambda: read_earlier(earlier, self.net, described(self.net)),
             average=self.average,
         )
 
@@ -204,6 +204,6 @@ class _Session(TrainingSession):
             "images_seen": state.epoch * self.n_images + state.images,
             "betas": list(_BETAS),
             "average_exponent": self.gamma,
-            "command": self.settings.command(state.epoch, continues=self.continues is not None) if published else None,
+            "command": self.settings.command(state.epoch, continues=state.continues is not None) if published else None,
         }
         save_network(self.weights, self.average, card)

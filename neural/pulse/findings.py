@@ -30,7 +30,7 @@ def verdict(dataset: "xr.Dataset", metric: str = "logit") -> list[str]:
     at = dataset.sel(metric=metric)
     present = set(at["condition"].to_numpy().tolist())
     lines = [_against(at, name, metric) for name in ("random", *FAIR_CONTROLS) if name in present]
-    fair = [name for name in FAIR_CONTROLS if name in present]
+    fair = [name for name in FAIR_CONTROLS if name in present and not _is_critical(at, name)]
     if fair:
         beaten = [name for name in fair if _sign(at, name) > 0]
         lost = [name for name in fair if name not in beaten]
@@ -47,7 +47,14 @@ def verdict(dataset: "xr.Dataset", metric: str = "logit") -> list[str]:
     return lines
 
 
+def _is_critical(at: "xr.Dataset", name: str) -> bool:
+    """Whether a control has the scores of the critical pulse: at an end of the noise levels none other costs as much."""
+    return bool((at["advantage_mean"].sel(condition=name) == 0.0).all())
+
+
 def _against(at: "xr.Dataset", name: str, metric: str) -> str:
+    if _is_critical(at, name):
+        return f"The {name} pulses are the critical pulse itself: the noise levels have no other of the kind."
     one = at.sel(condition=name)
     mean, low, high = (float(one[f"advantage_overall{end}"]) for end in ("", "_low", "_high"))
     adjusted, means = one["advantage_p_holm"].to_numpy(), one["advantage_mean"].to_numpy()
@@ -71,6 +78,8 @@ def _sign(at: "xr.Dataset", name: str) -> int:
 
 def _scan_lines(at: "xr.Dataset", metric: str) -> list[str]:
     gain = at["scan_gain"].to_numpy()
+    if len(gain) < 2:
+        return ["The noise levels have one position for such a pulse: nothing is said of where a pulse acts most."]
     best, low, high = (float(at[f"best_sigma{end}"]) for end in ("", "_low", "_high"))
     critical = float(at["gain_overall"].sel(condition="critical"))
     # Of the positions beside the critical one, which may be among them.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ...errors import InvalidInputError
+from .. import options
 
 if TYPE_CHECKING:
     from ...neural.edm2 import EDM2Network
@@ -28,8 +29,9 @@ Batch = Annotated[int | None, typer.Option(help="Most images at once, less if me
 
 def load_network(weights: str | None, device: str) -> "EDM2Network":
     """The network of a file or release, or the one that is shipped, on ``device`` ("auto": CUDA where there is one)."""
-    from ...neural.devices import resolve_device
-    from ...neural.edm2 import load, shipped_network
+    with options.packages_for("a network"):
+        from ...neural.devices import resolve_device
+        from ...neural.edm2 import load, shipped_network
 
     target = resolve_device(None if device == "auto" else device)
     return load(shipped_network() if weights is None else weights).to(target)

@@ -126,8 +126,8 @@ def _critical_level(
 ) -> dict[str, float]:
     """``sigma_c``, and what an analysis says of it: that of ``analysis``, else of ``directory``, else a new one.
 
-    Without ``analysis``, a level that is given needs none. Raises `InvalidInputError` where the analysis is of
-    another network or found no such level.
+    Without ``analysis``, a level that is given needs none. Raises `InvalidInputError` where the analysis is of another
+    network or found no such level, and for one in ``directory`` of other classes or steps.
     """
     if sigma_c is not None and analysis is None:
         return {"sigma_c": sigma_c}
@@ -141,7 +141,13 @@ def _critical_level(
         print("measuring the critical noise level", flush=True)
         save(analyze(net, classes, _TRAJECTORIES, steps=steps, shells=range(4), snapshots=0, progress=progress), file)
     dataset = load(file)
-    network = provenance(dataset, file)["run"].get("network")
+    run = provenance(dataset, file)["run"]
+    if analysis is None and (run.get("classes"), run.get("steps")) != (classes, steps):
+        raise InvalidInputError(
+            f"{file} was measured with classes {run.get('classes')} and {run.get('steps')} steps; expected "
+            f"{classes} and {steps}, another --out, or --analysis with this file to take it all the same"
+        )
+    network = run.get("network")
     same = isinstance(network, dict) and network.get("weights_sha256") == network_identity(net)["weights_sha256"]
     if not same or "xi_x" not in dataset:
         raise InvalidInputError(

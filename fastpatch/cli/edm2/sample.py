@@ -59,13 +59,15 @@ def sample(
     net = common.load_network(weights, device)
     number = integer(count, "count", minimum=1)
     labels = np.repeat(np.array(chosen_classes(net, common.parsed_classes(classes, net)), dtype=np.int64), number)
-    seeds = integer(seed, "seed", minimum=0) + np.arange(max(len(labels), number))
+    images = max(len(labels), number)
+    first = integer(seed, "seed", minimum=0, maximum=2**64 - images)
+    seeds = range(first, first + images)
     guided = guidance != 0.0
     directory = writable_directory(out)
     begin = time.perf_counter()
     made = run(
         net,
-        latents(seeds.tolist(), net),
+        latents(seeds, net),
         labels if len(labels) else None,
         guide=common.load_guide(guide, device) if guided else None,
         guidance=(constant(guidance) if pulse is None else Pulse(*pulse, guidance)) if guided else None,
@@ -89,7 +91,9 @@ def _dataset(net: "EDM2Network", made: "Samples", labels: Any, seeds: Any, setti
     from ...provenance import environment
 
     run = {"network": network_identity(net), **settings}
-    coordinates = {"seed": ("trajectory", seeds, {"long_name": "seed of the noise", "units": "1"})}
+    coordinates = {
+        "seed": ("trajectory", np.array(seeds, dtype=np.uint64), {"long_name": "seed of the noise", "units": "1"})
+    }
     if len(labels):
         coordinates["class_label"] = ("trajectory", labels, {"long_name": "class index", "units": "1"})
     return xr.Dataset(
