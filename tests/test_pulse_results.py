@@ -299,6 +299,13 @@ def invoke(*words):
 FEW = ("--classes", "1,7", "--trials", 2, "--steps", 8, "--scan-step", 2)
 
 
+def few_classes(analysis, **attributes):
+    """An analysis as if of the classes and steps in FEW."""
+    record = json.loads(analysis.attrs["provenance"])
+    record["run"] |= {"classes": [1, 7], "steps": 8}
+    return analysis.assign_attrs(provenance=json.dumps(record), **attributes)
+
+
 class TestCommand:
     def test_writes_table_and_data_from_which_figures_are_drawn(self, weights, tmp_path, undrawn):
         result = invoke("--weights", weights, *FEW, "--sigma-c", 1.5, "--out", tmp_path)
@@ -315,7 +322,12 @@ class TestCommand:
             assert imread(tmp_path / name).std() > 0.05
 
     def test_takes_sigma_c_from_an_analysis_and_measures_it_only_once(self, weights, measured, tmp_path, undrawn):
-        known = measured.assign_attrs(sigma_c=2.0, sigma_c_low=1.0, sigma_c_high=3.0, sigma_first=60.0)
+        with pytest.raises(
+            InvalidInputError, match=r"with classes \[1\] and 4 steps; expected \[1, 7\] and 8, another"
+        ):
+            fp.save(measured, tmp_path / "analysis.nc")
+            invoke("--weights", weights, *FEW, "--controls", "random", "--out", tmp_path)
+        known = few_classes(measured, sigma_c=2.0, sigma_c_low=1.0, sigma_c_high=3.0, sigma_first=60.0)
         fp.save(known, tmp_path / "analysis.nc")
         few = ("--weights", weights, *FEW, "--controls", "random", "--out", tmp_path)
         result = invoke(*few)
@@ -344,7 +356,7 @@ class TestCommand:
 
         def found(net, classes, trajectories, **options):
             assert (classes, options["steps"]) == ([1, 7], 8)
-            return measured.assign_attrs(sigma_c=1.5)
+            return few_classes(measured, sigma_c=1.5)
 
         monkeypatch.setattr(edm2, "analyze", found)
         result = invoke("--weights", weights, *FEW, "--controls", "random", "--out", tmp_path)

@@ -48,7 +48,7 @@ def verdict(dataset: "xr.Dataset", metric: str = "logit") -> list[str]:
 
 
 def _is_critical(at: "xr.Dataset", name: str) -> bool:
-    """Whether a control has the scores of the critical pulse: at an end of the noise levels none other costs as much."""
+    """Whether a control is the critical pulse: at an end of the noise levels no other costs as much."""
     return bool((at["advantage_mean"].sel(condition=name) == 0.0).all())
 
 
