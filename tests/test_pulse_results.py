@@ -322,10 +322,10 @@ class TestCommand:
             assert imread(tmp_path / name).std() > 0.05
 
     def test_takes_sigma_c_from_an_analysis_and_measures_it_only_once(self, weights, measured, tmp_path, undrawn):
+        fp.save(measured, tmp_path / "analysis.nc")
         with pytest.raises(
-            InvalidInputError, match=r"with classes \[1\] and 4 steps; expected \[1, 7\] and 8, another"
+            InvalidInputError, match=r"classes \[1\] and 4 steps; expected \[1, 7\] and 8, another --out"
         ):
-            fp.save(measured, tmp_path / "analysis.nc")
             invoke("--weights", weights, *FEW, "--controls", "random", "--out", tmp_path)
         known = few_classes(measured, sigma_c=2.0, sigma_c_low=1.0, sigma_c_high=3.0, sigma_first=60.0)
         fp.save(known, tmp_path / "analysis.nc")
