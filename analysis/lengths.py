@@ -98,8 +98,10 @@ def _moment(correlation: NDArray[Any], estimator: Estimator, positive: PositiveP
         kept = np.logical_and.accumulate(kept, axis=-1)
     weights[~kept] = 0.0
     order = 1 if estimator == "first-moment" else 2
-    total = weights.sum(axis=-1)
-    moment = (weights * np.arange(weights.shape[-1], dtype=np.float64) ** order).sum(axis=-1)
+    # Added one by one: a sum in pairs depends on how many zeros follow.
+    total = np.add.accumulate(weights, axis=-1)[..., -1]
+    moments = weights * np.arange(weights.shape[-1], dtype=np.float64) ** order
+    moment = np.add.accumulate(moments, axis=-1)[..., -1]
     length = np.divide(moment, total, out=np.zeros_like(total), where=total > 0.0)
     return (length if order == 1 else np.sqrt(length))[()]
 

@@ -1,4 +1,4 @@
-"""Compare the benchmarks of this tree with the tracked baseline; exit status 1 if one has become slower.
+"""Compare the benchmarks of this tree with the tracked baseline; exit status 1 if one has become slower or was not run.
 
 Minima are compared, as ratios to the yardstick, with the limits that `bench.baseline` explains. A benchmark beyond its
 limit is measured again, up to twice, and its best counts. On another kind of machine than the baseline's nothing is
@@ -121,7 +121,10 @@ def main() -> int:
     slower = [verdict.name for verdict in verdicts if verdict.is_slower]
     if slower:
         print(f"Slower than the baseline beyond its scatter: {', '.join(slower)}.")
-    return 1 if slower else 0
+    missing = [verdict.name for verdict in verdicts if verdict.found is None]
+    if missing:
+        print(f"In the baseline and not run: {', '.join(missing)}; expected all of them, or a new baseline.")
+    return 1 if slower or missing else 0
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.publish", description=__doc__)
     parser.add_argument("output", type=Path)
     options = parser.parse_args()
-    section = latest("suite")
+    section = latest("suite", of_this_machine=True)
     found = entries(from_json(section["content"]), section["machine"]["kind"])
     options.output.write_text(json.dumps(found, indent=1) + "\n")
 

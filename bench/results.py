@@ -24,9 +24,10 @@ def store(section: str, content: Any, folder: Path = FOLDER) -> Path:
     return path
 
 
-def latest(section: str, folder: Path = FOLDER) -> dict[str, Any]:
+def latest(section: str, folder: Path = FOLDER, *, of_this_machine: bool = False) -> dict[str, Any]:
     """The newest section of that name, with ``machine`` and ``content``; `ResultFileError` if there is none."""
-    for path in sorted(folder.glob("*.json"), reverse=True):
+    pattern = f"*-{slug(machine_kind())}.json" if of_this_machine else "*.json"
+    for path in sorted(folder.glob(pattern), reverse=True):
         found = _read(path)
         if section in found:
             return {"date": path.name[:10], **found[section]}

@@ -15,7 +15,9 @@ def main() -> None:
     print(table(records))
     load = ", ".join(f"{value:.2f}" for value in machine["load"])
     print(f"\n{machine_title(machine['kind'])}, {machine['cores']} cores, load {load}; ratio: to the yardstick")
-    print(f"written to {store('suite', as_json(records)).relative_to(ROOT)}")
+    # A part of the suite does not take the place of the whole.
+    section = "suite" if len(sys.argv) == 1 else "part of the suite"
+    print(f"written to {store(section, as_json(records)).relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

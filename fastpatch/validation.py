@@ -76,6 +76,8 @@ def finite_float(value: Any, name: str) -> float:
         found = float(value)
     except (TypeError, ValueError):
         raise DtypeError(f"{name} is {value!r}; expected a number") from None
+    except OverflowError:
+        raise InvalidInputError(f"{name} is an integer beyond 1e308; expected a finite number") from None
     if not math.isfinite(found):
         raise InvalidInputError(f"{name} is {found}; expected a finite number")
     return found

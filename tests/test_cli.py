@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -399,3 +400,24 @@ def test_an_interrupt_while_files_are_written_keeps_the_earlier_ones(command, tm
     assert status not in (0, None)
     assert "Traceback" not in errors
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_output_that_cannot_be_written_is_one_sentence(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this system")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "fastpatch", "theory", "--out", str(tmp_path)],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "the output cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("lost", ["xi_eq", "mode_derivative"])
+def test_plot_of_half_a_result(command, patch_run, tmp_path, lost):
+    fp.save(fp.load(patch_run[0] / "result.nc").drop_vars(lost), tmp_path / "half.nc")
+    status, _, errors = command("plot", tmp_path / "half.nc")
+    assert status == 1
+    assert f"the result has no {lost}; expected it whole" in errors

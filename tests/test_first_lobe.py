@@ -8,7 +8,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 import fastpatch.analysis.lengths as lengths
-from fastpatch.analysis import correlation_length, radial_correlation
+from fastpatch.analysis import correlation_length, length_from_correlation, radial_correlation
 from fastpatch.analysis.first_lobe import first_lobe_correlation, is_large
 
 
@@ -79,3 +79,12 @@ def test_a_run_holds_little_more_than_three_fields():
     # The state, the next one, and the recorded one: 16384 x 16384 sites then fit into 4 GiB.
     done = subprocess.run([sys.executable, "-c", _MEMORY], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 3.6
+
+
+def test_lengths_do_not_depend_on_how_far_the_correlation_goes_on():
+    C = np.random.default_rng(0).uniform(0.0, 1.0, (200, 40))
+    C[:, 0], C[:, 30] = 1.0, -0.1
+    for estimator in ("first-moment", "second-moment"):
+        whole = length_from_correlation(C, estimator)
+        for end in (31, 32, 37):
+            np.testing.assert_array_equal(length_from_correlation(C[:, :end], estimator), whole)

@@ -305,14 +305,19 @@ def test_the_summary_is_made_once_for_every_extent_of_a_sweep(tmp_path, monkeypa
     with threaded_client() as client:
         store, _ = complete(load_spec(spec), tmp_path, client)
         first = scaling_summary(store, tmp_path)
-        assert first.startswith("sides: 2 points\n")
+        assert first.startswith("sides: 2 points (results ")
         assert (tmp_path / "scaling.txt").read_text() == f"{first}\n"
         assert (tmp_path / "finite_size.png").exists()
         with monkeypatch.context() as patched:
             patched.setattr("fastpatch.analysis.scaling.scaling_study", None)
             assert scaling_summary(store, tmp_path) == first
+        (tmp_path / "finite_size.png").unlink()
+        assert scaling_summary(store, tmp_path) == first
+        assert (tmp_path / "finite_size.png").exists()
+        (tmp_path / "scaling.txt").write_bytes(b"\xff\xfe")
+        assert scaling_summary(store, tmp_path) == first
         store, _ = complete(load_spec(wider), tmp_path, client, extend=True)
-        assert scaling_summary(store, tmp_path).startswith("sides: 3 points\n")
+        assert scaling_summary(store, tmp_path).startswith("sides: 3 points (results ")
         store, _ = complete(load_spec(mixed), tmp_path / "mixed", client)
         assert scaling_summary(store, tmp_path / "mixed") is None
     assert not (tmp_path / "mixed" / "scaling.txt").exists()

@@ -379,3 +379,45 @@ def test_spec_and_store_survive_being_moved(undisturbed, tmp_path, computed):
     moved = shutil.copytree(undisturbed, tmp_path / "elsewhere" / "sweep")
     fp.sweep(SPEC, moved)
     assert computed == []
+
+
+def test_points_of_an_extension_are_not_finished_before_they_are(copy, small_shards):
+    wider = {**SPEC, "parameters": {**SPEC["parameters"], "L": [*SPEC["parameters"]["L"], 20]}}
+    store = SweepStore.plan(copy, load_spec(wider), extend=True, over_budget=False)
+    with store.files.in_use():
+        store.write()
+    found = fp.open_sweep(copy)
+    np.testing.assert_array_equal(found["finished"], (found["step"] >= 0).any("record"))
+    assert 0 < int(found["finished"].sum()) == COUNT < found.sizes["point"]
+
+
+def test_a_plan_that_another_sweep_has_overtaken_is_made_anew(undisturbed, client, tmp_path, small_shards, monkeypatch):
+    directory, in_use = tmp_path / "sweep", SweepFiles.in_use
+
+    def late(self):
+        # The other sweep runs to its end between this one's plan and its lock.
+        monkeypatch.setattr(SweepFiles, "in_use", in_use)
+        shutil.copytree(undisturbed, directory)
+        return in_use(self)
+
+    monkeypatch.setattr(SweepFiles, "in_use", late)
+    with pytest.raises(InvalidInputError, match="expected the same spec, or --extend"):
+        fp.sweep({**SPEC, "seed": 99}, directory, client)
+    assert content(directory) == content(undisturbed)
+
+
+def test_a_directory_of_somebody_else_and_a_folder_within(copy, monkeypatch):
+    (copy / "sweep.zarr" / ".ipynb_checkpoints").mkdir()
+    before = content(copy)
+    fp.sweep(SPEC, copy)
+    assert content(copy) == before
+    monkeypatch.setattr("pathlib.Path.open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    with pytest.raises(OutputError, match=r"\.lock cannot be written \(Permission denied\); expected a directory of"):
+        fp.sweep(SPEC, copy)
+
+
+def test_shards_of_no_points_are_damage(copy):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(json.dumps({**manifest, "shard_points": 0}))
+    with pytest.raises(ResultFileError, match=r"manifest\.json is damaged \(shards of 0 points"):
+        fp.open_sweep(copy)

@@ -73,5 +73,5 @@ def _curve(side: float, ensemble: Ensemble, zero_time: float, seed: int) -> Curv
         return None
     times, lengths = ensemble.times[kept], ensemble.xi_eq[:, kept]
     resampled = np.array([nan_median(lengths[draw], 0) for draw in ensemble.draws(_COLLAPSE_RESAMPLES, seed)])
-    errors = weights_of([Measured(np.nan, column) for column in resampled.T])
+    errors = weights_of([Measured(np.nan, column, len(ensemble)) for column in resampled.T])
     return Curve(side, times, np.asarray(nan_median(lengths, 0)), errors, resampled)

@@ -62,7 +62,8 @@ class Measured:
 
 def median_of(values: NDArray[np.float64], draws: NDArray[np.intp]) -> Measured:
     """The median of one value a trajectory (n,), leaving NaN out; ``draws`` (n_resamples, n) index trajectories."""
-    return Measured(float(nan_median(values, 0)), np.asarray(nan_median(values[draws], 1)), draws.shape[1])
+    present = int(np.count_nonzero(~np.isnan(values)))
+    return Measured(float(nan_median(values, 0)), np.asarray(nan_median(values[draws], 1)), present)
 
 
 def weights_of(measured: Sequence[Measured]) -> NDArray[Any]:

@@ -39,6 +39,10 @@ def main() -> None:
     except FastpatchError as error:
         print(f"fastpatch: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, InvalidInputError | DtypeError) else 1)
+    except (OSError, UnicodeError) as error:
+        # Of printing, to a full disk or a terminal without these letters: files have errors of their own.
+        print(f"fastpatch: the output cannot be written ({error}); expected UTF-8 and room for it", file=sys.stderr)
+        sys.exit(1)
     except MemoryError as error:
         print(
             f"fastpatch: not enough memory ({error}); expected a smaller lattice or fewer trajectories", file=sys.stderr

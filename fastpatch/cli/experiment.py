@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, ResultFileError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -76,10 +76,18 @@ def publish(
 
 
 def draw_figures(dataset: "xr.Dataset", directory: Path) -> list[Path]:
-    """Draw every figure that a result has the variables of, from the dataset alone; their paths."""
+    """Draw every figure that a result has the variables of, from the dataset alone; their paths.
+
+    Raises `ResultFileError` for a dataset that has lost some of what every result has.
+    """
     from ..analysis import figures
 
     title = dataset.attrs.get("title")
+    if "gain_overall" not in dataset:
+        needed = {"xi_x", "xi_eq", "mode_derivative"} if "xi_x" in dataset else {"final"}
+        missing = sorted(needed - set(dataset.data_vars)) or sorted({"trajectory"} - set(dataset.dims))
+        if missing:
+            raise ResultFileError(f"the result has no {', '.join(missing)}; expected it whole, as it was made")
     drawn = {}
     if "gain_overall" in dataset:
         drawn["figure4.png"] = figures.draw_pulse_figure(dataset, title)

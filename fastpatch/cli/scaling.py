@@ -8,6 +8,10 @@ if TYPE_CHECKING:
 
 __all__ = ["scaling_summary"]
 
+# To be counted up when the same results give another report.
+_EDITION = 2
+_DRAWN = "drawn in "
+
 
 def scaling_summary(store: "SweepStore", directory: Path) -> str | None:
     """The report of a complete sweep, None for one that is no study; made once and read from its file from then on.
@@ -15,15 +19,18 @@ def scaling_summary(store: "SweepStore", directory: Path) -> str | None:
     Raises `OutputError` where report or figure cannot be written.
     """
     from ..analysis.scaling.kinds import study_kind
+    from ..sweeps.files import digest
 
     if study_kind(point.parameters for point in store.points) is None:
         return None
-    # An extension of the sweep has more points: the report of those before is then out of date.
-    file, heading = directory / "scaling.txt", f"{store.spec.title or 'scaling'}: {len(store.points)} points"
-    if file.exists():
-        kept = file.read_text(encoding="utf-8")
-        if kept.startswith(f"{heading}\n"):
-            return kept.rstrip("\n")
+    # Out of date when the sweep was extended or parts of it computed anew, or reports say something else.
+    commits = digest(b"".join(store.files.commit(shard.index).read_bytes() for shard in store.shards))
+    title = f"{store.spec.title or 'scaling'}: {len(store.points)} points"
+    file, heading = directory / "scaling.txt", f"{title} (results {commits[:12]}, report {_EDITION})"
+    kept = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    drawn = kept.rstrip("\n").rpartition(_DRAWN)[2]
+    if kept.startswith(f"{heading}\n") and Path(drawn).is_file():
+        return kept.rstrip("\n")
 
     from ..analysis.figures.scaling import save_scaling
     from ..analysis.scaling import scaling_report, scaling_study
@@ -31,7 +38,7 @@ def scaling_summary(store: "SweepStore", directory: Path) -> str | None:
     from ..sweeps import open_sweep
 
     study = scaling_study(open_sweep(directory))
-    text = f"{heading}\n{scaling_report(study)}\ndrawn in {save_scaling(study, directory, store.spec.title)}"
+    text = f"{heading}\n{scaling_report(study)}\n{_DRAWN}{save_scaling(study, directory, store.spec.title)}"
     with atomic_path(file) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8")
     return text

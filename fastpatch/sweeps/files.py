@@ -18,7 +18,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ..atomic import atomic_path, writable_directory
 from ..errors import OutputError
@@ -59,13 +59,22 @@ class SweepFiles:
         """
         for folder in (self.directory, self.store, self.commits, self.staging):
             writable_directory(folder)
-        with (self.directory / ".lock").open("w") as file:
+        with self._lock_file() as file:
             if not _lock(file.fileno()):
                 raise OutputError(f"{self.directory} is in use by another sweep; expected one at a time")
             for folder in (self.store, self.commits, self.staging):
                 for path in folder.rglob(".*"):
-                    path.unlink(missing_ok=True)
+                    if path.is_file():
+                        path.unlink(missing_ok=True)
             yield
+
+    def _lock_file(self) -> IO[str]:
+        path = self.directory / ".lock"
+        try:
+            return path.open("w")
+        except OSError as error:
+            expected = "expected a directory of one's own"
+            raise OutputError(f"{path} cannot be written ({error.strerror}); {expected}") from None
 
 
 def _lock(descriptor: int) -> bool:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import FastpatchError, InvalidInputError
+from ..validation import integer
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -133,8 +134,12 @@ class Point:
         """
         from ..run import Run
 
+        p = self.parameters
         try:
+            integer(p.dictionary_seed, "dictionary_seed", minimum=0, maximum=2**63 - 1)
             Run.of(**{**self.arguments(), "backend": "cpu"}, first_trajectory=0)
+            if p.dynamics == "ode" and p.backend == "cuda":
+                raise InvalidInputError("backend 'cuda' has no kernels for dynamics 'ode'")
         except FastpatchError as error:
             raise InvalidInputError(f"the point with {self.describe()} is impossible: {error}") from None
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import InvalidInputError, ResultFileError
 from ..validation import integer
-from .shards import is_committed
+from .shards import listed_points
 from .store import SweepStore
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def open_sweep(out: str | Path) -> "xr.Dataset":
     except Exception as error:
         reason = " ".join(str(error).split())
         raise ResultFileError(f"{store.files.store} is damaged ({reason}); expected a sweep's store") from None
-    finished = np.concatenate([np.full(len(s.ids), is_committed(store.files, s)) for s in store.shards])
+    finished = np.concatenate([np.arange(len(s.ids)) < len(listed_points(store.files, s)) for s in store.shards])
     complete: xr.Dataset = dataset.assign_coords(finished=("point", finished))
     return complete
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidInputError
+from .files import SweepFiles, read_json
 from .reader import load_spec
 from .remaining import remaining
 from .spec import Spec
@@ -100,8 +101,13 @@ def complete(
     if client is not None and workers is not None:
         raise InvalidInputError(f"workers is {workers} beside a scheduler, which has its own; expected one of the two")
     # Workers need not share this process's working directory.
-    store = SweepStore.plan(Path(out).absolute(), spec, extend=extend, over_budget=over_budget)
+    directory = Path(out).absolute()
+    known = read_json(SweepFiles(directory).manifest)
+    store = SweepStore.plan(directory, spec, extend=extend, over_budget=over_budget)
     with store.files.in_use():
+        # Planned before, so that an impossible sweep leaves no directory, and again where another has come between.
+        if read_json(store.files.manifest) != known:
+            store = SweepStore.plan(directory, spec, extend=extend, over_budget=over_budget)
         store = store.write()
         work = remaining(store)
         if work:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from .files import SweepFiles, read_json
 from .point import Point
 
-__all__ = ["Shard", "Work", "committed_points", "is_committed", "power_of_two"]
+__all__ = ["Shard", "Work", "committed_points", "is_committed", "listed_points", "power_of_two"]
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,31 @@ class Work:
 
 def is_committed(files: SweepFiles, shard: Shard) -> bool:
     """Whether the shard is there. Every commit found during a sweep was checked at its start, or written since."""
-    return files.commit(shard.index).exists()
+    return listed_points(files, shard) == shard.ids
 
 
-def committed_points(files: SweepFiles, shard: Shard) -> Sequence[str]:
-    """The points of the shard that the store holds undamaged, found by reading all its files.
+def listed_points(files: SweepFiles, shard: Shard) -> tuple[str, ...]:
+    """The points of the shard that its commit lists, whose files are not looked at.
 
     They are all its points or none, or, where an extension has made the last shard longer, the first of them.
     """
+    return _commit(files, shard)[0]
+
+
+def committed_points(files: SweepFiles, shard: Shard) -> Sequence[str]:
+    """The same, if the store holds them undamaged, found by reading all its files."""
+    ids, digests = _commit(files, shard)
+    return ids if files.sound(digests) else ()
+
+
+def _commit(files: SweepFiles, shard: Shard) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Points and digests in the commit of a shard; none where it is missing, damaged or another's."""
     record = read_json(files.commit(shard.index))
     try:
         ids, digests = tuple(record["points"]), dict(record["files"])
     except (TypeError, KeyError, ValueError):
-        return ()
-    return ids if ids == shard.ids[: len(ids)] and files.sound(digests) else ()
+        return (), {}
+    return (ids, digests) if ids == shard.ids[: len(ids)] else ((), {})
 
 
 def power_of_two(most: int) -> int:

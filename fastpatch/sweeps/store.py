@@ -91,6 +91,8 @@ class SweepStore:
             if not specs:
                 raise ValueError("no spec")
             sizes = int(record["shard_points"]), int(record["shard_trajectories"])
+            if min(sizes) < 1:
+                raise ValueError(f"shards of {sizes[0]} points and {sizes[1]} trajectories")
             return cls(files, specs, *sizes, record["fastpatch"], dict(record["digests"]))
         except (TypeError, KeyError, ValueError) as error:
             raise ResultFileError(f"{files.manifest} is damaged ({error}); expected a sweep's manifest") from None

@@ -39,6 +39,9 @@ CriticalCondition = Literal["score", "eq17", "drift", "renormalised"]
 _CONDITIONS: tuple[CriticalCondition, ...] = ("score", "eq17", "drift", "renormalised")
 _Coupling = Callable[[NoiseLevels], float]
 
+# Beyond, its square leaves the range of floats.
+_LARGEST_OMEGA = 1e150
+
 
 def critical_time(
     condition: CriticalCondition,
@@ -115,9 +118,9 @@ def _target(K: int, d: int, Omega: float | None, dictionary: PatchDictionary | N
     if dictionary is not None:
         of_type(dictionary, "dictionary", PatchDictionary)
         return dictionary
-    found = float(hypercube_volume(K, d)) if Omega is None else finite_float(Omega, "Omega")
-    if found <= 0.0:
-        raise InvalidInputError(f"Omega is {found}; expected a positive number")
+    found = finite_float(hypercube_volume(K, d) if Omega is None else Omega, "Omega")
+    if not 0.0 < found <= _LARGEST_OMEGA:
+        raise InvalidInputError(f"Omega is {found}; expected a positive number up to {_LARGEST_OMEGA:g}")
     return found
 
 
