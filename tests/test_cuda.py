@@ -258,7 +258,7 @@ def test_a_state_that_is_not_finite_is_refused_as_on_the_cpu(engine_module):
     )
     fields = engine.space(1)
     engine.advance(np.array([0]), fields)
-    with pytest.raises(InvalidInputError, match="field holds nan"):
+    with pytest.raises(InvalidInputError, match="the states have diverged"):
         engine.observe(fields, [0])
 
 

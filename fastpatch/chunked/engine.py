@@ -8,8 +8,8 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engines.base import euler_coefficients
-from ..errors import BackendUnavailableError, InvalidInputError
+from ..engines.base import euler_coefficients, require_finite
+from ..errors import BackendUnavailableError
 from ..kernels import dense
 from ..kernels.patch import tile_constants
 from ..models.patch import PatchModel
@@ -108,8 +108,7 @@ class ChunkedPatchEngine:
     def observe(self, fields: list[Any], rows: list[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         states: list[Recorded] = [fields[row] for row in rows]
         means = np.array([state.totals for state in states]) / (self._run.shape[0] * self._run.shape[1])
-        if not np.isfinite(means).all():
-            raise InvalidInputError("the field holds NaN or infinite values; expected finite ones")
+        require_finite(means)
         signs = {state.signs.name: state.signs for state in states}
         lengths = dict(zip(signs, correlation_lengths(self._scheduler, list(signs.values())), strict=True))
         return np.array([lengths[state.signs.name][state.place] for state in states]), means

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis.lengths import correlation_length
+from ..errors import InvalidInputError
 from ..models.patch import PatchModel
 
-__all__ = ["Engine", "HostStates", "euler_coefficients", "observe"]
+__all__ = ["Engine", "HostStates", "euler_coefficients", "observe", "require_finite"]
 
 
 class Engine(Protocol):
@@ -74,8 +75,21 @@ class HostStates:
 
 
 def observe(fields: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """xi_x and the spatial mean of fields (..., L1, L2)."""
-    return np.asarray(correlation_length(fields)), np.asarray(fields.mean(axis=(-2, -1), dtype=np.float64))
+    """xi_x and the spatial mean of fields (..., L1, L2); raises what `require_finite` raises."""
+    # A sum of infinities of both signs is no number, which needs no warning besides.
+    with np.errstate(invalid="ignore"):
+        means = np.asarray(fields.mean(axis=(-2, -1), dtype=np.float64))
+    require_finite(means)
+    return np.asarray(correlation_length(fields)), means
+
+
+def require_finite(means: NDArray[np.float64]) -> None:
+    """Raise `InvalidInputError` for states that have diverged, by their means."""
+    if not np.isfinite(means).all():
+        raise InvalidInputError(
+            "the states have diverged to NaN or infinite values; "
+            "expected shorter steps, with |dt| beta / sigma^2 well below 1"
+        )
 
 
 def euler_coefficients(model: PatchModel, times: NDArray[np.float64]) -> NDArray[np.float64]:
