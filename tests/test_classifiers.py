@@ -154,7 +154,8 @@ def test_refuses_other_files_and_unsuitable_training_sets(tmp_path, classifier):
         FashionClassifier.load(path)
     images, classes = bars(30)
     for arguments, message in (
-        ((images, classes + 6, images, classes), r"labels has shape \(30,\).*expected \(30,\) integers in 0 \.\.\. 9"),
+        ((images, classes + 6, images, classes), r"labels range from 6 to 10; expected 0 \.\.\. 9"),
+        ((images, classes - 1, images, classes), r"labels range from -1 to 3; expected 0 \.\.\. 9"),
         ((images, classes, images, classes[:4]), r"test_labels has shape \(4,\)"),
         ((images[:, :, :, :27], classes, images, classes), "28 x 27 pixels have no centre in 32 x 32"),
         ((images[:20], classes[:20], images, classes), "held_out is 20 of 20 images"),

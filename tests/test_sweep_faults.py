@@ -158,7 +158,9 @@ def sweep_command(*arguments):
 
 
 def staged(directory):
-    return {path.name for path in (directory / "staged").glob("*.npz")} if (directory / "staged").is_dir() else set()
+    # What begins with a dot is still being written.
+    folder = directory / "staged"
+    return {path.name for path in folder.glob("[!.]*.npz")} if folder.is_dir() else set()
 
 
 @pytest.mark.parametrize(

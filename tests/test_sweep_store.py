@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import dask.array
 import numpy as np
@@ -411,7 +412,15 @@ def test_a_directory_of_somebody_else_and_a_folder_within(copy, monkeypatch):
     before = content(copy)
     fp.sweep(SPEC, copy)
     assert content(copy) == before
-    monkeypatch.setattr("pathlib.Path.open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+
+    opened = Path.open
+
+    def refused(path, *arguments, **options):
+        if path.name == ".lock":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refused)
     with pytest.raises(OutputError, match=r"\.lock cannot be written \(Permission denied\); expected a directory of"):
         fp.sweep(SPEC, copy)
 
