@@ -77,6 +77,7 @@ class ChunkedPatchEngine:
         self._write_every = 1 if self._scheduler.client is None else max(1, _REMEMBERED_TASKS // tasks)
         self._exchanges = 0
         self._on_disk: list[str] = []
+        # Step, fields and overlaps of the last state that `_present` has recorded.
         self._standing: tuple[int, list[Any], NDArray[np.float64]] = -1, [], np.empty(0)
 
     @property
