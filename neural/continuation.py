@@ -55,7 +55,5 @@ def read_earlier(path: str | Path | None, net: nn.Module, architecture: Mapping[
             "expected weights that a training here has written"
         )
     card["sha256"] = hashlib.sha256(source.read_bytes()).hexdigest()
-    progress = Progress(
-        epoch=epochs, steps=steps, loss_per_epoch=list(losses), devices=list(devices), continues=card
-    )  # fmt: skip
+    progress = Progress(epoch=epochs, steps=steps, loss_per_epoch=list(losses), devices=list(devices), continues=card)
     return Earlier(source, progress, tensors)

@@ -30,7 +30,7 @@ class Measured:
     def interval(self) -> tuple[float, float]:
         """The central 95 % of the distribution; NaN where there is no `error`."""
         found = self._found
-        if not self._spread:
+        if not found.size:
             return math.nan, math.nan
         low, high = np.percentile(found, [2.5, 97.5])
         return float(low), float(high)
@@ -41,23 +41,21 @@ class Measured:
 
         NaN if fewer than half of the resamples have a value, or if all have the same one, as with one trajectory.
         """
-        if not self._spread:
+        found = self._found
+        if not found.size:
             return math.nan
         # Resampling n values spreads by sqrt(1 - 1/n) of what other values would.
         narrow = 1.0 if self.count is None or self.count < 2 else 1.0 - 1.0 / self.count
-        return float(self._found.std()) / math.sqrt(narrow)
-
-    @property
-    def _spread(self) -> bool:
-        found = self._found
-        if found.size < 2 or 2 * found.size < self.resampled.size:
-            return False
-        # Equal values differ by the rounding of their means.
-        return bool(np.ptp(found) > 1e-12 * np.abs(found).max())
+        return float(found.std()) / math.sqrt(narrow)
 
     @property
     def _found(self) -> NDArray[np.float64]:
-        return self.resampled[~np.isnan(self.resampled)]
+        """The resamples that have a value, none of them if these say nothing of an error."""
+        found = self.resampled[~np.isnan(self.resampled)]
+        if found.size < 2 or 2 * found.size < self.resampled.size:
+            return found[:0]
+        # Equal values differ by the rounding of their means.
+        return found if np.ptp(found) > 1e-12 * np.abs(found).max() else found[:0]
 
 
 def median_of(values: NDArray[np.float64], draws: NDArray[np.intp]) -> Measured:

@@ -1,6 +1,5 @@
 """What is done with a chunk of a lattice. All of it can be done again, by any worker, with the same result."""
 
-import threading
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis.first_lobe import half_disc
+from ..kernels import ONE_AT_A_TIME
 from ..kernels.cpu.signs import ROWS, WORD, count_unequal
 from ..kernels.patch import ModeTables, Stepper
 from ..kernels.plan import PatchPlan
@@ -17,9 +17,6 @@ from ..noise import NoiseStream, noise_key, standard_normals
 from .layout import Layout
 
 __all__ = ["Exchange", "Outcome", "advance", "count_pairs", "draw", "sum_by_length", "unpack_signs"]
-
-# Of several workers in one process, only one may be in the parallel kernels.
-_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +72,15 @@ def draw(
 ) -> NDArray[Any]:
     """x(T) ~ N(0, 1) at the sites of a chunk."""
     path, i, j = block_id
-    return standard_normals(
-        (1, layout.chunks[0][i], layout.chunks[1][j]),
-        seed=seed,
-        stream=NoiseStream.INITIAL,
-        first_trajectory=first_trajectory + path,
-        origin=layout.origin(i, j),
-        dtype=precision,
-    )
+    with ONE_AT_A_TIME:
+        return standard_normals(
+            (1, layout.chunks[0][i], layout.chunks[1][j]),
+            seed=seed,
+            stream=NoiseStream.INITIAL,
+            first_trajectory=first_trajectory + path,
+            origin=layout.origin(i, j),
+            dtype=precision,
+        )
 
 
 def advance(padded: NDArray[Any], block_id: tuple[int, int, int], exchange: Exchange) -> Outcome:
@@ -102,7 +100,7 @@ def advance(padded: NDArray[Any], block_id: tuple[int, int, int], exchange: Exch
     signs: list[NDArray[np.uint8]] = []
     kept: list[NDArray[Any]] = []
     overlaps, totals = np.empty((len(stops), exchange.shells.size, tables.directions)), np.empty(len(stops))
-    with _ONE_AT_A_TIME:
+    with ONE_AT_A_TIME:
         if exchange.threads is not None:
             numba.set_num_threads(exchange.threads)
         stepper = Stepper(exchange.plan, tables, layout.part(i, j, halo), extent, padded.dtype)
@@ -152,7 +150,7 @@ def count_pairs(signs: NDArray[np.uint8], reach: int, shape: tuple[int, int]) ->
     for at in np.ndindex(count, paths):
         packed = np.packbits(signs[at][reach:, reach:], axis=-1, bitorder="little")
         words[:, : packed.shape[-1]] = packed
-        with _ONE_AT_A_TIME:
+        with ONE_AT_A_TIME:
             count_unequal(words.view("<u8").astype(np.uint64), rows, columns, displacements, unequal)
         pairs[at] = np.bincount(lengths, weights=weights * unequal.sum(axis=0), minlength=reach + 1)
     return pairs

@@ -1,6 +1,5 @@
 """What workers do. A task may be done again, or by two workers at once: it finds its work done, or does the same."""
 
-import threading
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import ParamSpec
@@ -9,6 +8,7 @@ import numba
 from distributed import get_worker
 
 from ..errors import FastpatchError, OutputError, SweepError
+from ..kernels import ONE_AT_A_TIME
 from .files import SweepFiles, digest, write, write_json
 from .layout import VARIABLES, encode_rows
 from .point import Point, Recording
@@ -19,9 +19,6 @@ from .versions import installed, require_same
 __all__ = ["compute", "pack"]
 
 P = ParamSpec("P")
-
-# In a worker of several threads, only one of them may be in the parallel kernels.
-_ONE_AT_A_TIME = threading.Lock()
 
 
 def _failing_plainly(task: Callable[P, None]) -> Callable[P, None]:
@@ -57,7 +54,7 @@ def compute(
         raise OutputError(f"{files.manifest} is not to be seen from a worker; expected a directory that all share")
     if is_committed(files, shard) or files.staged(point.id).exists():
         return
-    with _ONE_AT_A_TIME:
+    with ONE_AT_A_TIME:
         numba.set_num_threads(1)
         result = point.simulate(recording)
     write_staged(files.staged(point.id), result)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ...errors import InvalidInputError
+from ...kernels import ONE_AT_A_TIME
 from ...noise import NoiseStream, standard_normals
 from ...validation import integer
 from ..batching import in_batches
@@ -25,9 +25,6 @@ __all__ = ["Samples", "heun", "latents", "placed", "sample"]
 
 # Images at once: more gain nothing on a CPU.
 _BATCH = 32
-
-# Numba's parallel kernels, here those of the noise, may not be entered by two threads at once.
-_DRAWING = Lock()
 
 _BAR = "{percentage:3.0f}%|{bar}| {n:.0f}/{total} samples [{elapsed}<{remaining}]"
 
@@ -65,7 +62,7 @@ def latents(seeds: Sequence[int], net: Denoiser) -> Tensor:
     """
     shape = (net.img_channels, net.img_resolution, net.img_resolution)
     drawn = np.empty((len(seeds), *shape), dtype=np.float32)
-    with _DRAWING:
+    with ONE_AT_A_TIME:
         for image, seed in zip(drawn, seeds, strict=True):
             image[:] = standard_normals(shape, seed=seed, stream=NoiseStream.INITIAL)
     return torch.from_numpy(drawn)
