@@ -6,6 +6,7 @@ gives the same weights wherever the training was interrupted, and whether it was
 one device with one number of threads and one version of torch; otherwise up to rounding, which training amplifies.
 """
 
+import copy
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -24,6 +25,7 @@ from ..errors import FastpatchError, InvalidInputError
 from .checkpoint import Progress, load_checkpoint, save_checkpoint
 from .continuation import Earlier
 from .devices import device_name, reproducible
+from .ema import power_exponent, power_momentum, update_average
 
 __all__ = ["TrainingDivergedError", "TrainingSession"]
 
@@ -47,8 +49,8 @@ class TrainingSession(ABC):
         All settings that the training's course depends on.
     seed, epochs, batch_size, n_images
         Key of the random draws; length in passes over ``n_images`` images.
-    average
-        A moving average of the network that the checkpoint keeps too.
+    sigma_rel
+        Widths of the moving averages of the network (`power_exponent`) that are kept beside it, in the checkpoint too.
     earlier
         Gives the weights to start from, and is asked only where there is no checkpoint yet: epochs, steps and losses
         are counted on from their card. What the file lacks, the optimiser's moments, starts anew, and where it holds
@@ -68,7 +70,7 @@ class TrainingSession(ABC):
         epochs: int,
         batch_size: int,
         n_images: int,
-        average: nn.Module | None = None,
+        sigma_rel: tuple[float, ...],
         earlier: Callable[[], Earlier | None] = lambda: None,
     ) -> None:
         self.checkpoint = out / f"{name}.checkpoint"
@@ -77,7 +79,9 @@ class TrainingSession(ABC):
         self.identity = dict(identity)
         self.device = device
         self.seed, self.epochs, self.batch_size, self.n_images = seed, epochs, batch_size, n_images
-        self._modules = {"model": net} if average is None else {"model": net, "average": average}
+        self._net = net
+        self.averages = {width: copy.deepcopy(net).eval().requires_grad_(False) for width in sigma_rel}
+        self._modules = {"model": net} | {_stem("average", width): mean for width, mean in self.averages.items()}
         found = load_checkpoint(self.checkpoint, self.identity, self._modules, optimizer)
         self.saved_step = None if found is None else found.steps
         holder = self.checkpoint
@@ -129,6 +133,8 @@ class TrainingSession(ABC):
                     state.images += len(chosen)
                     state.batch += 1
                     state.steps += 1
+                    for width, mean in self.averages.items():
+                        update_average(mean, self._net, power_momentum(power_exponent(width), state.steps))
                     bar.set_postfix(epoch=state.epoch + 1, loss=f"{state.loss_sum / state.images:.4f}", refresh=False)
                     bar.update(len(chosen))
                     if time.monotonic() - saved >= interval:
@@ -179,6 +185,10 @@ class TrainingSession(ABC):
             "versions": {"fastpatch": __version__, "torch": torch.__version__, "numpy": np.__version__},
         }
 
+    def _average_path(self, width: float) -> Path:
+        """Where the average of this width is published when it is not the file of weights itself."""
+        return self.weights.with_name(f"{_stem(self.weights.stem, width)}.safetensors")
+
     def _generator(self, purpose: int, index: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, purpose, index])
 
@@ -199,3 +209,7 @@ class TrainingSession(ABC):
             f"training diverged in step {step}: {what}; expected finite numbers ({kept}; "
             "a smaller learning rate may help)"
         )
+
+
+def _stem(name: str, width: float) -> str:
+    return f"{name}-ema{width:.3f}"

@@ -8,6 +8,7 @@ from ..errors import InvalidInputError
 from ..validation import finite_float, integer
 from .data import Variant
 from .devices import Precision
+from .ema import power_exponent
 from .unet import Padding
 
 __all__ = ["CLIP_NORM", "T_MAX", "T_MIN", "TrainingSettings"]
@@ -20,6 +21,9 @@ CLIP_NORM = 1.0  # largest norm of the gradient of all weights
 class TrainingSettings:
     """What a user may choose about a training; the defaults are those of App. D.4.
 
+    ``sigma_rel`` are the widths of the moving averages that are kept beside the weights (`ema.power_exponent`); the
+    paper has none, and they do not change the course of the training.
+
     Raises `InvalidInputError` or `DtypeError` for a value out of range.
     """
 
@@ -30,6 +34,7 @@ class TrainingSettings:
     seed: int = 0
     padding: Padding = "zeros"
     precision: Precision = "float32"
+    sigma_rel: tuple[float, ...] = (0.05,)
 
     def __post_init__(self) -> None:
         integer(self.epochs, "epochs", minimum=1)
@@ -38,6 +43,8 @@ class TrainingSettings:
         rate = finite_float(self.learning_rate, "learning_rate")
         if not 0.0 < rate <= 1.0:
             raise InvalidInputError(f"learning_rate is {rate}; expected a number in (0, 1]")
+        for width in self.sigma_rel:
+            power_exponent(width)
         for name, kind in (("variant", Variant), ("padding", Padding), ("precision", Precision)):
             found, known = getattr(self, name), get_args(kind)
             if found not in known:
@@ -46,7 +53,7 @@ class TrainingSettings:
     @property
     def identity(self) -> dict[str, Any]:
         """The settings that fix the course of a training: all but its length."""
-        settings = asdict(self)
+        settings = asdict(self) | {"sigma_rel": list(self.sigma_rel)}
         del settings["epochs"]
         return settings
 

@@ -2,7 +2,8 @@
 
 The loss is the mean over pixels of |epsilon - epsilon_theta|^2: the paper's sum divided by the number of pixels,
 which is what its clipping of the gradient's norm refers to here. AdamW's moments and weight decay, which the paper
-does not give, are torch's defaults. The learning rate is constant and the weights are not averaged.
+does not give, are torch's defaults. The learning rate is constant. Moving averages of the
+weights, which the paper has not, are kept beside them.
 """
 
 import hashlib
@@ -137,6 +138,7 @@ class _Session(TrainingSession):
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             n_images=len(images),
+            sigma_rel=settings.sigma_rel,
             earlier=lambda: read_earlier(earlier, self.net, self.net.architecture),
         )
 
@@ -171,4 +173,6 @@ class _Session(TrainingSession):
             if published
             else None,
         }
+        for width, mean in self.averages.items():
+            save_weights(self._average_path(width), mean, card | {"average": width})
         save_weights(self.weights, self.net, card)

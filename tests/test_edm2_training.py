@@ -11,7 +11,7 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 
 from fastpatch.errors import DtypeError, InvalidInputError, ResultFileError  # noqa: E402
 from fastpatch.neural.edm2 import training as module  # noqa: E402
-from fastpatch.neural.edm2.ema import power_exponent, power_momentum, update_average  # noqa: E402
+from fastpatch.neural.ema import power_exponent, power_momentum, update_average  # noqa: E402
 from fastpatch.neural.edm2.loss import denoising_loss, training_sigma  # noqa: E402
 from fastpatch.neural.edm2.settings import EDM2Settings  # noqa: E402
 from fastpatch.neural.edm2.training import train  # noqa: E402
@@ -211,7 +211,7 @@ def test_more_epochs_continue_a_finished_training(tmp_path, uninterrupted):
 
 def test_refuses_the_checkpoint_of_another_training(tmp_path):
     run(tmp_path, replace(SETTINGS, epochs=1))
-    with pytest.raises(InvalidInputError, match=r"p_std 1\.6 instead of 1\.0; expected the same settings"):
+    with pytest.raises(InvalidInputError, match=r"p_std 2\.2 instead of 1\.0; expected the same settings"):
         run(tmp_path, replace(SETTINGS, p_std=1.0))
     images, labels = stripes()
     with pytest.raises(InvalidInputError, match="labels_sha256"):

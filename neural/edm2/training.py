@@ -5,7 +5,6 @@ root of the step, and a power-function average of the weights, which is what the
 shoes and bags have a side. Gradients are not clipped; the first that is not finite stops the training.
 """
 
-import copy
 import hashlib
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +21,7 @@ from ..continuation import read_earlier
 from ..data import image_hash
 from ..devices import resolve_device
 from ..session import TrainingSession
-from .ema import power_exponent, power_momentum, update_average
+from ..ema import power_exponent
 from .loss import denoising_loss, training_sigma
 from .network import EDM2Network
 from .network_file import described
@@ -135,7 +134,6 @@ class _Session(TrainingSession):
         self.labels_sha256 = hashlib.sha256(labels.data).hexdigest()
         self.images = torch.from_numpy(images).to(device)
         self.label_rows = nn.functional.one_hot(torch.from_numpy(labels), label_dim).float().to(device)
-        self.gamma = power_exponent(settings.sigma_rel)
         # Initial weights from the seed, without touching the caller's random state.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
@@ -147,7 +145,6 @@ class _Session(TrainingSession):
             )
         # Channels last is the layout in which both oneDNN and cuDNN convolve fastest.
         self.net = net.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
         super().__init__(
             out,
             "edm2",
@@ -166,7 +163,7 @@ class _Session(TrainingSession):
             batch_size=settings.batch_size,
             n_images=len(images),
             earlier=lambda: read_earlier(earlier, self.net, described(self.net)),
-            average=self.average,
+            sigma_rel=settings.sigma_rel,
         )
 
     def _step(self, chosen: Tensor) -> float:
@@ -187,7 +184,6 @@ class _Session(TrainingSession):
         norms = [weight.grad.norm() for weight in self.net.parameters() if weight.grad is not None]
         self._check_finite(total, torch.stack(norms).norm())
         self.optimizer.step()
-        update_average(self.average, self.net, power_momentum(self.gamma, step))
         return total.item()
 
     def _loss(self, x0: Tensor, sigma: Tensor, noise: Tensor, rows: Tensor) -> Tensor:
@@ -203,7 +199,10 @@ class _Session(TrainingSession):
             "labels_sha256": self.labels_sha256,
             "images_seen": state.epoch * self.n_images + state.images,
             "betas": list(_BETAS),
-            "average_exponent": self.gamma,
             "command": self.settings.command(state.epoch, continues=state.continues is not None) if published else None,
         }
-        save_network(self.weights, self.average, card)
+        first, *others = self.averages
+        for width in (*others, first):
+            card |= {"average": width, "average_exponent": power_exponent(width)}
+            path = self.weights if width == first else self._average_path(width)
+            save_network(path, self.averages[width], card)

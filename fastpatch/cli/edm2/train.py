@@ -1,7 +1,7 @@
 """``fastpatch edm2 train``."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import typer
 
@@ -9,6 +9,8 @@ from ...errors import InvalidInputError
 from .. import options
 
 __all__ = ["train"]
+
+_Number = TypeVar("_Number", int, float)
 
 
 def train(
@@ -19,10 +21,12 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="Adam's, before it falls.")] = 0.01,
     reference_steps: Annotated[int, typer.Option(help="Steps after which the rate falls as 1/sqrt(step).")] = 500,
     rampup_steps: Annotated[int, typer.Option(help="Steps of its linear rise.")] = 100,
-    label_dropout: Annotated[float, typer.Option(help="Share of images shown without label.")] = 0.1,
-    p_mean: Annotated[float, typer.Option(help="Mean of log sigma in training.")] = -0.8,
-    p_std: Annotated[float, typer.Option(help="Standard deviation of log sigma in training.")] = 1.6,
-    sigma_rel: Annotated[float, typer.Option(help="Width of the weights' average, a share of the training.")] = 0.075,
+    label_dropout: Annotated[float, typer.Option(help="Share of images shown without label.")] = 0.25,
+    p_mean: Annotated[float, typer.Option(help="Mean of log sigma in training.")] = -0.5,
+    p_std: Annotated[float, typer.Option(help="Standard deviation of log sigma in training.")] = 2.2,
+    sigma_rel: Annotated[
+        str, typer.Option(help="Widths of the weights' averages, shares of the training; the first is used.")
+    ] = "0.05,0.1",
     seed: Annotated[int, typer.Option(help="Fixes initial weights, order, noise and labels dropped.")] = 0,
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
@@ -57,13 +61,13 @@ def train(
         label_dropout=label_dropout,
         p_mean=p_mean,
         p_std=p_std,
-        sigma_rel=sigma_rel,
+        sigma_rel=_numbers(sigma_rel, "sigma_rel", float),
         seed=seed,
         precision=default_precision(target) if precision == "auto" else precision,
         model_channels=model_channels,
-        channel_mult=_integers(channel_mult, "channel_mult"),
+        channel_mult=_numbers(channel_mult, "channel_mult", int),
         num_blocks=num_blocks,
-        attn_resolutions=_integers(attn_resolutions, "attn_resolutions"),
+        attn_resolutions=_numbers(attn_resolutions, "attn_resolutions", int),
         channels_per_head=channels_per_head,
     )
     path = run(
@@ -79,8 +83,9 @@ def train(
     typer.echo(f"weights: {path}")
 
 
-def _integers(text: str, name: str) -> tuple[int, ...]:
+def _numbers(text: str, name: str, kind: type[_Number]) -> tuple[_Number, ...]:
     try:
-        return tuple(int(word) for word in text.split(","))
+        return tuple(kind(word) for word in text.split(","))
     except ValueError:
-        raise InvalidInputError(f"{name} is {text!r}; expected whole numbers separated by commas") from None
+        what = "whole numbers" if kind is int else "numbers"
+        raise InvalidInputError(f"{name} is {text!r}; expected {what} separated by commas") from None

@@ -1,4 +1,4 @@
-"""The moving average of EDM2: a power function of training time (Karras et al., arXiv:2312.02696, Sec. 3.1, App. C)."""
+"""Moving averages of weights: a power function of training time (Karras et al., arXiv:2312.02696, Sec. 3.1, App. C)."""
 
 import math
 
@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...errors import InvalidInputError
-from ...validation import finite_float
+from ..errors import InvalidInputError
+from ..validation import finite_float
 
 __all__ = ["power_exponent", "power_momentum", "update_average"]
 
