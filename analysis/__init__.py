@@ -3,8 +3,9 @@
 Correlation: `autocorrelation`, `radial_average`, `radial_correlation`, `correlation_length`,
 `length_from_correlation`. Softening of modes: `fourier_modes`, `directional_derivatives`, `shell_average`,
 `fit_shell_slope`, `fit_equilibrium_length`. Curves over a run: `log_time_derivative`, `critical_points`,
-`bootstrap_median`. Paired differences: `bootstrap_mean`, `nested_bootstrap_means`, `sign_flip_test`, `holm`. Figures
-are in `fastpatch.analysis.figures`, which this package does not import.
+`bootstrap_median`. Information decided along the noise levels: `decided_information`, `information_rate`,
+`information_rate_by_shell`, `label_entropy`. Paired differences: `bootstrap_mean`, `nested_bootstrap_means`,
+`sign_flip_test`, `holm`. Figures are in `fastpatch.analysis.figures`, which this package does not import.
 """
 
 from .correlation import autocorrelation, radial_average
@@ -17,6 +18,14 @@ from .criticality import (
     zero_mode_crossing,
 )
 from .equilibrium import fit_equilibrium_length, fit_shell_slope
+from .information import (
+    DecidedInformation,
+    decided_information,
+    information_rate,
+    information_rate_by_shell,
+    label_entropy,
+    wave_number_shells,
+)
 from .lengths import correlation_length, length_from_correlation
 from .log_time import log_time_derivative
 from .modes import directional_derivatives, distinct_modes, finite_difference_step, fourier_modes, shell_average
@@ -26,11 +35,13 @@ from .statistics import bootstrap_median
 
 __all__ = [
     "CriticalPoint",
+    "DecidedInformation",
     "autocorrelation",
     "bootstrap_mean",
     "bootstrap_median",
     "correlation_length",
     "critical_points",
+    "decided_information",
     "directional_derivatives",
     "distinct_modes",
     "equilibrium_length_peak",
@@ -40,6 +51,9 @@ __all__ = [
     "fit_shell_slope",
     "fourier_modes",
     "holm",
+    "information_rate",
+    "information_rate_by_shell",
+    "label_entropy",
     "length_from_correlation",
     "log_time_derivative",
     "nested_bootstrap_means",
@@ -48,5 +62,6 @@ __all__ = [
     "shell_average",
     "sign_flip_test",
     "softest_zero_mode",
+    "wave_number_shells",
     "zero_mode_crossing",
 ]
