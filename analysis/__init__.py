@@ -9,7 +9,8 @@ Correlation: `autocorrelation`, `radial_average`, `radial_correlation`, `correla
 """
 
 from .correlation import autocorrelation, radial_average
-from .criticality import (
+from .correlation_length import correlation_length, length_from_correlation
+from .critical_points import (
     CriticalPoint,
     critical_points,
     equilibrium_length_peak,
@@ -18,6 +19,7 @@ from .criticality import (
     zero_mode_crossing,
 )
 from .equilibrium import fit_equilibrium_length, fit_shell_slope
+from .growth import log_time_derivative
 from .information import (
     DecidedInformation,
     decided_information,
@@ -26,8 +28,6 @@ from .information import (
     label_entropy,
     wave_number_shells,
 )
-from .lengths import correlation_length, length_from_correlation
-from .log_time import log_time_derivative
 from .modes import directional_derivatives, distinct_modes, finite_difference_step, fourier_modes, shell_average
 from .paired import bootstrap_mean, holm, nested_bootstrap_means, sign_flip_test
 from .radial import radial_correlation
