@@ -1,6 +1,5 @@
 """Autocorrelation of a field on a periodic lattice and its radial average (paper eqs. 43-44, App. C.6 and E.3)."""
 
-import math
 from functools import lru_cache
 from typing import Any
 
@@ -16,9 +15,6 @@ __all__ = ["autocorrelation", "radial_average"]
 # Single precision leaves an error below 3e-7 in the C of a sign field (measured up to 1024 x 1024), far less than
 # the spacing 4/N between its possible values as long as N stays below this.
 _SINGLE_PRECISION_SITES = 2**20
-
-# Lengths that differ by less are equal.
-_ROUNDING = 1e-9
 
 
 def autocorrelation(field: ArrayLike, *, binarize: bool = True, connected: bool | None = None) -> NDArray[Any]:
@@ -136,22 +132,13 @@ def unequal_pairs(values: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(np.rint(pairs), dtype=np.float64)
 
 
-@lru_cache(maxsize=16)
-def radial_bins(
-    L1: int, L2: int, unit: tuple[float, float] = (1.0, 1.0)
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Bin of every displacement (L1 * L2,), beyond-R displacements in bin R + 1, and the sizes of bins 0 ... R.
-
-    Bins are by the nearest integer of the periodic length, in which a step along an axis counts as its ``unit``; R
-    is the largest integer that is reached along both axes.
-    """
-    first, second = (
-        length * np.minimum(np.arange(L), L - np.arange(L)) for L, length in zip((L1, L2), unit, strict=True)
-    )
-    # With units of 1 no length lies halfway between two integers (its square would not be an integer). With others
-    # one may, and goes up whatever its rounding.
-    bins = np.floor(np.hypot(first[:, None], second[None, :]) + (0.5 + _ROUNDING)).astype(np.intp)
-    reach = math.floor(min(first.max(), second.max()) + _ROUNDING)
+@lru_cache(maxsize=8)
+def radial_bins(L1: int, L2: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Bin of every displacement (L1 * L2,), beyond-R displacements in bin R + 1, and the sizes of bins 0 ... R."""
+    along_first, along_second = (np.minimum(np.arange(L), L - np.arange(L)) for L in (L1, L2))
+    # No length lies halfway between two integers (its square would not be an integer), so rounding has no ties.
+    bins = np.rint(np.hypot(along_first[:, None], along_second[None, :])).astype(np.intp)
+    reach = min(L1, L2) // 2
     labels = np.minimum(bins, reach + 1).ravel()
     counts = np.bincount(labels, minlength=reach + 2)[: reach + 1].astype(np.float64)
     labels.setflags(write=False)

@@ -1,12 +1,19 @@
-"""Structure factor S(k) of a field on a periodic lattice, averaged over directions."""
+"""Structure factor S(k) of a field on a periodic lattice, averaged over directions, and the shells of its average."""
+
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
 from ..validation import lattice_shape
-from .correlation import lattice_field, power_spectrum, radial_bins, radial_sums, refuse_overflow
+from .correlation import lattice_field, power_spectrum, refuse_overflow
 
-__all__ = ["shell_wave_numbers", "structure_factor"]
+__all__ = ["shell_power", "shell_wave_numbers", "structure_factor", "wave_number_shells"]
+
+# Lengths that differ by less, in units of the smallest wave number, are equal.
+_ROUNDING = 1e-9
 
 
 def structure_factor(field: ArrayLike) -> NDArray[np.float64]:
@@ -14,9 +21,8 @@ def structure_factor(field: ArrayLike) -> NDArray[np.float64]:
 
     .. math:: S(k) = \frac1N \Bigl|\sum_j x_j e^{-i k \cdot j}\Bigr|^2, \qquad N = L_1 L_2,
 
-    averaged over the wave vectors of each shell: those whose ``|k| / k_min`` is nearest to n, with k_min = 2 pi /
-    max(L1, L2). The mean is not subtracted, so that the first shell, which is k = 0 alone, is N times the squared
-    magnetization.
+    averaged over the wave vectors of each shell of `wave_number_shells`. The mean is not subtracted, so that the first
+    shell, which is k = 0 alone, is N times the squared magnetization.
 
     Parameters
     ----------
@@ -26,8 +32,8 @@ def structure_factor(field: ArrayLike) -> NDArray[np.float64]:
     Returns
     -------
     S : float64 (..., R + 1)
-        Shells n = 0, ..., R, the largest integer that is reached along both axes (L // 2 on a square); the corners of
-        the Brillouin zone beyond are left out. `shell_wave_numbers` gives their k.
+        Shells n = 0, ..., R, the last that is reached along both axes (L // 2 on a square); the corners of the
+        Brillouin zone beyond are left out. `shell_wave_numbers` gives their k.
 
     Raises
     ------
@@ -42,13 +48,11 @@ def structure_factor(field: ArrayLike) -> NDArray[np.float64]:
     """
     values = lattice_field(field)
     L1, L2 = values.shape[-2:]
-    labels, counts = _shells(L1, L2)
+    labels, multiplicity = _half_plane(L1, L2)
+    count = _reach(L1, L2) + 1
+    members = np.bincount(labels.ravel(), np.broadcast_to(multiplicity, labels.shape).ravel())[:count]
     with np.errstate(over="ignore", invalid="ignore"):
-        power = power_spectrum(values.astype(np.float64, copy=False))
-        # The real transform leaves out one of k and -k wherever they differ.
-        power[..., 1 : (L2 + 1) // 2] *= 2.0
-        half = np.ascontiguousarray(labels.reshape(L1, L2)[:, : L2 // 2 + 1]).ravel()
-        mean = radial_sums(power, half, len(counts)) / (L1 * L2 * counts)
+        mean = np.asarray(shell_power(values.astype(np.float64, copy=False))[..., :count] / members)
     refuse_overflow(mean, values)
     return mean
 
@@ -59,11 +63,56 @@ def shell_wave_numbers(shape: tuple[int, int]) -> NDArray[np.float64]:
     Raises `DtypeError` or `InvalidInputError` unless ``shape`` is two positive sides.
     """
     L1, L2 = lattice_shape(shape)
-    labels, counts = _shells(L1, L2)
-    first, second = (2.0 * np.pi * np.fft.fftfreq(L) for L in (L1, L2))
-    return np.asarray(radial_sums(np.hypot(first[:, None], second[None, :]), labels, len(counts)) / counts)
+    labels, multiplicity = _half_plane(L1, L2)
+    members = np.broadcast_to(multiplicity, labels.shape).ravel()
+    lengths = 2.0 * np.pi * np.hypot(scipy.fft.fftfreq(L1)[:, None], scipy.fft.rfftfreq(L2)).ravel()
+    sums, counts = np.bincount(labels.ravel(), lengths * members), np.bincount(labels.ravel(), members)
+    reach = _reach(L1, L2)
+    return np.asarray(sums[: reach + 1] / counts[: reach + 1])
 
 
-def _shells(L1: int, L2: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def wave_number_shells(shape: tuple[int, int]) -> NDArray[np.int64]:
+    r"""Number of the shell to which every wave vector of `numpy.fft.rfft2` belongs, (L1, L2 // 2 + 1).
+
+    Shell n holds :math:`|k|` within half a unit of :math:`n\,2\pi/\max(L_1, L_2)`, the smallest wave number of the
+    lattice (the lower end belongs to it, the upper one to the next); 0 is the mean, and the wavelength is
+    ``max(L1, L2) / n`` sites.
+    Raises `DtypeError` or `InvalidInputError` unless ``shape`` is two positive sides.
+    """
+    return _half_plane(*lattice_shape(shape))[0].copy()
+
+
+def shell_power(values: NDArray[Any]) -> NDArray[np.float64]:
+    r"""Sums of :math:`|F(k)|^2 / N` over all wave vectors of each shell, (..., n_shells), of checked (..., L1, L2).
+
+    Every wave vector belongs to a shell: by Parseval the sum over shells is that of the squared values.
+    """
+    L1, L2 = values.shape[-2:]
+    labels, multiplicity = _half_plane(L1, L2)
+    power = power_spectrum(values) * (multiplicity / (L1 * L2))
+    shells, flat = int(labels.max()) + 1, labels.ravel()
+    rows = power.reshape(-1, flat.size)
+    summed = np.empty((len(rows), shells))
+    for row, total in zip(rows, summed, strict=True):
+        total[:] = np.bincount(flat, weights=row, minlength=shells)
+    return summed.reshape(*values.shape[:-2], shells)
+
+
+@lru_cache(maxsize=16)
+def _half_plane(L1: int, L2: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Shell of every wave vector of the half plane, and how many of the whole plane it stands for, by column."""
     longest = max(L1, L2)
-    return radial_bins(L1, L2, (longest / L1, longest / L2))
+    rows, columns = scipy.fft.fftfreq(L1) * longest, scipy.fft.rfftfreq(L2) * longest
+    labels: NDArray[np.int64] = np.floor(np.hypot(rows[:, None], columns) + (0.5 + _ROUNDING)).astype(np.int64)
+    multiplicity = np.full(L2 // 2 + 1, 2.0)
+    multiplicity[0] = 1.0
+    if L2 % 2 == 0:
+        multiplicity[-1] = 1.0
+    labels.setflags(write=False)
+    multiplicity.setflags(write=False)
+    return labels, multiplicity
+
+
+def _reach(L1: int, L2: int) -> int:
+    """The last shell that is reached along both axes."""
+    return min(max(L1, L2) * (L // 2) // L for L in (L1, L2))
