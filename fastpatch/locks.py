@@ -2,16 +2,15 @@
 
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import OutputError
 
-try:
+if sys.platform != "win32":  # where nothing is locked, and nothing is known to be free
     import fcntl
-except ImportError:  # Windows: nothing is locked, and nothing is known to be free
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["exclusive", "is_free", "open_regular", "take"]
 
@@ -52,7 +51,7 @@ def open_regular(path: Path, flags: int) -> int:
 
 def take(descriptor: int, *, wait: bool = False) -> bool:
     """Lock an open file; False if another process, or this one through another descriptor, holds the lock."""
-    if fcntl is None:
+    if sys.platform == "win32":
         return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -65,7 +64,7 @@ def take(descriptor: int, *, wait: bool = False) -> bool:
 
 def is_free(descriptor: int) -> bool:
     """Whether it is certain that nobody else holds the lock of an open file, which this takes."""
-    if fcntl is None:
+    if sys.platform == "win32":
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
