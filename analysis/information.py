@@ -15,16 +15,14 @@ an imperfect D makes ``E|x_0 - D|^2``, hence the total, too large.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInputError
 from ..validation import finite_float, floating_field, integer, time_grid
 from .statistics import real_values, resampling_options
+from .structure_factor import shell_power
 
 __all__ = [
     "DecidedInformation",
@@ -32,7 +30,6 @@ __all__ = [
     "information_rate",
     "information_rate_by_shell",
     "label_entropy",
-    "wave_number_shells",
 ]
 
 # Numbers of draws held at once.
@@ -131,25 +128,8 @@ def information_rate_by_shell(difference: ArrayLike, sigma: ArrayLike, *, axes: 
     """
     count = integer(axes, "axes", minimum=2)
     values = floating_field(difference, "difference", minimum_ndim=count).astype(np.float64)
-    height, width = values.shape[-2:]
-    labels, multiplicity = _half_plane(height, width)
-    power = np.square(np.abs(scipy.fft.rfft2(values))) * (multiplicity / (height * width))
-    power = power.sum(axis=tuple(range(-count, -2)))
-    flat = power.reshape(-1, height * (width // 2 + 1))
-    shells = int(labels.max()) + 1
-    summed = np.stack([np.bincount(labels.ravel(), weights=row, minlength=shells) for row in flat])
-    summed = summed.reshape(*power.shape[:-2], shells)
-    return np.asarray(summed / _levels(sigma, power.shape[:-2])[..., None] ** 2)
-
-
-def wave_number_shells(shape: tuple[int, int]) -> NDArray[np.int64]:
-    r"""Number of the shell to which every wave vector of `numpy.fft.rfft2` belongs, (H, W // 2 + 1).
-
-    Shell n holds :math:`|k|` within half a unit of :math:`n\,2\pi/\max(H, W)`, the smallest wave number of the lattice;
-    0 is the mean, and its wavelength is ``max(H, W) / n`` sites. Raises `InvalidInputError` for sides below 1.
-    """
-    height, width = (integer(side, "a side of shape", minimum=1) for side in shape)
-    return _half_plane(height, width)[0].copy()
+    power = shell_power(values).sum(axis=tuple(range(-count + 1, -1)))
+    return np.asarray(power / _levels(sigma, power.shape[:-1])[..., None] ** 2)
 
 
 def label_entropy(labels: ArrayLike) -> float:
@@ -301,18 +281,3 @@ def _levels(sigma: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
         return np.asarray(np.broadcast_to(levels if np.ndim(sigma) else levels[0], shape))
     except ValueError:
         raise InvalidInputError(f"sigma has shape {np.shape(sigma)}; expected one that broadcasts to {shape}") from None
-
-
-@lru_cache(maxsize=16)
-def _half_plane(height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Shell of every wave vector of the half plane, and how many of the whole plane it stands for."""
-    longest = max(height, width)
-    rows = scipy.fft.fftfreq(height) * longest
-    columns = scipy.fft.rfftfreq(width) * longest
-    labels: NDArray[Any] = np.rint(np.hypot(rows[:, None], columns)).astype(np.int64)
-    multiplicity = np.full(width // 2 + 1, 2.0)
-    multiplicity[0] = 1.0
-    if width % 2 == 0:
-        multiplicity[-1] = 1.0
-    labels.setflags(write=False)
-    return labels, multiplicity
