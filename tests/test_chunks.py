@@ -247,7 +247,7 @@ def test_a_worker_in_a_thread(monkeypatch):
         ({"chunks": 10, "exchange_every": 6}, InvalidInputError, "exchange_every is 6; expected at most 5 steps"),
         ({"exchange_every": 0}, InvalidInputError, "exchange_every is 0; expected at least 1"),
         ({"scratch": "/proc/nowhere"}, OutputError, "/proc/nowhere cannot be written"),
-        ({"dynamics": "ode"}, BackendUnavailableError, "no kernels for dynamics 'ode'; expected backend='cpu'"),
+        ({"solver": "heun"}, BackendUnavailableError, "with solver 'heun'; expected a PatchModel"),
         ({"model": fp.PatchModel(LARGE["70 pairs"])}, BackendUnavailableError, "'dask' has no kernels for PatchModel"),
         ({"model": fp.EmpiricalModel(fp.stripe_prototypes(20))}, BackendUnavailableError, "has no kernels for Empiri"),
         ({"backend": "cpu", "chunks": 8}, InvalidInputError, "chunks is 8 for backend 'cpu'; expected it for 'dask'"),

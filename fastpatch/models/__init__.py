@@ -2,7 +2,9 @@
 
 from .base import Model, ModelWithModes, PosteriorMeanModel
 from .empirical import EmpiricalModel, stripe_prototypes
+from .from_score import ScoreModel, from_score
 from .gaussian import GaussianModel
+from .identity import model_identity
 from .patch import PatchModel
 
 __all__ = [
@@ -12,5 +14,8 @@ __all__ = [
     "ModelWithModes",
     "PatchModel",
     "PosteriorMeanModel",
+    "ScoreModel",
+    "from_score",
+    "model_identity",
     "stripe_prototypes",
 ]

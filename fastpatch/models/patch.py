@@ -12,12 +12,12 @@ from ..errors import DtypeError, InvalidInputError
 from ..kernels import patch as kernels
 from ..kernels.plan import PatchPlan
 from ..process import VPSchedule
-from .base import PosteriorMeanModel
+from .closed_form import ClosedFormModel
 
 __all__ = ["PatchModel"]
 
 
-class PatchModel(PosteriorMeanModel):
+class PatchModel(ClosedFormModel):
     r"""Posterior over a dictionary of patterns at every site of a periodic lattice, from its P x P neighbourhood y.
 
     .. math:: w_k \propto \pi_k \exp\Bigl(-\frac{|y - \alpha p_k|^2}{2\sigma^2}\Bigr), \qquad m = \sum_k w_k c_k
@@ -44,6 +44,22 @@ class PatchModel(PosteriorMeanModel):
 
     def __repr__(self) -> str:
         return f"PatchModel({self.dictionary!r}, {self.schedule!r})"
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether kernels may take its steps: unless a subclass or an instance overrides what they would bypass."""
+        # ``plan`` is cached on the instance, so only a class can override it.
+        return type(self).plan is PatchModel.plan and not self.overrides(
+            PatchModel,
+            "posterior_mean",
+            "score",
+            "drift",
+            "mode_derivatives",
+            "derivative_of_overlap",
+            "_posterior_mean",
+            "_score",
+            "_mode_overlaps",
+        )
 
     @cached_property
     def plan(self) -> PatchPlan:
