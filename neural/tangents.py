@@ -50,7 +50,9 @@ def difference_products(function: Callable[[Tensor], Tensor], x: Tensor, directi
 
 def _pairs(function: Callable[[Tensor], Tensor], fields: Tensor, directions: Tensor) -> Tensor:
     def along(direction: Tensor) -> Tensor:
-        response: Tensor = torch.func.jvp(function, (fields,), (direction.expand_as(fields),))[1]
+        # Repeated, not expanded: in-place operations of some networks refuse tangents that share memory.
+        tangents = direction.repeat(len(fields), *[1] * direction.ndim)
+        response: Tensor = torch.func.jvp(function, (fields,), (tangents,))[1]
         return response
 
     return torch.func.vmap(along, out_dims=1)(directions)
