@@ -1,4 +1,4 @@
-"""Directional responses of a torch function: exact ones by forward-mode differentiation, and central differences."""
+"""Directional responses of a torch function by forward-mode differentiation."""
 
 import warnings
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["difference_products", "jacobian_products"]
+__all__ = ["jacobian_products"]
 
 
 def jacobian_products(function: Callable[[Tensor], Tensor], x: Tensor, directions: Tensor, batch: int) -> Tensor:
@@ -35,17 +35,6 @@ def jacobian_products(function: Callable[[Tensor], Tensor], x: Tensor, direction
                 for fields in torch.split(x, fields_at_once)
             ]
         )
-
-
-def difference_products(function: Callable[[Tensor], Tensor], x: Tensor, directions: Tensor, step: float) -> Tensor:
-    r"""Central differences :math:`[f(x_b + h v_m) - f(x_b - h v_m)] / 2h`, h = ``step``, (B, M, ...).
-
-    In the place of `jacobian_products`, for directions (M, ...) used as they are; two evaluations of all fields a
-    direction. Whether the step is small enough, or too small for the precision of x, is not checked.
-    """
-    with torch.no_grad():
-        differences = [function(x + step * v) - function(x - step * v) for v in directions]
-    return torch.stack(differences, dim=1) / (2.0 * step)
 
 
 def _pairs(function: Callable[[Tensor], Tensor], fields: Tensor, directions: Tensor) -> Tensor:

@@ -10,11 +10,11 @@ from ...errors import InvalidInputError, ResultFileError
 from ..data import CLASS_NAMES, SIDE
 from ..tensor_file import check_tensors, read_tensors
 from .base import check_images
-from .mixer import PatchMixer
+from .perceptron import FashionPerceptron
 
 __all__ = ["Architecture", "FashionClassifier", "FashionNet", "fashion_network", "shipped_classifier"]
 
-Architecture = Literal["convolutional", "mixer"]
+Architecture = Literal["convolutional", "perceptron"]
 
 _BATCH = 500
 
@@ -54,21 +54,21 @@ class FashionNet(nn.Module):
         return cast(Tensor, logits if self.training else logits / self.temperature)
 
 
-def fashion_network(architecture: Architecture = "convolutional") -> FashionNet | PatchMixer:
+def fashion_network(architecture: Architecture = "convolutional") -> FashionNet | FashionPerceptron:
     """A network of this architecture with random weights; `InvalidInputError` for another name."""
     if architecture not in get_args(Architecture):
         known = ", ".join(map(repr, get_args(Architecture)))
         raise InvalidInputError(f"architecture is {architecture!r}; expected one of {known}")
-    return FashionNet() if architecture == "convolutional" else PatchMixer()
+    return FashionNet() if architecture == "convolutional" else FashionPerceptron()
 
 
 class FashionClassifier:
-    """`FashionNet` or `PatchMixer` with trained weights as a `Classifier`.
+    """`FashionNet` or `FashionPerceptron` with trained weights as a `Classifier`.
 
     ``card`` says how it was trained and how it scores on the test set. See `load` for the weights.
     """
 
-    def __init__(self, net: FashionNet | PatchMixer, card: dict[str, Any]) -> None:
+    def __init__(self, net: FashionNet | FashionPerceptron, card: dict[str, Any]) -> None:
         self._net = net.eval()
         self.card = card
 
@@ -119,7 +119,7 @@ class FashionClassifier:
 
 def shipped_classifier(architecture: Architecture = "convolutional") -> Path:
     """The file of weights that comes with the package; `ResultFileError` where this installation has none."""
-    suffix = {"convolutional": "", "mixer": "-mixer"}
+    suffix = {"convolutional": "", "perceptron": "-perceptron"}
     if architecture not in suffix:
         known = ", ".join(map(repr, suffix))
         raise InvalidInputError(f"architecture is {architecture!r}; expected one of {known}")

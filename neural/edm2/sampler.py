@@ -16,6 +16,7 @@ from ...kernels import ONE_AT_A_TIME
 from ...noise import NoiseStream, standard_normals
 from ...validation import integer
 from ..batching import in_batches
+from ..denoisers.protocol import image_shape
 from ..devices import reproducible, resolve_device
 from .denoiser import Denoiser, checked_labels
 from .grid import SIGMA_MAX, SIGMA_MIN, sigma_grid
@@ -60,7 +61,7 @@ def latents(seeds: Sequence[int], net: Denoiser) -> Tensor:
 
     Raises `InvalidInputError` or `DtypeError` for a seed that is not an integer in [0, 2^64).
     """
-    shape = (net.img_channels, net.img_resolution, net.img_resolution)
+    shape = image_shape(net)
     drawn = np.empty((len(seeds), *shape), dtype=np.float32)
     with ONE_AT_A_TIME:
         for image, seed in zip(drawn, seeds, strict=True):
@@ -125,7 +126,7 @@ def sample(
         For a device that is not there or cannot hold a single image.
     """
     grid = sigma_grid(steps, sigma_max, sigma_min, rho)
-    images = (net.img_channels, net.img_resolution, net.img_resolution)
+    images = image_shape(net)
     if noise.ndim != 4 or tuple(noise.shape[1:]) != images or not len(noise):
         raise InvalidInputError(f"noise has shape {tuple(noise.shape)}; expected (B, {', '.join(map(str, images))})")
     labels = checked_labels(net, class_labels, len(noise))
