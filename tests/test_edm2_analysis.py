@@ -14,16 +14,7 @@ from gaussian_denoiser import GaussianDenoiser, power_law  # noqa: E402
 import fastpatch as fp  # noqa: E402
 from fastpatch.analysis import correlation_length, directional_derivatives, fourier_modes  # noqa: E402
 from fastpatch.errors import BackendUnavailableError, DtypeError, InvalidInputError  # noqa: E402
-from fastpatch.neural.edm2 import (  # noqa: E402
-    analyze,
-    chosen_classes,
-    drift,
-    latents,
-    luminance,
-    mode_derivatives,
-    sample,
-    sigma_grid,
-)
+from fastpatch.neural import analyze, chosen_classes, drift, latents, luminance, mode_derivatives, sample, sigma_grid  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -17,8 +17,8 @@ from ...errors import InvalidInputError
 from ...validation import finite_float, floating_field, integer
 from ..data import CLASS_NAMES, image_hash, pad_images
 from ..devices import Precision, resolve_device
-from ..session import TrainingSession
 from ..tensor_file import write_tensors
+from ..trainer import TrainingSession
 from .calibration import accuracy, calibration_error, fit_temperature, log_loss
 from .fashion import Architecture, FashionClassifier, FashionNet, fashion_network
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from ...lazy import lazily
 
 if TYPE_CHECKING:
+    from ..denoiser import Denoiser, image_shape
     from .adapter import AdaptedDenoiser
     from .callables import from_callable, from_denoising_diffusion_pytorch
     from .loading import from_diffusers
-    from .protocol import Denoiser, image_shape
     from .schedules import DirectSchedule, EDMSchedule, FlowSchedule, NoiseSchedule, VPSchedule
 
 _HOME = {
     "AdaptedDenoiser": "adapter",
-    "Denoiser": "protocol",
+    "Denoiser": ".denoiser",
     "DirectSchedule": "schedules",
     "EDMSchedule": "schedules",
     "FlowSchedule": "schedules",
@@ -26,7 +26,7 @@ _HOME = {
     "from_callable": "callables",
     "from_denoising_diffusion_pytorch": "callables",
     "from_diffusers": "loading",
-    "image_shape": "protocol",
+    "image_shape": ".denoiser",
 }
 
 __all__ = [

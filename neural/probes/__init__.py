@@ -1,1 +1,1 @@
-"""Measurements on any denoiser: derivatives along directions, and where along the noise information is decided."""
+"""What is measured of a network beside its run: derivatives, local response, symmetry, information, its samples."""
