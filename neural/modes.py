@@ -96,8 +96,8 @@ def measured_modes(
         Most evaluations and tangents carried at once, 64 by default, which bounds the memory; where CUDA runs out of
         it, fewer images are.
 
-    Computed in the precision of x by weights of float32 at least, summed over pixels in float64. Along the softest modes sigma lambda is a difference
-    of nearly equal numbers: in float32 it errs by some 1e-6.
+    Computed in the precision of x, by weights of float32 at least, summed over pixels in float64. Along the softest
+    modes sigma lambda is a difference of nearly equal numbers: in float32 it errs by some 1e-6.
 
     Raises `InvalidInputError` or `DtypeError` for an unknown method, images of another size, a noise level that is not
     positive, or labels and modes that `checked_labels` and `fourier_modes` refuse.

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ...errors import InvalidInputError
-from ..tangents import jacobian_products
+from ..jvp import jacobian_products
 
 __all__ = ["Differentiation", "QuadraticForms", "choose_differentiation", "float32_weights", "quadratic_forms"]
 

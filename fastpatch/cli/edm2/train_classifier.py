@@ -24,7 +24,8 @@ def train_classifier(
         typer.Option(help="auto: bfloat16 where the device multiplies in it."),
     ] = "auto",
     architecture: Annotated[
-        Literal["convolutional", "perceptron"], typer.Option(help="Two that share no kind of layer, to judge samples twice.")
+        Literal["convolutional", "perceptron"],
+        typer.Option(help="Two that share no kind of layer, to judge samples twice."),
     ] = "convolutional",
     device: options.Device = "auto",
 ) -> None:
