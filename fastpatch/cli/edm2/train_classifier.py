@@ -25,7 +25,7 @@ def train_classifier(
     ] = "auto",
     architecture: Annotated[
         Literal["convolutional", "perceptron"],
-        typer.Option(help="Two that share no kind of layer, to judge samples twice."),
+        typer.Option(help="The two share no kind of layer."),
     ] = "convolutional",
     device: options.Device = "auto",
 ) -> None:
