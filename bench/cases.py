@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastpatch as fp
-from fastpatch.engines.choice import integrator
+from fastpatch.runs.engines.choice import integrator
 
 __all__ = [
     "CELL",

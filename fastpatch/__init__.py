@@ -11,11 +11,11 @@ from .lazy import lazily
 if TYPE_CHECKING:
     from . import analysis, sweeps, theory
     from .dictionary import PatchDictionary
-    from .models import EmpiricalModel, Model, PatchModel, stripe_prototypes
+    from .models import EmpiricalModel, GaussianModel, Model, PatchModel, stripe_prototypes
+    from .process import VPSchedule, log_time_grid
     from .results import load, save
-    from .run import State, states
-    from .schedule import VPSchedule, log_time_grid
-    from .simulation import simulate
+    from .runs.setup import State, states
+    from .runs.simulation import simulate
     from .sweeps import open_sweep, sweep
     from .threads import get_threads, set_threads, thread_limit
 
@@ -23,19 +23,20 @@ __version__ = "0.1.0"
 
 _HOME = {
     "EmpiricalModel": "models",
+    "GaussianModel": "models",
     "Model": "models",
     "PatchDictionary": "dictionary",
     "PatchModel": "models",
-    "State": "run",
-    "VPSchedule": "schedule",
+    "State": "runs",
+    "VPSchedule": "process",
     "get_threads": "threads",
     "load": "results",
-    "log_time_grid": "schedule",
+    "log_time_grid": "process",
     "open_sweep": "sweeps",
     "save": "results",
     "set_threads": "threads",
-    "simulate": "simulation",
-    "states": "run",
+    "simulate": "runs",
+    "states": "runs",
     "stripe_prototypes": "models",
     "sweep": "sweeps",
     "thread_limit": "threads",
@@ -44,6 +45,7 @@ _SUBPACKAGES = ("analysis", "errors", "neural", "sweeps", "theory")
 
 __all__ = [
     "EmpiricalModel",
+    "GaussianModel",
     "Model",
     "PatchDictionary",
     "PatchModel",

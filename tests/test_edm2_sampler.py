@@ -12,8 +12,9 @@ from edm2_cases import reference, reference_network, shared_file  # noqa: E402
 from gaussian_denoiser import GaussianDenoiser, power_law  # noqa: E402
 
 from fastpatch.errors import BackendUnavailableError, DtypeError, InvalidInputError  # noqa: E402
-from fastpatch.neural.edm2 import Pulse, constant, latents, load, sample, sigma_grid  # noqa: E402
-from fastpatch.neural.edm2.sampler import heun  # noqa: E402
+from fastpatch.neural import Pulse, constant, latents, sample, sigma_grid  # noqa: E402
+from fastpatch.neural.edm2 import load  # noqa: E402
+from fastpatch.neural.sampler import heun  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

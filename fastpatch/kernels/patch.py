@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from ..threads import get_threads
 from . import cpu, dense
 from .arguments import Counters, Law, Laws, Place, Records, Waves

@@ -1,0 +1,71 @@
+"""A number measured on an ensemble of trajectories, with the values that resampled ensembles give it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..analysis.statistics import nan_median
+
+__all__ = ["Measured", "median_of", "weights_of"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A value, NaN where there is none, and its bootstrap distribution (n_resamples,), NaN where one has none.
+
+    Resamples of independent ensembles are independent, so that the b-th values of several ensembles together are a
+    resample of them all: `fit_shift` and its kin refit each. ``count`` is the number of trajectories that were
+    resampled, by which `goodness` knows how well the error is known; None for exactly.
+    """
+
+    value: float
+    resampled: NDArray[np.float64]
+    count: int | None = None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The central 95 % of the distribution; NaN where there is no `error`."""
+        found = self._found
+        if not found.size:
+            return math.nan, math.nan
+        low, high = np.percentile(found, [2.5, 97.5])
+        return float(low), float(high)
+
+    @property
+    def error(self) -> float:
+        """The standard deviation of the distribution, as of an unlimited number of trajectories.
+
+        NaN if fewer than half of the resamples have a value, or if all have the same one, as with one trajectory.
+        """
+        found = self._found
+        if not found.size:
+            return math.nan
+        # Resampling n values spreads by sqrt(1 - 1/n) of what other values would.
+        narrow = 1.0 if self.count is None or self.count < 2 else 1.0 - 1.0 / self.count
+        return float(found.std()) / math.sqrt(narrow)
+
+    @property
+    def _found(self) -> NDArray[np.float64]:
+        """The resamples that have a value, none of them if these say nothing of an error."""
+        found = self.resampled[~np.isnan(self.resampled)]
+        if found.size < 2 or 2 * found.size < self.resampled.size:
+            return found[:0]
+        # Equal values differ by the rounding of their means.
+        return found if np.ptp(found) > 1e-12 * np.abs(found).max() else found[:0]
+
+
+def median_of(values: NDArray[np.float64], draws: NDArray[np.intp]) -> Measured:
+    """The median of one value a trajectory (n,), leaving NaN out; ``draws`` (n_resamples, n) index trajectories."""
+    present = int(np.count_nonzero(~np.isnan(values)))
+    return Measured(float(nan_median(values, 0)), np.asarray(nan_median(values[draws], 1)), present)
+
+
+def weights_of(measured: Sequence[Measured]) -> NDArray[Any]:
+    """Errors (n,) to weight a fit with: an unknown one counts as the median one, or 1 where none is known."""
+    errors = np.array([each.error for each in measured])
+    known = np.isfinite(errors)
+    return np.where(known, errors, np.median(errors[known]) if known.any() else 1.0)
