@@ -8,16 +8,16 @@ import argparse
 from statistics import median
 from time import perf_counter
 
-import numba
-
 import fastpatch as fp
 from bench.console import columns, duration, run_main
+from fastpatch.runs.backends import Backend
 from fastpatch.sweeps import cluster
+from fastpatch.threads import set_threads
 
 __all__ = ["run_seconds", "worker_seconds"]
 
 
-def run_seconds(rows: int, columns: int, steps: int, backend: str = "cpu") -> float:
+def run_seconds(rows: int, columns: int, steps: int, backend: Backend = "cpu") -> float:
     """Wall time of one trajectory (``rows``, ``columns``) of the default dictionary without records but the ends."""
     times = fp.log_time_grid(t_max=6.0, t_min=1.0, steps=steps)
     model = fp.PatchModel(fp.PatchDictionary.random())
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     side, steps = options.side, options.steps
-    numba.set_num_threads(1)
+    set_threads(1)
     run_seconds(side, 256, 16)
     rounds = [
         (run_seconds(side, side, steps), worker_seconds(side, side, steps, 1), worker_seconds(2 * side, side, steps, 2))

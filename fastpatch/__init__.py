@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .runs.simulation import simulate
     from .runs.state import State, states
     from .sweeps import open_sweep, sweep
+    from .threads import get_threads, set_threads, thread_limit
 
 __version__ = "0.1.0"
 
@@ -41,14 +42,17 @@ _HOME = {
     "State": "runs",
     "VPSchedule": "process",
     "from_score": "models",
+    "get_threads": "threads",
     "load": "results",
     "log_time_grid": "process",
     "open_sweep": "sweeps",
     "save": "results",
+    "set_threads": "threads",
     "simulate": "runs",
     "states": "runs",
     "stripe_prototypes": "models",
     "sweep": "sweeps",
+    "thread_limit": "threads",
 }
 _SUBPACKAGES = ("analysis", "errors", "neural", "sweeps", "theory")
 
@@ -66,16 +70,19 @@ __all__ = [
     "__version__",
     "analysis",
     "from_score",
+    "get_threads",
     "load",
     "log_time_grid",
     "open_sweep",
     "save",
+    "set_threads",
     "simulate",
     "states",
     "stripe_prototypes",
     "sweep",
     "sweeps",
     "theory",
+    "thread_limit",
 ]
 
 __getattr__, __dir__ = lazily(__name__, _HOME, _SUBPACKAGES)

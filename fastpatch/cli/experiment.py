@@ -7,28 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidInputError, ResultFileError
+from ..errors import ResultFileError
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from ..analysis import CriticalPoint
-    from ..models import Model, PosteriorMeanModel
+    from ..models import Model
+    from ..models.closed_form import ClosedFormModel
 
 __all__ = ["critical_report", "draw_figures", "measured_lines", "point_line", "publish", "run_experiment"]
 __all__ += ["set_threads", "shown"]
 
 
 def set_threads(threads: int | None) -> None:
-    """Limit Numba's threads; `InvalidInputError` outside 1 … the machine's number."""
-    import numba
-    from numba.core import config
+    """Limit the kernels' threads; `InvalidInputError` outside 1 … the machine's number."""
+    from .. import threads as process
 
     if threads is not None:
-        most = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # set at run time
-        if not 1 <= threads <= most:
-            raise InvalidInputError(f"threads is {threads}; expected a number from 1 to {most}")
-        numba.set_num_threads(threads)
+        process.set_threads(threads)
 
 
 def run_experiment(
@@ -114,7 +111,7 @@ def draw_figures(dataset: "xr.Dataset", directory: Path) -> list[Path]:
     return [directory / name for name in drawn]
 
 
-def critical_report(dataset: "xr.Dataset", model: "PosteriorMeanModel") -> str:
+def critical_report(dataset: "xr.Dataset", model: "ClosedFormModel") -> str:
     """Predicted and measured critical times as an aligned table."""
     from .. import theory
     from ..models import PatchModel

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..analysis.domain_walls import domain_wall_density
@@ -135,7 +134,7 @@ def chosen_observables(
         else:
             found = wanted if isinstance(wanted, Observable) else Observable(wanted)
             if found.name in _RESERVED or (found.name in _BUILT_IN and found is not _BUILT_IN[found.name]):
-                raise InvalidInputError(f"an observable is called {found.name!r}, which is taken; expected another name")
+                raise InvalidInputError(f"an observable is called {found.name!r}, which is taken; expected another")
             others.append(found)
     names = [*fused, *(observable.name for observable in others)]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -130,7 +130,7 @@ class RecordBuffer:
             found = np.asarray(value)
         except Exception as error:
             words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            raise InvalidInputError(f"{at} raised {words}; expected numbers (T, ...) and the states left alone") from error
+            raise InvalidInputError(f"{at} raised {words}; expected numbers, and x left alone") from error
         if found.dtype.kind not in "biuf":
             raise InvalidInputError(f"{at} returned dtype {found.dtype.name}; expected real numbers")
         sizes = {"y": setup.shape[0], "x": setup.shape[1], "shell": setup.shells.size, "direction": setup.directions}

@@ -8,11 +8,11 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engines.base import require_finite
-from ..engines.choice import has_kernels
 from ...errors import BackendUnavailableError
 from ...kernels import dense
 from ...kernels.patch import tile_constants
+from ..engines.base import require_finite
+from ..engines.choice import has_kernels
 from ..setup import Setup
 from .arrays import exchanged, initial
 from .correlation import correlation_lengths
@@ -59,8 +59,8 @@ class ChunkedPatchEngine:
         solver: Any = setup.solver
         if not has_kernels(setup) or dense.suits(model.plan):
             raise BackendUnavailableError(
-                f"backend 'dask' has no kernels for {model!r} with solver {solver.name!r}; expected a PatchModel with a "
-                "dictionary of moderate size and 'euler-maruyama' or 'ancestral', or backend='cpu'"
+                f"backend 'dask' has no kernels for {model!r} with solver {solver.name!r}; expected a PatchModel "
+                "with a dictionary of moderate size and 'euler-maruyama' or 'ancestral', or backend='cpu'"
             )
         self.step = 0
         self._model, self._run, self._kept = model, setup, kept
@@ -73,9 +73,7 @@ class ChunkedPatchEngine:
             self._scheduler.workers, self._scheduler.memory,
         )  # fmt: skip
         self._scratch = Scratch(scratch)
-        self._state = initial(
-            self.layout, setup.trajectories, setup.seed, setup.first_trajectory, setup.dtype
-        )
+        self._state = initial(self.layout, setup.trajectories, setup.seed, setup.first_trajectory, setup.dtype)
         tasks = _TASKS_A_CHUNK * self._state.npartitions
         self._write_every = 1 if self._scheduler.client is None else max(1, _REMEMBERED_TASKS // tasks)
         self._exchanges = 0

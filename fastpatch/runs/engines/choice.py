@@ -37,8 +37,4 @@ def engine_of(setup: Setup, x: NDArray[Any], step: int = 0) -> Engine:
 
 def has_kernels(setup: Setup) -> bool:
     """Whether fused kernels take the very steps of this run: nothing is bypassed that the model overrides."""
-    return (
-        isinstance(setup.model, PatchModel)
-        and setup.model.is_fused
-        and isinstance(setup.solver, FrozenMeanSolver)
-    )
+    return isinstance(setup.model, PatchModel) and setup.model.is_fused and isinstance(setup.solver, FrozenMeanSolver)

@@ -1,4 +1,4 @@
-"""Heun's method for the probability-flow ODE, which has the marginals of the SDE without its noise (Song et al., 2021)."""
+"""Heun's method for the probability-flow ODE, which has the SDE's marginals without its noise (Song et al., 2021)."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
