@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from .dictionary import PatchDictionary
     from .models import EmpiricalModel, Model, PatchModel, stripe_prototypes
     from .results import load, save
-    from .run import State, states
+    from .run import states
     from .schedule import VPSchedule, log_time_grid
     from .simulation import simulate
+    from .state import State
     from .sweeps import open_sweep, sweep
 
 __version__ = "0.1.0"
@@ -25,7 +26,7 @@ _HOME = {
     "Model": "models",
     "PatchDictionary": "dictionary",
     "PatchModel": "models",
-    "State": "run",
+    "State": "state",
     "VPSchedule": "schedule",
     "load": "results",
     "log_time_grid": "schedule",

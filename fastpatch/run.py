@@ -2,73 +2,23 @@
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .atomic import atomic_path
 from .backends import resolve_backend
-from .errors import BackendUnavailableError, InvalidInputError, ResultFileError
+from .errors import BackendUnavailableError, InvalidInputError
 from .models.base import Model
 from .noise import MAX_COUNT, NoiseStream, standard_normals
 from .pacing import paced
 from .schedule import log_time_grid
+from .state import State, check_start
 from .validation import floating_dtype, integer, lattice_shape, time_grid
 
 __all__ = ["Run", "State", "states"]
-
-_FORMAT = "fastpatch-state-1"
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """A batch of trajectories at one time.
-
-    Attributes
-    ----------
-    x : (trajectories, L1, L2)
-        The fields, a copy that the caller owns.
-    step : int
-        Index into the time grid.
-    time : float
-        Diffusion time, ``times[step]``.
-    identity : str
-        JSON of all that determines the run; a run is only resumed by the one it belongs to.
-    """
-
-    x: NDArray[Any]
-    step: int
-    time: float
-    identity: str
-
-    def save(self, path: str | Path) -> None:
-        """Write a checkpoint (NumPy's npz), replacing ``path`` only when it is complete.
-
-        Raises `OutputError` where the path cannot be written.
-        """
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, format=_FORMAT, x=self.x, step=self.step, time=self.time, identity=self.identity)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "State":
-        """Read a checkpoint; nothing in it is unpickled. Raises `ResultFileError` if it is missing or damaged."""
-        try:
-            # NpzFile itself rather than np.load, which would take a plain array, too.
-            with open(path, "rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as content:
-                if str(content["format"]) != _FORMAT:
-                    raise ResultFileError(f"{path} has format {content['format']}; expected {_FORMAT}")
-                return cls(content["x"], int(content["step"]), float(content["time"]), str(content["identity"]))
-        except FileNotFoundError:
-            raise ResultFileError(f"{path} does not exist; expected a checkpoint") from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            if isinstance(error, ResultFileError):
-                raise
-            raise ResultFileError(f"{path} is not a readable checkpoint ({error}); expected {_FORMAT}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,11 +93,7 @@ class Run:
 
     def resume_from(self, start: "State") -> NDArray[Any]:
         """The fields of a checkpoint, if it is one of this run."""
-        if start.identity != self.identity:
-            raise InvalidInputError(
-                f"start belongs to another run ({_first_difference(start.identity, self.identity)}); "
-                "expected a state of a run with the same model, grid, seed and precision"
-            )
+        check_start(start, self.identity, (self.trajectories, *self.shape), self.dtype, self.times)
         return start.x.copy()
 
 
@@ -168,8 +114,9 @@ def states(
     The parameters are those of `fastpatch.simulate`. ``start`` resumes from a saved state, which is yielded first;
     the states that follow are those of an undisturbed run, bit for bit.
 
-    Raises what `fastpatch.simulate` raises, at the call and not at the first state; `InvalidInputError` for a
-    ``start`` of another run; `BackendUnavailableError` for the backend "dask", whose states are in no one place.
+    Raises what `fastpatch.simulate` raises, at the call and not at the first state; `InvalidInputError` or `DtypeError`
+    for a ``start`` of another run, or one that no run can have; `BackendUnavailableError` for the backend "dask", whose
+    states are in no one place.
     """
     from .engines.choice import integrator
 
@@ -177,8 +124,8 @@ def states(
     if run.backend == "dask":
         raise BackendUnavailableError("backend 'dask' has no states in one piece to yield; expected 'cpu' or 'cuda'")
     interval = integer(every, "every", minimum=1)
-    step = 0 if start is None else start.step
     x = run.initial() if start is None else run.resume_from(start)
+    step = 0 if start is None else start.step
     engine = integrator(
         model, x, run.times, step=step, seed=run.seed, first_trajectory=run.first_trajectory,
         shells=np.arange(1), diagonal=False, backend=run.backend,
@@ -197,11 +144,3 @@ def states(
                 engine.advance(np.full(len(window), -1), nothing)
 
     return generate()
-
-
-def _first_difference(found: str, expected: str) -> str:
-    theirs, ours = json.loads(found), json.loads(expected)
-    for key in ours:
-        if theirs.get(key) != ours[key]:
-            return f"{key} is {theirs.get(key)} in the checkpoint and {ours[key]} here"
-    return "another format"
