@@ -11,29 +11,29 @@ from .lazy import lazily
 if TYPE_CHECKING:
     from . import analysis, sweeps, theory
     from .dictionary import PatchDictionary
-    from .models import EmpiricalModel, Model, PatchModel, stripe_prototypes
+    from .models import EmpiricalModel, GaussianModel, Model, PatchModel, stripe_prototypes
+    from .process import VPSchedule, log_time_grid
     from .results import load, save
-    from .run import states
-    from .schedule import VPSchedule, log_time_grid
-    from .simulation import simulate
-    from .state import State
+    from .runs.setup import State, states
+    from .runs.simulation import simulate
     from .sweeps import open_sweep, sweep
 
 __version__ = "0.1.0"
 
 _HOME = {
     "EmpiricalModel": "models",
+    "GaussianModel": "models",
     "Model": "models",
     "PatchDictionary": "dictionary",
     "PatchModel": "models",
-    "State": "state",
-    "VPSchedule": "schedule",
+    "State": "runs.setup",
+    "VPSchedule": "process",
     "load": "results",
-    "log_time_grid": "schedule",
+    "log_time_grid": "process",
     "open_sweep": "sweeps",
     "save": "results",
-    "simulate": "simulation",
-    "states": "run",
+    "simulate": "runs.simulation",
+    "states": "runs.setup",
     "stripe_prototypes": "models",
     "sweep": "sweeps",
 }
@@ -41,6 +41,7 @@ _SUBPACKAGES = ("analysis", "errors", "neural", "sweeps", "theory")
 
 __all__ = [
     "EmpiricalModel",
+    "GaussianModel",
     "Model",
     "PatchDictionary",
     "PatchModel",

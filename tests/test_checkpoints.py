@@ -14,9 +14,9 @@ from fastpatch.digests import check_digest  # noqa: E402
 from fastpatch.errors import OutputError, ResultFileError  # noqa: E402
 from fastpatch.neural.checkpoint import Progress, load_checkpoint, save_checkpoint  # noqa: E402
 from fastpatch.neural.pulse.store import SampleStore, Strips, Unguided  # noqa: E402
-from fastpatch.neural.settings import TrainingSettings  # noqa: E402
 from fastpatch.neural.tensor_file import read_tensors, write_tensors  # noqa: E402
-from fastpatch.neural.training import train  # noqa: E402
+from fastpatch.neural.unet.settings import TrainingSettings  # noqa: E402
+from fastpatch.neural.unet.training import train  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -224,7 +224,7 @@ def test_a_state_that_no_run_can_have_is_refused(kind, state, tmp_path):
 
 @pytest.mark.parametrize("start", ["path", 0, {}])
 def test_a_start_that_is_no_state_is_refused(start):
-    with pytest.raises(DtypeError, match=r"start is a (str|int|dict); expected a State, which `State.load` reads"):
+    with pytest.raises(DtypeError, match=r"start is a (str|int|dict); expected a State, which State.load reads"):
         run(start)
 
 
