@@ -1,6 +1,6 @@
 """What sampling, guidance and analysis ask of a network: the posterior mean D(x, sigma) of images at a noise level."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -10,11 +10,15 @@ from torch import Tensor, nn
 from ..errors import DtypeError, InvalidInputError
 from .identity import network_identity
 
-__all__ = ["Denoiser", "checked_labels", "denoiser_identity", "drift"]
+__all__ = ["Denoiser", "checked_labels", "denoiser_identity", "drift", "image_shape"]
 
 
 class Denoiser(Protocol):
-    """A denoiser of images (B, C, H, W), such as `EDM2Network`; images of a batch must not influence one another."""
+    """A denoiser of images (B, C, H, W), such as `EDM2Network`; images of a batch must not influence one another.
+
+    ``label_dim`` is the number of classes, 0 without. Images that are not square are told by a further attribute
+    ``image_shape`` (C, H, W), as those of `fastpatch.neural.denoisers` have it.
+    """
 
     @property
     def img_resolution(self) -> int: ...
@@ -26,6 +30,14 @@ class Denoiser(Protocol):
     def __call__(self, x: Tensor, sigma: Any, class_labels: Tensor | None = None) -> Any:
         """D(x, sigma), shape and dtype of ``x``; labels are (B,) indices, (B, label_dim) rows, or None for none."""
         ...
+
+
+def image_shape(net: Denoiser) -> tuple[int, int, int]:
+    """(C, H, W) of the images of a network: its ``image_shape`` if it has one, else squares of ``img_resolution``."""
+    found = getattr(net, "image_shape", None)
+    if found is None:
+        return net.img_channels, net.img_resolution, net.img_resolution
+    return cast(tuple[int, int, int], tuple(found))
 
 
 def drift(net: Denoiser, x: Tensor, sigma: float, class_labels: Tensor | None = None) -> Tensor:

@@ -1,12 +1,13 @@
 """The noise levels of an EDM run (paper App. E.2; Karras et al., 2022)."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from ..analysis.statistics import real_values
 from ..errors import InvalidInputError
 from ..validation import finite_float, integer
 
-__all__ = ["SIGMA_MAX", "SIGMA_MIN", "sigma_grid"]
+__all__ = ["SIGMA_MAX", "SIGMA_MIN", "checked_levels", "sigma_grid"]
 
 SIGMA_MAX, SIGMA_MIN = 80.0, 0.002
 
@@ -31,4 +32,17 @@ def sigma_grid(
         raise InvalidInputError(f"rho is {power}; expected a positive exponent")
     levels = np.linspace(first ** (1.0 / power), last ** (1.0 / power), count) ** power
     levels[0], levels[-1] = first, last
+    return np.append(levels, 0.0)
+
+
+def checked_levels(sigmas: ArrayLike) -> NDArray[np.float64]:
+    """A grid of any other form: ``sigmas`` (N,), N >= 2, with the 0 at which the last step ends; float64 (N + 1,).
+
+    Raises `InvalidInputError` or `DtypeError` unless they are positive and strictly decreasing.
+    """
+    levels = real_values(sigmas, "sigmas")
+    if levels.ndim != 1 or len(levels) < 2 or not np.isfinite(levels).all():
+        raise InvalidInputError(f"sigmas has shape {levels.shape}; expected at least two finite noise levels (N,)")
+    if levels[-1] <= 0.0 or (np.diff(levels) >= 0.0).any():
+        raise InvalidInputError("sigmas are not strictly decreasing and positive; expected the levels of a run")
     return np.append(levels, 0.0)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import InvalidInputError
 from ..validation import finite_float
-from .denoiser import Denoiser
+from .denoiser import Denoiser, image_shape
 
 __all__ = ["LOW_SHELLS", "Band", "Guidance", "Guide", "GuidedDenoiser", "Pulse", "check_guide", "constant"]
 __all__ += ["guide_estimate", "project"]
@@ -183,7 +183,7 @@ def check_guide(net: Denoiser, guide: Guide) -> None:
         if net.label_dim == 0:
             raise InvalidInputError("guide is 'zero-label' for a network without labels; expected another network")
         return
-    images = [f"{one.img_channels}x{one.img_resolution}x{one.img_resolution}" for one in (guide, net)]
+    images = ["x".join(map(str, image_shape(one))) for one in (guide, net)]
     if images[0] != images[1]:
         raise InvalidInputError(f"the guide is for images {images[0]}; expected those of the network, {images[1]}")
     if guide.label_dim not in (0, net.label_dim):

@@ -1,4 +1,4 @@
-"""Directional responses of a torch function: exact ones by forward-mode differentiation, and central differences."""
+"""Directional responses of a torch function by forward-mode differentiation."""
 
 import warnings
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["difference_products", "jacobian_products"]
+__all__ = ["jacobian_products"]
 
 
 def jacobian_products(function: Callable[[Tensor], Tensor], x: Tensor, directions: Tensor, batch: int) -> Tensor:
@@ -37,20 +37,11 @@ def jacobian_products(function: Callable[[Tensor], Tensor], x: Tensor, direction
         )
 
 
-def difference_products(function: Callable[[Tensor], Tensor], x: Tensor, directions: Tensor, step: float) -> Tensor:
-    r"""Central differences :math:`[f(x_b + h v_m) - f(x_b - h v_m)] / 2h`, h = ``step``, (B, M, ...).
-
-    In the place of `jacobian_products`, for directions (M, ...) used as they are; two evaluations of all fields a
-    direction. Whether the step is small enough, or too small for the precision of x, is not checked.
-    """
-    with torch.no_grad():
-        differences = [function(x + step * v) - function(x - step * v) for v in directions]
-    return torch.stack(differences, dim=1) / (2.0 * step)
-
-
 def _pairs(function: Callable[[Tensor], Tensor], fields: Tensor, directions: Tensor) -> Tensor:
     def along(direction: Tensor) -> Tensor:
-        response: Tensor = torch.func.jvp(function, (fields,), (direction.expand_as(fields),))[1]
+        # Repeated, not expanded: in-place operations of some networks refuse tangents that share memory.
+        tangents = direction.repeat(len(fields), *[1] * direction.ndim)
+        response: Tensor = torch.func.jvp(function, (fields,), (tangents,))[1]
         return response
 
     return torch.func.vmap(along, out_dims=1)(directions)

@@ -19,14 +19,20 @@ from ..analysis import distinct_modes
 from ..errors import InvalidInputError
 from ..validation import finite_float, integer
 from .batching import in_batches
-from .denoiser import Denoiser, checked_labels, drift
+from .denoiser import Denoiser, checked_labels, drift, image_shape
 from .devices import reproducible
-from .jvp import difference_products, jacobian_products
+from .probes.differentiation import (
+    Differentiation,
+    QuadraticForms,
+    choose_differentiation,
+    float32_weights,
+    quadratic_forms,
+)
 from .sampler import placed
 
-__all__ = ["Method", "mode_derivatives"]
+__all__ = ["Method", "measured_modes", "mode_derivatives", "network_differentiation"]
 
-Method = Literal["jvp", "finite-difference"]
+Method = Literal["auto", "jvp", "vjp", "finite-difference"]
 
 # Evaluations, of a field or of a tangent, carried at once.
 _BATCH = 64
@@ -50,6 +56,28 @@ def mode_derivatives(
 ) -> NDArray[np.float64]:
     """lambda_v at images ``x`` (B, C, H, W) along modes of unit norm, (B, n_shells, n_directions).
 
+    The values of `measured_modes`.
+    """
+    return measured_modes(
+        net, x, sigma, class_labels, shells=shells, diagonal=diagonal, per_channel=per_channel, method=method,
+        batch=batch,
+    ).values  # fmt: skip
+
+
+def measured_modes(
+    net: Denoiser,
+    x: Tensor,
+    sigma: float,
+    class_labels: ArrayLike | Tensor | None = None,
+    *,
+    shells: Any = range(7),
+    diagonal: bool = False,
+    per_channel: bool = False,
+    method: Method = "auto",
+    batch: int | None = None,
+) -> QuadraticForms:
+    """lambda_v along modes of unit norm, (B, n_shells, n_directions), how it was differentiated, and its error.
+
     Parameters
     ----------
     net
@@ -62,14 +90,14 @@ def mode_derivatives(
         By default a mode changes all channels alike, hence the luminance and no colour. Otherwise it changes one
         channel, in turn, and the result is (B, C, n_shells, n_directions).
     method
-        ``"jvp"``, exact, or ``"finite-difference"``, the paper's central differences with a step in proportion to
-        sigma (App. F.2).
+        ``"jvp"`` and ``"vjp"``, exact by forward and by reverse mode, or ``"finite-difference"``, the paper's central
+        differences with a step in proportion to sigma (App. F.2); ``"auto"`` is what `network_differentiation` finds.
     batch
         Most evaluations and tangents carried at once, 64 by default, which bounds the memory; where CUDA runs out of
         it, fewer images are.
 
-    Computed in the precision of x, summed over pixels in float64. Along the softest modes sigma lambda is a difference
-    of nearly equal numbers: in float32 it errs by some 1e-6.
+    Computed in the precision of x, by weights of float32 at least, summed over pixels in float64. Along the softest
+    modes sigma lambda is a difference of nearly equal numbers: in float32 it errs by some 1e-6.
 
     Raises `InvalidInputError` or `DtypeError` for an unknown method, images of another size, a noise level that is not
     positive, or labels and modes that `checked_labels` and `fourier_modes` refuse.
@@ -79,7 +107,7 @@ def mode_derivatives(
         raise InvalidInputError(f"sigma is {level}; expected a positive noise level")
     if method not in get_args(Method):
         raise InvalidInputError(f"method is {method!r}; expected one of {', '.join(map(repr, get_args(Method)))}")
-    image = (net.img_channels, net.img_resolution, net.img_resolution)
+    image = image_shape(net)
     if x.ndim != 4 or tuple(x.shape[1:]) != image or not len(x):
         raise InvalidInputError(f"x has shape {tuple(x.shape)}; expected (B, {', '.join(map(str, image))})")
     labels = checked_labels(net, class_labels, len(x))
@@ -90,20 +118,44 @@ def mode_derivatives(
     target = placed(net, None)
     directions = torch.from_numpy(modes).to(target, x.dtype)
     at_once = _BATCH if batch is None else integer(batch, "batch", minimum=1)
-    step = _RELATIVE_STEP * level * np.sqrt(np.prod(image))
+    exact = float32_weights(net)
+    mode = network_differentiation(exact, x[:1], level, labels) if method == "auto" else method
 
-    def along_all(part: slice) -> NDArray[np.float64]:
+    def along_all(part: slice) -> QuadraticForms:
         y = None if labels is None else labels[part].to(target)
-        b = partial(drift, net, sigma=level, class_labels=y)
         fields = x[part].to(target)
-        if method == "jvp":
-            # All fields of a part share one call of b, since their labels go with them.
-            products = jacobian_products(b, fields, directions, len(fields) * min(len(directions), at_once))
-        else:
-            products = difference_products(b, fields, directions, step)
-        return np.asarray(torch.einsum("bmcij,mcij->bm", products.double(), directions.double()).cpu().numpy())
+        # All fields of a part share one call of the drift, since their labels go with them.
+        return quadratic_forms(
+            partial(drift, exact, sigma=level, class_labels=y), fields, directions,
+            batch=len(fields) * (min(len(directions), at_once) if mode == "jvp" else 1), method=mode,
+            step=_step(level, image),
+        )  # fmt: skip
 
     with reproducible(target, tf32=False):
-        found = np.concatenate(in_batches(along_all, len(x), max(1, at_once // len(directions))))
-    by_channel = found.reshape(len(x), len(channels), len(waves))[..., position]
-    return by_channel if per_channel else by_channel[:, 0]
+        parts = in_batches(along_all, len(x), max(1, at_once // len(directions)))
+
+    def arranged(found: NDArray[np.float64]) -> NDArray[np.float64]:
+        by_channel = found.reshape(len(x), len(channels), len(waves))[..., position]
+        return by_channel if per_channel else by_channel[:, 0]
+
+    errors = [part.error for part in parts if part.error is not None]
+    return QuadraticForms(
+        arranged(np.concatenate([part.values for part in parts])),
+        mode,
+        arranged(np.concatenate(errors)) if errors else None,
+    )
+
+
+def network_differentiation(
+    net: Denoiser, x: Tensor, sigma: float, class_labels: Tensor | None = None
+) -> Differentiation:
+    """How the drift of ``net`` can be differentiated, tried at one image ``x`` (1, C, H, W); its label comes first."""
+    target = placed(net, None)
+    label = None if class_labels is None else class_labels[:1].to(target)
+    return choose_differentiation(
+        partial(drift, net, sigma=sigma, class_labels=label), x[:1].to(target), _step(sigma, image_shape(net))
+    )
+
+
+def _step(sigma: float, image: tuple[int, int, int]) -> float:
+    return float(_RELATIVE_STEP * sigma * np.sqrt(np.prod(image)))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -12,16 +12,17 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..errors import InvalidInputError
-from ..kernels import ONE_AT_A_TIME
 from ..noise import NoiseStream, standard_normals
 from ..validation import integer
 from .batching import in_batches
-from .denoiser import Denoiser, checked_labels
+from .denoiser import Denoiser, checked_labels, image_shape
 from .devices import reproducible, resolve_device
-from .edm_grid import SIGMA_MAX, SIGMA_MIN, sigma_grid
+from .edm_grid import SIGMA_MAX, SIGMA_MIN, checked_levels, sigma_grid
 from .guidance import LOW_SHELLS, Band, Guidance, Guide, GuidedDenoiser, Pulse
 
-__all__ = ["Samples", "heun", "latents", "placed", "sample"]
+__all__ = ["Samples", "Solver", "flow", "heun", "latents", "placed", "sample"]
+
+Solver = Literal["heun", "euler"]
 
 # Images at once: more gain nothing on a CPU.
 _BATCH = 32
@@ -60,11 +61,10 @@ def latents(seeds: Sequence[int], net: Denoiser) -> Tensor:
 
     Raises `InvalidInputError` or `DtypeError` for a seed that is not an integer in [0, 2^64).
     """
-    shape = (net.img_channels, net.img_resolution, net.img_resolution)
+    shape = image_shape(net)
     drawn = np.empty((len(seeds), *shape), dtype=np.float32)
-    with ONE_AT_A_TIME:
-        for image, seed in zip(drawn, seeds, strict=True):
-            image[:] = standard_normals(shape, seed=seed, stream=NoiseStream.INITIAL)
+    for image, seed in zip(drawn, seeds, strict=True):
+        image[:] = standard_normals(shape, seed=seed, stream=NoiseStream.INITIAL)
     return torch.from_numpy(drawn)
 
 
@@ -81,6 +81,8 @@ def sample(
     sigma_max: float = SIGMA_MAX,
     sigma_min: float = SIGMA_MIN,
     rho: float = 7.0,
+    sigmas: ArrayLike | None = None,
+    solver: Solver = "heun",
     record: Sequence[int] | None = None,
     batch: int | None = None,
     device: str | torch.device | None = None,
@@ -101,6 +103,10 @@ def sample(
         Heun's second one included.
     steps, sigma_max, sigma_min, rho
         The grid, see `sigma_grid`.
+    sigmas
+        Noise levels (N,) in its place, strictly decreasing and positive; the 0 at the end is added.
+    solver
+        ``"heun"``, or ``"euler"`` with one evaluation a step.
     record
         Grid indices from 0 to ``steps`` whose states are kept; none by default.
     batch
@@ -124,8 +130,10 @@ def sample(
     BackendUnavailableError
         For a device that is not there or cannot hold a single image.
     """
-    grid = sigma_grid(steps, sigma_max, sigma_min, rho)
-    images = (net.img_channels, net.img_resolution, net.img_resolution)
+    grid = sigma_grid(steps, sigma_max, sigma_min, rho) if sigmas is None else checked_levels(sigmas)
+    if solver not in get_args(Solver):
+        raise InvalidInputError(f"solver is {solver!r}; expected one of {', '.join(map(repr, get_args(Solver)))}")
+    images = image_shape(net)
     if noise.ndim != 4 or tuple(noise.shape[1:]) != images or not len(noise):
         raise InvalidInputError(f"noise has shape {tuple(noise.shape)}; expected (B, {', '.join(map(str, images))})")
     labels = checked_labels(net, class_labels, len(noise))
@@ -151,7 +159,7 @@ def sample(
             states: list[Tensor] = []
             denoised: list[Tensor] = []
             start = grid[0] * noise[part].to(device=target, dtype=torch.float32)
-            for step, (x, estimate) in enumerate(heun(denoise, start, grid)):
+            for step, (x, estimate) in enumerate(flow(denoise, start, grid, solver)):
                 if step in kept:
                     states.append(x.cpu())
                     denoised.append(estimate.cpu())
@@ -180,16 +188,24 @@ def sample(
 def heun(
     denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigmas: NDArray[np.float64]
 ) -> Iterator[tuple[Tensor, Tensor]]:
+    """`flow` by Heun's method."""
+    return flow(denoise, x, sigmas, "heun")
+
+
+def flow(
+    denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigmas: NDArray[np.float64], solver: Solver = "heun"
+) -> Iterator[tuple[Tensor, Tensor]]:
     """The pairs x(sigma_i), D(x, sigma_i) along the grid ``sigmas``, the last of which is 0, where both are x.
 
-    Heun's method, second order in the step, and an Euler step to 0, where the drift has no value.
+    Heun's method, second order in the step, and an Euler step to 0, where the drift has no value; or Euler's, of first
+    order, throughout.
     """
     for sigma, following in pairwise(sigmas.tolist()):
         denoised = denoise(x, sigma)
         yield x, denoised
         slope = (x - denoised) / sigma
         ahead = x + (following - sigma) * slope
-        if following > 0.0:
+        if following > 0.0 and solver == "heun":
             slope_ahead = (ahead - denoise(ahead, following)) / following
             ahead = x + (following - sigma) * (0.5 * (slope + slope_ahead))
         x = ahead

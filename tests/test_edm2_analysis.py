@@ -140,7 +140,7 @@ class TestModeDerivatives:
         ("arguments", "error", "message"),
         [
             ({"sigma": 0.0}, InvalidInputError, r"sigma is 0\.0; expected a positive noise level"),
-            ({"method": "vjp"}, InvalidInputError, "method is 'vjp'; expected one of 'jvp', 'finite-difference'"),
+            ({"method": "tape"}, InvalidInputError, "method is 'tape'; expected one of 'auto', 'jvp'"),
             ({"x": torch.zeros(1, 3, 6, 6)}, InvalidInputError, r"x has shape \(1, 3, 6, 6\); expected \(B, 1, 6, 6\)"),
             ({"class_labels": [2]}, InvalidInputError, "class label 2 is given; expected an index from 0 to 1"),
             ({"class_labels": [0.5]}, DtypeError, "class labels have dtype float64; expected integers"),
@@ -252,7 +252,7 @@ class TestAnalyze:
             ({"trajectories": 0}, "trajectories is 0; expected at least 1"),
             ({"classes": [3]}, "a class is 3; expected at least 0 and at most 2"),
             ({"snapshots": -1}, "snapshots is -1; expected at least 0"),
-            ({"method": "vjp"}, "method is 'vjp'"),
+            ({"method": "tape"}, "method is 'tape'"),
         ],
     )
     def test_refuses_unsuitable_input(self, net, arguments, message):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import FastpatchError, InvalidInputError, OutputError, ResultFileError
+from ..errors import FastpatchError, OutputError, ResultFileError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,15 +20,11 @@ __all__ += ["set_threads", "shown"]
 
 
 def set_threads(threads: int | None) -> None:
-    """Limit Numba's threads; `InvalidInputError` outside 1 … the machine's number."""
-    import numba
-    from numba.core import config
+    """Limit the kernels' threads; `InvalidInputError` outside 1 … the machine's number."""
+    from .. import threads as process
 
     if threads is not None:
-        most = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # set at run time
-        if not 1 <= threads <= most:
-            raise InvalidInputError(f"threads is {threads}; expected a number from 1 to {most}")
-        numba.set_num_threads(threads)
+        process.set_threads(threads)
 
 
 def run_experiment(
@@ -166,7 +162,7 @@ def measured_lines(dataset: "xr.Dataset") -> list[str]:
     }
     lines += [point_line(label, measured[key]) for key, label in labels.items()]
     if count < FEWEST_TRAJECTORIES:
-        lines.append(f"  no intervals: {count} trajectories cannot carry one; expected --trajectories of at least 4")
+        lines.append(f"  no intervals: {count} trajectories carry none; expected at least {FEWEST_TRAJECTORIES}")
     final = dataset["xi_x"].isel({along: -1}).to_numpy()
     low, high = np.quantile(final, [0.25, 0.75])
     spread = f"{f'[{low:.3g}, {high:.3g}]':>20} quartiles" if count > 1 else ""

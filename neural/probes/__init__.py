@@ -1,1 +1,1 @@
-"""What is measured of a trained network beside its run: local response, symmetry, statistics of its samples."""
+"""What is measured of a network beside its run: derivatives, local response, symmetry, information, its samples."""
