@@ -151,7 +151,8 @@ class PatchDictionary:
             codes, counts = image_patches.coded_patches(found, side, boundary)
             dictionary = cls.__new__(cls)
             dictionary.size = side
-            dictionary.prior = counts / counts.sum()
+            weights = counts / counts.sum()
+            dictionary.prior = weights / weights.sum()
             # A cached property: given here, it is not computed from the patterns.
             dictionary.__dict__["codes"] = codes
             dictionary.prior.setflags(write=False)
@@ -168,7 +169,7 @@ class PatchDictionary:
                 f"{len(self)} patterns of {self.size}x{self.size} would take {needed / 2**30:.1f} GiB as float64; "
                 f"expected at most {image_patches.MOST_PATTERN_BYTES / 2**30:.0f} GiB, or their codes"
             )
-        patterns = sign_patterns.decode(self.codes, self.size)
+        patterns = sign_patterns.decode(self.__dict__["codes"], self.size)
         patterns.setflags(write=False)
         return patterns
 

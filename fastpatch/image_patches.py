@@ -78,7 +78,9 @@ def padded_patches(images: NDArray[Any], size: int) -> tuple[NDArray[np.float64]
     radius, (height, width) = size // 2, images.shape[1:]
     word = np.uint64
     # Which pixels lie outside depends on the site alone: number these shapes, and count patches by (shape, bits).
-    rows, columns = (np.minimum(np.arange(n), radius) - np.minimum(n - 1 - np.arange(n), radius) for n in (height, width))
+    rows, columns = (
+        np.minimum(np.arange(n), radius) - np.minimum(n - 1 - np.arange(n), radius) for n in (height, width)
+    )
     shapes = ((rows[:, None] + radius) * size + (columns[None, :] + radius)).astype(word)
 
     def keys(part: NDArray[Any]) -> NDArray[Any]:
@@ -90,10 +92,10 @@ def padded_patches(images: NDArray[Any], size: int) -> tuple[NDArray[np.float64]
     _require_room(found.size, size)
     patterns = decode(found & word(2 ** (size * size) - 1), size)
     inside = np.pad(np.ones((height, width)), radius)
-    masks = np.zeros((size * size, size, size))
+    outside = np.empty((size * size, size, size), dtype=bool)
     for (i, j), number in np.ndenumerate(shapes):
-        masks[int(number)] = inside[i : i + size, j : j + size]
-    patterns *= masks[(found >> word(size * size)).astype(np.int64)]
+        outside[int(number)] = inside[i : i + size, j : j + size] == 0.0
+    patterns[outside[(found >> word(size * size)).astype(np.int64)]] = 0.0
     return patterns, counts
 
 

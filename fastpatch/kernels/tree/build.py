@@ -1,6 +1,7 @@
 """The patterns of +-1 of a dictionary as a tree of their rows."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ class PatchTree:
     ----------
     size : P
     order : (P,), row of a pattern that comes first, second ...
-    rows, firsts : for each of the three levels, the row numbers of its nodes, and at which node (leaf) of the next level
-        the children of each begin, one more than there are nodes
+    rows, firsts : for each of the three levels, the row numbers of its nodes, and at which node (leaf) of the next
+        level the children of each begin, one more than there are nodes
     entries : for each table, (K,) uint16, first row of the two times 2^P plus the second
     weights : (K,), prior probabilities, float64
     """
@@ -56,8 +57,7 @@ class PatchTree:
             rows.append((prefix[starts[-1]] & np.uint64(2**size - 1)).astype(np.int64))
         starts.append(np.arange(codes.size))
         firsts = tuple(
-            np.append(np.searchsorted(below, here), below.size).astype(np.int64)
-            for here, below in zip(starts[:-1], starts[1:], strict=True)
+            np.append(np.searchsorted(below, here), below.size).astype(np.int64) for here, below in pairwise(starts)
         )
         pair = np.uint64(2 ** (2 * size) - 1)
         shifts = range(size * (size - _NODE_ROWS - 2), -1, -2 * size)

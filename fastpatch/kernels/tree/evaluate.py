@@ -22,7 +22,6 @@ def evaluate(x, sites, begin, end, slope, tree, pairs, pair_shares, space, least
     ``pair_shares`` and ``space`` are working space (`tree.Workspace`). Nothing depends on which sites share a block.
     """
     windows, rows, lanes, sums, shares, block_response = space
-    size = tree[0].size
     plus, minus, up, down = lanes[0], lanes[1], lanes[2], lanes[3]
     area = x.shape[1] * x.shape[2]
     lost = 0

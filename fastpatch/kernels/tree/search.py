@@ -12,6 +12,7 @@ from ..jit import kernel
 
 __all__ = ["search"]
 
+
 @kernel()
 def search(tree, masses, window, slope, cut, most, logits, shares, response, respond):
     """Posterior mean at a neighbourhood (P P,), rows in the tree's order; NaN beyond ``most`` leaves looked at.
@@ -72,7 +73,7 @@ def _leaf_logit(entries, k, logits):
 @kernel()
 def _descend(tree, masses, logits):
     """The logit of a heavy pattern: at every level the child with the largest bound."""
-    order, numbers, firsts, entries, weights = tree
+    _, numbers, firsts, entries, _ = tree
     begin, end, total = 0, numbers[0].size, 0.0
     for level in range(3):
         best, at = -np.inf, begin
@@ -94,7 +95,7 @@ def _walk(tree, masses, logits, top, cut, most, for_plus, for_minus, shares, res
 
     With ``respond`` the weights times ``for_plus`` or ``for_minus`` are added to the ``shares`` of their rows.
     """
-    order, numbers, firsts, entries, weights = tree
+    order, numbers, firsts, entries, _ = tree
     size = order.size
     center, mask = 1 << (size // 2), (1 << size) - 1
     plus, minus = 0.0, 0.0
