@@ -10,6 +10,7 @@ import fastpatch as fp
 from fastpatch.analysis import fourier_modes
 from fastpatch.kernels.tree import PatchTree, TreeKernels, driver
 from fastpatch.kernels.tree.choice import tree_of
+from fastpatch.noise import standard_normals
 
 SIZES = (3, 5, 7)
 TIMES = (1e-3, 0.02, 0.15, 0.4, 1.0, 5.0, 50.0)
@@ -60,7 +61,7 @@ def test_posterior_and_response_are_the_sums_over_all_patterns(case, t, dtype, a
     sites = [(0, 0), (15, 4), (5, 15), (9, 9), (12, 3)]
     for field in fields(t, images, rng):
         x = field.astype(dtype)
-        mean, response = kernels.evaluate(x[None], slope(t), respond=True)
+        mean, response = kernels.response(x[None], slope(t))
         assert mean.dtype == response.dtype == dtype
         expected, expected_response = direct(dictionary, x, t, sites)
         rows, columns = np.array(sites).T
@@ -75,20 +76,20 @@ def test_no_site_depends_on_the_others_or_on_the_threads(case):
     images, _, kernels = case
     for t in (0.02, 0.15, 0.4):
         for x in (np.array(list(fields(t, images, np.random.default_rng(1)))), np.tile(images[:1], (1, 1, 2))):
-            batch = kernels.evaluate(x.astype(np.float32), slope(t), respond=True)
+            batch = kernels.response(x.astype(np.float32), slope(t))
             for field, *expected in zip(x, *batch, strict=True):
                 for found, one in zip(
-                    kernels.evaluate(field.astype(np.float32)[None], slope(t), respond=True), expected, strict=True
+                    kernels.response(field.astype(np.float32)[None], slope(t)), expected, strict=True
                 ):
                     np.testing.assert_array_equal(found[0], one)
             before = numba.get_num_threads()
             numba.set_num_threads(1)
             try:
-                alone = kernels.evaluate(x.astype(np.float32), slope(t))[0]
+                alone = kernels.posterior_mean(x.astype(np.float32), slope(t))
             finally:
                 numba.set_num_threads(before)
             np.testing.assert_array_equal(alone, batch[0])
-            moved = kernels.evaluate(np.roll(x, (3, 5), axis=(1, 2)).astype(np.float32), slope(t))[0]
+            moved = kernels.posterior_mean(np.roll(x, (3, 5), axis=(1, 2)).astype(np.float32), slope(t))
             np.testing.assert_array_equal(moved, np.roll(batch[0], (3, 5), axis=(1, 2)))
 
 
@@ -96,10 +97,10 @@ def test_the_search_and_the_sums_agree(case, monkeypatch):
     images, _, kernels = case
     for t in (0.3, 1.0):
         for x in fields(t, images, np.random.default_rng(2)):
-            expected = kernels.evaluate(x[None], slope(t), respond=True)
+            expected = kernels.response(x[None], slope(t))
             monkeypatch.setattr(driver, "_SEARCHED", {"float64": 0.0})
             monkeypatch.setattr(driver, "_FEWEST_LEAVES", 10**9)
-            found = kernels.evaluate(x[None], slope(t), respond=True)
+            found = kernels.response(x[None], slope(t))
             monkeypatch.undo()
             for one, other in zip(expected, found, strict=True):
                 np.testing.assert_allclose(other, one, rtol=0, atol=1e-12)
@@ -147,6 +148,25 @@ def test_small_dictionaries_keep_their_kernels():
     assert tree_of(fp.PatchDictionary(np.random.default_rng(0).normal(size=(2000, 5, 5)))) is None
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_simulate_takes_the_steps_of_the_drift(model, dtype):
+    shape, times, XX
+    options = {"seed": 3, "dtype": dtype, "shells": shells, "snapshots": 2}
+    found = fp.simulate(model, shape, 2, times, **options)
+    x = next(fp.states(model, shape, 2, times, seed=3, dtype=dtype)).x.astype(np.float64)
+    exact, tolerance = dtype == "float64", 1e-11 if dtype == "float64" else 2e-4
+    for k, t in enumerate(times[:-1]):
+        derivatives = found.mode_derivative.isel(time=k).values
+        np.testing.assert_allclose(derivatives, model.mode_derivatives(x, t, shells), rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(found.magnetization.isel(time=k), x.mean(axis=(1, 2)), atol=1e-10 if exact else 1e-5)
+        dt = times[k + 1] - t
+        eta = standard_normals(x.shape, seed=3, step=k, dtype=dtype)
+        x = x + dt * model.drift(x, t) + np.sqrt(-dt) * eta
+    np.testing.assert_allclose(found.final, x, rtol=0, atol=tolerance)
+    again = fp.simulate(model, shape, 2, times, **options, record_every=2)
+    np.testing.assert_array_equal(again.final, found.final)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not FASHION.is_dir(), reason="the Fashion-MNIST files are not at ../shared/fashion-mnist")
 @pytest.mark.parametrize("size", [5, 7])
@@ -166,7 +186,7 @@ def test_all_patches_of_fashion_mnist(size):
         for field in fields(t, test_images, rng):
             for dtype, accuracy in (("float32", 1e-5), ("float64", 1e-12)):
                 x = field.astype(dtype)
-                found = kernels.evaluate(x[None], slope(t))[0][0, columns[0], columns[1]]
+                found = kernels.posterior_mean(x[None], slope(t))[0, columns[0], columns[1]]
                 windows = sliding_window_view(np.pad(x.astype(np.float64), size // 2, mode="wrap"), (size, size))
                 for (i, j), value in zip(sites, found, strict=True):
                     logits = np.log(dictionary.prior)

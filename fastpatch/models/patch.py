@@ -13,7 +13,7 @@ from ..kernels import patch as kernels
 from ..kernels.plan import PatchPlan
 from ..kernels.tree import TreeKernels
 from ..kernels.tree.choice import tree_of
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from .base import PosteriorMeanModel
 
 __all__ = ["PatchModel"]
@@ -98,9 +98,7 @@ class PatchModel(PosteriorMeanModel):
         """
         if self.tree is None:
             return kernels.response(self.plan, self.schedule, x, t)
-        _, fields = self.tree.evaluate(x, self._slope(t), respond=True)
-        assert fields is not None
-        return fields, self._pixels
+        return self.tree.response(x, self._slope(t))[1], self._pixels
 
     @cached_property
     def _pixels(self) -> NDArray[np.float64]:
@@ -113,7 +111,7 @@ class PatchModel(PosteriorMeanModel):
 
     def _posterior_mean(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
         if self.tree is not None:
-            return self.tree.evaluate(x, self._slope(t))[0]
+            return self.tree.posterior_mean(x, self._slope(t))
         return kernels.posterior_mean(self.plan, self.schedule, x, t)
 
     def _mode_overlaps(

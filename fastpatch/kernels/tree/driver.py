@@ -44,14 +44,17 @@ class TreeKernels:
         self._arrays: dict[str, tuple[Any, ...]] = {}
         self._spaces: dict[tuple[str, bool], SimpleQueue[Any]] = {}
 
-    def evaluate(
-        self, x: NDArray[Any], slope: float, *, respond: bool = False
-    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """m (B, H, W) of fields x (B, H, W), in their precision, and with ``respond`` the response (B, P P, H, W).
+    def posterior_mean(self, x: NDArray[Any], slope: float) -> NDArray[Any]:
+        """m (B, H, W) of fields x (B, H, W), in their precision; ``slope`` is alpha / sigma^2."""
+        return self._evaluate(x, slope, respond=False)[0].reshape(x.shape)
 
-        ``slope`` is alpha / sigma^2. The response is ``R`` with ``dm_i/dx_{i+u} = alpha/sigma^2 R_u(i)``, u in
-        row-major order.
-        """
+    def response(self, x: NDArray[Any], slope: float) -> tuple[NDArray[Any], NDArray[Any]]:
+        """m, and R (B, P P, H, W) with ``dm_i/dx_{i+u} = alpha/sigma^2 R_u(i)``, u in row-major order."""
+        mean, response = self._evaluate(x, slope, respond=True)
+        return mean.reshape(x.shape), response.reshape(len(x), self.tree.size**2, *x.shape[1:])
+
+    def _evaluate(self, x: NDArray[Any], slope: float, *, respond: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Posterior mean and response (empty if not wanted), flat."""
         x = np.ascontiguousarray(x)
         size, name = self.tree.size, x.dtype.name
         mean = np.empty(x.size, dtype=x.dtype)
@@ -65,8 +68,7 @@ class TreeKernels:
         self._contract(x, sites, base2, mean, response)
         lost = sites[np.isnan(mean[sites])]
         self._search(x, lost, base2, len(self.tree.weights), mean, response)
-        shaped = response.reshape(len(x), size * size, *x.shape[1:]) if respond else None
-        return mean.reshape(x.shape), shaped
+        return mean, response
 
     def _contract(
         self, x: NDArray[Any], sites: NDArray[np.int64], slope: float, mean: NDArray[Any], response: NDArray[Any]
