@@ -1,6 +1,5 @@
 """The prefix tree over all patches of images, held to direct float64 sums over every pattern."""
 
-import numba
 import numpy as np
 import pytest
 from image_cases import FASHION, blobs
@@ -11,6 +10,7 @@ from fastpatch.analysis import fourier_modes
 from fastpatch.kernels.tree import PatchTree, TreeKernels, driver
 from fastpatch.kernels.tree.choice import tree_of
 from fastpatch.noise import standard_normals
+from fastpatch.threads import thread_limit
 
 SIZES = (3, 5, 7)
 TIMES = (1e-3, 0.02, 0.15, 0.4, 1.0, 5.0, 50.0)
@@ -82,12 +82,8 @@ def test_no_site_depends_on_the_others_or_on_the_threads(case):
                     kernels.response(field.astype(np.float32)[None], slope(t)), expected, strict=True
                 ):
                     np.testing.assert_array_equal(found[0], one)
-            before = numba.get_num_threads()
-            numba.set_num_threads(1)
-            try:
+            with thread_limit(1):
                 alone = kernels.posterior_mean(x.astype(np.float32), slope(t))
-            finally:
-                numba.set_num_threads(before)
             np.testing.assert_array_equal(alone, batch[0])
             moved = kernels.posterior_mean(np.roll(x, (3, 5), axis=(1, 2)).astype(np.float32), slope(t))
             np.testing.assert_array_equal(moved, np.roll(batch[0], (3, 5), axis=(1, 2)))
@@ -150,7 +146,7 @@ def test_small_dictionaries_keep_their_kernels():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_simulate_takes_the_steps_of_the_drift(model, dtype):
-    shape, times, XX
+    shape, times, shells = (9, 12), [1.0, 0.97, 0.95, 0.1, 0.09], (0, 1, 2, 3)
     options = {"seed": 3, "dtype": dtype, "shells": shells, "snapshots": 2}
     found = fp.simulate(model, shape, 2, times, **options)
     x = next(fp.states(model, shape, 2, times, seed=3, dtype=dtype)).x.astype(np.float64)

@@ -1,14 +1,14 @@
 """The tree's kernels on whole fields: which sites go which way, and how threads share them."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import Crew
+from ..pool import share
 from .build import PatchTree
 from .evaluate import evaluate, search_sites
 from .leaves import BLOCK
@@ -24,6 +24,8 @@ _CUT = {"float32": 48.0, "float64": 80.0}
 _SEARCHED = {"float32": 5.0, "float64": 7.0}
 _SHARE_OF_LEAVES = 128
 _FEWEST_LEAVES = 1024
+# A leaf at a site, and a site searched, at least: whether more threads are worth waking.
+_LEAF_SECONDS, _SEARCH_SECONDS = 6e-11, 5e-6
 # Sites that a thread takes at a time.
 _TURN = 4 * BLOCK
 
@@ -85,7 +87,7 @@ class TreeKernels:
             evaluate(x, sites, begin, end, slope, self._arrays[name], pairs, pair_shares, rest, least, mean, response)
             spaces.put(space)
 
-        _share(work, sites.size)
+        _share(work, sites.size, _LEAF_SECONDS * len(self.tree.weights))
 
     def _search(
         self,
@@ -107,7 +109,7 @@ class TreeKernels:
                 windows, tables[0], tables[1], mean, response,
             )  # fmt: skip
 
-        _share(work, sites.size)
+        _share(work, sites.size, _SEARCH_SECONDS)
 
     def _space(self, dtype: np.dtype[Any], respond: bool) -> tuple[Any, ...]:
         """Working space of one thread, see `evaluate`."""
@@ -126,14 +128,12 @@ class TreeKernels:
         return pairs, pair_shares, rest
 
 
-def _share(work: Callable[[int, int], None], count: int) -> None:
-    """Call ``work(begin, end)`` for turns of sites, in as many threads as Numba is set to."""
-    turns = [(begin, min(begin + _TURN, count)) for begin in range(0, count, _TURN)]
-    threads = min(numba.get_num_threads(), len(turns))
-    if threads <= 1:
-        for begin, end in turns:
-            work(begin, end)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, *turn) for turn in turns]:
-            done.result()
+def _share(work: Callable[[int, int], None], count: int, seconds: float) -> None:
+    """Call ``work(begin, end)`` for turns of sites, in this thread and those that help it."""
+    turns = -(-count // _TURN)
+
+    def some(crew: Crew) -> None:
+        for turn in range(crew.worker, turns, crew.workers):
+            work(turn * _TURN, min((turn + 1) * _TURN, count))
+
+    share(some, most=turns, seconds=seconds * count)
