@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import matplotlib as mpl
+import matplotlib.style
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -83,7 +84,7 @@ def test_snapshots_show_patterns_and_fields(main_job):
 
 def test_snapshots_of_prototypes_and_of_nothing(small_result):
     model = fp.EmpiricalModel(fp.stripe_prototypes(12))
-    empirical = fp.simulate(model, (12, 12), 1, fp.log_time_grid(steps=20))
+    empirical = fp.simulate(model, (12, 12), 1, fp.log_time_grid(10.0, steps=20))
     for dataset in (empirical, small_result.isel(snapshot_time=[]), small_result.isel(trajectory=[1])):
         for draw in (draw_snapshots, draw_dynamics):
             assert draw(dataset).canvas.get_width_height()[0] > 0
@@ -131,7 +132,7 @@ def test_dispersion_shows_its_curves(tmp_path):
 
 
 def test_drawing_is_deterministic_and_leaves_settings_alone(small_result, tmp_path):
-    with mpl.rc_context({"font.size": 31.0, "axes.grid": False}):
+    with mpl.style.context("dark_background"), mpl.rc_context({"font.size": 31.0, "text.usetex": True}):
         before = dict(mpl.rcParams)
         for name in ("first.png", "second.png"):
             save_figure(draw_dynamics(small_result), tmp_path / name, dpi=60)

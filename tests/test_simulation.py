@@ -19,7 +19,7 @@ from fastpatch.analysis import (
 from fastpatch.errors import InvalidInputError
 
 MODEL = fp.PatchModel(DICTIONARIES["18 patterns"])
-GRID = fp.log_time_grid(steps=60)
+GRID = fp.log_time_grid(10.0, steps=60)
 
 
 def run(model=MODEL, **options):
@@ -42,7 +42,13 @@ def test_any_number_of_threads_gives_the_same_bits(shape, trajectories, dtype, b
     for count in (1, 2):
         threads(count)
         runs.append(
-            run(shape=shape, trajectories=trajectories, times=fp.log_time_grid(steps=25), dtype=dtype, backend=backend)
+            run(
+                shape=shape,
+                trajectories=trajectories,
+                times=fp.log_time_grid(10.0, steps=25),
+                dtype=dtype,
+                backend=backend,
+            )
         )
     assert_same_bits(*runs)
 
@@ -108,7 +114,7 @@ def test_another_process_gives_the_same_bits(tmp_path):
     code = (
         "import sys, fastpatch as fp; model = fp.PatchModel(fp.PatchDictionary.random())\n"
         "for dtype in 'float32', 'float64':\n"
-        "    found = fp.simulate(model, (18, 22), 3, fp.log_time_grid(steps=60), seed=4, dtype=dtype)\n"
+        "    found = fp.simulate(model, (18, 22), 3, fp.log_time_grid(10.0, steps=60), seed=4, dtype=dtype)\n"
         "    fp.save(found, f'{sys.argv[1]}/{dtype}.nc')"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=300)
@@ -328,7 +334,7 @@ class _Relaxing:
 
 @pytest.mark.parametrize("solver", ["euler-maruyama", "heun"])
 def test_states_keep_their_precision_and_shape_whatever_a_model_returns(solver):
-    times = fp.log_time_grid(steps=20)
+    times = fp.log_time_grid(10.0, steps=20)
     found = fp.simulate(_Relaxing(), (8, 8), 2, times, solver=solver, record_every=10)
     assert found.final.dtype == found.snapshot.dtype == np.float32
     of_another_shape = _Relaxing(lambda x: x.mean(axis=(-2, -1), keepdims=True))

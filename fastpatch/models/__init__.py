@@ -2,10 +2,10 @@
 
 from .base import Model, ModelWithModes, PosteriorMeanModel
 from .empirical import EmpiricalModel, stripe_prototypes
-from .from_score import ScoreModel, from_score
 from .gaussian import GaussianModel
 from .identity import model_identity
 from .patch import PatchModel
+from .score_model import ScoreModel, from_score
 
 __all__ = [
     "EmpiricalModel",

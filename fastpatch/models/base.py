@@ -52,8 +52,9 @@ class PosteriorMeanModel:
                 return np.zeros_like(x)
 
     ``posterior_mean(x, t)`` is given float64 arrays (..., L1, L2) by the other methods, and returns their shape. A
-    subclass may also define ``response(x, t, v)``, the exact :math:`(\partial m/\partial x)\,v` of fields (B, L1, L2)
-    along one mode v (L1, L2): without it derivatives are central differences. What it overrides is what runs.
+    subclass may also define ``mean_response(x, t, v)``, the exact :math:`(\partial m/\partial x)\,v`
+    of fields (B, L1, L2) along one mode v (L1, L2): without it derivatives are central differences. What it overrides
+    is what runs.
 
     Attributes
     ----------
@@ -65,7 +66,7 @@ class PosteriorMeanModel:
 
     Methods raise `DtypeError` for fields of another dtype than float32 or float64, and `InvalidInputError` for NaN or
     infinite entries, ``t`` outside (0, inf), or a posterior mean of another shape. Results have the dtype of ``x`` and
-    are computed in float64.
+    are computed in float64, unless a model says otherwise.
     """
 
     schedule: VPSchedule = VPSchedule()
@@ -77,7 +78,7 @@ class PosteriorMeanModel:
     def score(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """Score (eq. 39), same shape and dtype as ``x``."""
         field, time = floating_field(x), positive_time(t)
-        wide = field.astype(np.float64)
+        wide = field.astype(self._precision(field.dtype))
         mean = like_states(self.posterior_mean(wide, time), wide, "posterior_mean")
         alpha, sigma2 = self.schedule.alpha(time), self.schedule.sigma2(time)
         return np.asarray((alpha * mean - wide) / sigma2, dtype=field.dtype)
@@ -85,7 +86,7 @@ class PosteriorMeanModel:
     def drift(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """Reverse drift b (eq. 40, times beta(t)), same shape and dtype as ``x``; time runs backwards along it."""
         field, time = floating_field(x), positive_time(t)
-        wide = field.astype(np.float64)
+        wide = field.astype(self._precision(field.dtype))
         score = like_states(self.score(wide, time), wide, "score")
         return np.asarray(self.schedule.rate(time) * (-0.5 * wide - score), dtype=field.dtype)
 
@@ -96,25 +97,29 @@ class PosteriorMeanModel:
 
         Direction 0 varies along axis -2, direction 1 along axis -1, each with its own k_min = 2 pi / L; with
         ``diagonal`` a direction 2, cos(n k_min (i + j)), follows (square lattices only). A shell n > L/2 is the
-        alias of shell L - n. Exact with a ``response``; otherwise central differences of the drift with the step
+        alias of shell L - n. Exact with a ``mean_response``; otherwise central differences of the drift with the step
         max(5e-5, 1e-3 sigma^2) (App. C.8), computed in float64.
         """
         field, time = floating_field(x), positive_time(t)
         wide = field.astype(np.float64)
         shape = (field.shape[-2], field.shape[-1])
         modes, position = distinct_modes(shape, shell_numbers(shells), diagonal)
-        response = getattr(self, "response", None)
+        response = getattr(self, "mean_response", None)
         if response is None:
             step = finite_difference_step(self.schedule.sigma2(time))
             derivatives = directional_derivatives(lambda y: self.drift(y, time), wide, modes, step)
         else:
             batch = wide.reshape(-1, *shape)
-            products = [like_states(response(batch, time, v), batch, "response") for v in modes]
+            products = [like_states(response(batch, time, v), batch, "mean_response") for v in modes]
             along = np.stack([np.einsum("bij,ij->b", p, v) for p, v in zip(products, modes, strict=True)], axis=-1)
             alpha, sigma2 = self.schedule.alpha(time), self.schedule.sigma2(time)
             derivatives = self.schedule.rate(time) * (-0.5 + 1.0 / sigma2 - alpha / sigma2 * along)
             derivatives = derivatives.reshape(*field.shape[:-2], len(modes))
         return np.asarray(derivatives[..., position], dtype=field.dtype)
+
+    def _precision(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """What fields of a dtype are computed in."""
+        return np.dtype(np.float64)
 
 
 def like_states(value: Any, x: NDArray[Any], name: str) -> NDArray[Any]:

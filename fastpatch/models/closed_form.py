@@ -125,7 +125,8 @@ class ClosedFormModel(PosteriorMeanModel, ABC):
         return np.asarray((alpha * self._posterior_mean(x, t) - x) / sigma2)
 
     def _batch(self, x: ArrayLike) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        """The validated field and its (B, L1, L2) float64 view or copy."""
+        """The validated field and its (B, L1, L2) view or copy in the precision that the model computes in."""
         field = floating_field(x)
         self.check_lattice((field.shape[-2], field.shape[-1]))
-        return field, np.ascontiguousarray(field, dtype=np.float64).reshape(-1, *field.shape[-2:])
+        precision = self._precision(field.dtype)
+        return field, np.ascontiguousarray(field, dtype=precision).reshape(-1, *field.shape[-2:])

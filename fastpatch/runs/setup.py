@@ -19,7 +19,7 @@ from .backends import resolve_backend
 from .solvers import EulerMaruyama, Solver, SolverName, resolve_solver
 from .stability import check_first_step
 
-__all__ = ["Setup", "first_difference"]
+__all__ = ["Setup"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,15 +116,3 @@ class Setup:
             first_trajectory=self.first_trajectory,
             dtype=self.dtype,
         )
-
-
-def first_difference(found: str, expected: str) -> str:
-    """In words, the first part in which the identity ``found``, of a file, is not the one ``expected``."""
-    try:
-        theirs, ours = json.loads(found), json.loads(expected)
-        for key in ours:
-            if theirs.get(key) != ours[key]:
-                return f"{key} is {theirs.get(key)} in the checkpoint and {ours[key]} here"
-    except (ValueError, AttributeError, RecursionError):
-        pass
-    return "another format"

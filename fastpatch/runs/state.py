@@ -1,6 +1,5 @@
 """A run as a generator of states, to look at, stop, save and take up again."""
 
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..atomic import atomic_path
-from ..errors import BackendUnavailableError, InvalidInputError, ResultFileError
+from ..errors import BackendUnavailableError, DtypeError, InvalidInputError
 from ..models.base import Model
 from ..validation import integer
 from .backends import Backend
 from .pacing import paced
-from .setup import Setup, first_difference
+from .setup import Setup
 from .solvers import Solver, SolverName
+from .state_file import check_state, first_difference, read_state, write_state
 
 __all__ = ["State", "states"]
-
-_FORMAT = "fastpatch-state-1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,28 +45,20 @@ class State:
         return f"State(step {self.step}, t = {self.time:.4g}, x {'×'.join(map(str, self.x.shape))} {self.x.dtype})"
 
     def save(self, path: str | Path) -> None:
-        """Write a checkpoint (NumPy's npz), replacing ``path`` only when it is complete.
+        """Write a checkpoint (NumPy's npz) with its digest, replacing ``path`` only when it is complete.
 
         Raises `OutputError` where the path cannot be written.
         """
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, format=_FORMAT, x=self.x, step=self.step, time=self.time, identity=self.identity)
+        write_state(Path(path), self.x, self.step, self.time, self.identity)
 
     @classmethod
     def load(cls, path: str | Path) -> "State":
-        """Read a checkpoint; nothing in it is unpickled. Raises `ResultFileError` if it is missing or damaged."""
-        try:
-            # NpzFile itself rather than np.load, which would take a plain array, too.
-            with open(path, "rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as content:
-                if str(content["format"]) != _FORMAT:
-                    raise ResultFileError(f"{path} has format {content['format']}; expected {_FORMAT}")
-                return cls(content["x"], int(content["step"]), float(content["time"]), str(content["identity"]))
-        except FileNotFoundError:
-            raise ResultFileError(f"{path} does not exist; expected a checkpoint") from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            if isinstance(error, ResultFileError):
-                raise
-            raise ResultFileError(f"{path} is not a readable checkpoint ({error}); expected {_FORMAT}") from None
+        """Read a checkpoint; nothing in it is unpickled.
+
+        Raises `ResultFileError` if it is missing, damaged, or holds anything but the arrays of a state. Whether these
+        belong to some run is asked where one goes on from them.
+        """
+        return cls(*read_state(Path(path)))
 
 
 def states(
@@ -91,8 +80,9 @@ def states(
     The parameters are those of `fastpatch.simulate`. ``start`` resumes from a saved state, which is yielded first;
     the states that follow are those of an undisturbed run, bit for bit.
 
-    Raises what `fastpatch.simulate` raises, at the call and not at the first state; `InvalidInputError` for a
-    ``start`` of another run; `BackendUnavailableError` for the backend "dask", whose states are in no one place.
+    Raises what `fastpatch.simulate` raises, at the call and not at the first state; `InvalidInputError` or `DtypeError`
+    for a ``start`` of another run, or one that no run can have; `BackendUnavailableError` for the backend "dask", whose
+    states are in no one place.
     """
     from .engines.choice import engine_of
 
@@ -123,10 +113,11 @@ def _beginning(setup: Setup, start: State | None) -> tuple[NDArray[Any], int]:
     if start is None:
         return setup.initial(), 0
     if not isinstance(start, State):
-        raise InvalidInputError(f"start is a {type(start).__name__}; expected a State, as State.load gives it")
+        raise DtypeError(f"start is a {type(start).__name__}; expected a State, which State.load reads from a file")
     if start.identity != setup.identity:
         raise InvalidInputError(
             f"start belongs to another run ({first_difference(start.identity, setup.identity)}); "
             "expected a state of a run with the same model, solver, grid, seed and precision"
         )
+    check_state(start.x, start.step, start.time, (setup.trajectories, *setup.shape), setup.dtype, setup.times)
     return start.x.copy(), start.step

@@ -57,7 +57,7 @@ class ChunkedPatchEngine:
     ) -> None:
         model: Any = setup.model
         solver: Any = setup.solver
-        if not has_kernels(setup) or dense.suits(model.plan):
+        if not has_kernels(setup) or model.tree is not None or dense.suits(model.plan):
             raise BackendUnavailableError(
                 f"backend 'dask' has no kernels for {model!r} with solver {solver.name!r}; expected a PatchModel "
                 "with a dictionary of moderate size and 'euler-maruyama' or 'ancestral', or backend='cpu'"

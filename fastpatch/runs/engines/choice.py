@@ -12,6 +12,7 @@ from ..solvers import FrozenMeanSolver
 from .base import Engine
 from .model import ModelEngine
 from .patch import PatchEngine
+from .tree import TreeEngine
 
 __all__ = ["engine_of", "has_kernels"]
 
@@ -30,8 +31,11 @@ def engine_of(setup: Setup, x: NDArray[Any], step: int = 0) -> Engine:
         from .cuda import CudaPatchEngine
 
         return CudaPatchEngine(setup, x, step)
-    if has_kernels(setup) and isinstance(setup.model, PatchModel) and not dense.suits(setup.model.plan):
-        return PatchEngine(setup, x, step)
+    if has_kernels(setup) and isinstance(setup.model, PatchModel):
+        if setup.model.tree is not None:
+            return TreeEngine(setup, x, step)
+        if not dense.suits(setup.model.plan):
+            return PatchEngine(setup, x, step)
     return ModelEngine(setup, x, step)
 
 
