@@ -94,8 +94,8 @@ def test_resuming_in_another_process(tmp_path):
     next(state for state in run() if state.step == 11).save(tmp_path / "half.npz")
     code = (
         "import sys, fastpatch as fp; start = fp.State.load(sys.argv[1])\n"
-        "*_, last = fp.states(fp.PatchModel(fp.PatchDictionary.random()), (18, 14), 3, fp.log_time_grid(10.0, steps=40), "
-        "seed=6, start=start)\n"
+        "model = fp.PatchModel(fp.PatchDictionary.random())\n"
+        "*_, last = fp.states(model, (18, 14), 3, fp.log_time_grid(10.0, steps=40), seed=6, start=start)\n"
         "last.save(sys.argv[2])"
     )
     paths = [str(tmp_path / name) for name in ("half.npz", "end.npz")]

@@ -190,7 +190,7 @@ BAD = {
     "[parameters]\nbeta = 2026-01-01": (2, r"beta is datetime.date\(2026, 1, 1\); expected a number"),
     "[parameters]\nsign_flips = 1": (2, "sign_flips is 1; expected true or false"),
     "[parameters]\ndtype = 'float16'": (2, "dtype is 'float16'; expected 'float32' or 'float64'"),
-    "[parameters]\nsolver = 2": (2, "solver is 2; expected 'euler-maruyama', 'ancestral' or 'heun'"),
+    "[parameters]\nsolver = 2": (2, "solver is 2; expected 'euler-maruyama' or 'ancestral' or 'heun'"),
     "[parameters]\nbeta = {low = 1}": (2, "beta is a range without high; expected low and high"),
     "[parameters]\nbeta = {low = 1, hihg = 2}": (2, "hihg is not a key of a range; expected high"),
     "[parameters.beta]\nlow = 1\nhihg = 2": (3, "hihg is not a key of a range; expected high"),
