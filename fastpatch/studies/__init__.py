@@ -3,9 +3,11 @@
 `scaling_study` reads a sweep and finds which of the three it is; `scaling_report` prints it, and
 `fastpatch.studies.figures` draws it. Below that are functions of arrays: `trajectory_observables` and
 `ensemble_observables` of runs, `fit_shift`, `fit_power_law` and `fit_collapse` of what they measure. No fit reports an
-exponent that its data do not determine: the reason stands in its place.
+exponent that its data do not determine: the reason stands in its place. `compare_closure` sets the Gaussian closure
+beside a simulation.
 """
 
+from .closure import compare_closure
 from .collapse import Collapse, Curve, collapse_measure, fit_collapse
 from .finite_size import FiniteSize, finite_size_scaling
 from .kinds import study_kind
@@ -39,6 +41,7 @@ __all__ = [
     "Study",
     "TrajectoryObservables",
     "collapse_measure",
+    "compare_closure",
     "ensemble_observables",
     "finite_size_scaling",
     "fit_collapse",
