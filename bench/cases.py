@@ -11,7 +11,7 @@ from numba.core import config
 from numpy.typing import NDArray
 
 import fastpatch as fp
-from fastpatch.engines.choice import integrator
+from fastpatch.runs.engines.choice import integrator
 
 __all__ = [
     "CELL",

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from . import analysis, sweeps, theory
     from .dictionary import PatchDictionary
     from .models import EmpiricalModel, GaussianModel, Model, PatchModel, stripe_prototypes
+    from .process import VPSchedule, log_time_grid
     from .results import load, save
-    from .run import State, states
-    from .schedule import VPSchedule, log_time_grid
-    from .simulation import simulate
+    from .runs.setup import State, states
+    from .runs.simulation import simulate
     from .sweeps import open_sweep, sweep
 
 __version__ = "0.1.0"
@@ -26,14 +26,14 @@ _HOME = {
     "Model": "models",
     "PatchDictionary": "dictionary",
     "PatchModel": "models",
-    "State": "run",
-    "VPSchedule": "schedule",
+    "State": "runs",
+    "VPSchedule": "process",
     "load": "results",
-    "log_time_grid": "schedule",
+    "log_time_grid": "process",
     "open_sweep": "sweeps",
     "save": "results",
-    "simulate": "simulation",
-    "states": "run",
+    "simulate": "runs",
+    "states": "runs",
     "stripe_prototypes": "models",
     "sweep": "sweeps",
 }

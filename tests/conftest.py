@@ -20,7 +20,7 @@ settings.load_profile("fastpatch")
 
 @pytest.fixture(params=BACKENDS)
 def backend(request):
-    from fastpatch.backends import resolve_backend
+    from fastpatch.runs.backends import resolve_backend
 
     try:
         return resolve_backend(request.param)

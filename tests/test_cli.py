@@ -336,15 +336,15 @@ def test_an_unwritable_directory_is_noticed_before_the_run(command, name, where,
     def started(*_, **__):
         raise AssertionError("the run was started")
 
-    monkeypatch.setattr("fastpatch.simulation.simulate", started)
+    monkeypatch.setattr("fastpatch.runs.simulation.simulate", started)
     status, shown, errors = command(name, "--out", tmp_path / where)
     assert (status, shown) == (1, "")
     assert re.fullmatch(r"fastpatch: .* cannot be written \(.+\); expected a writable directory\n", errors)
 
 
 def test_a_gpu_where_there_is_none(command, tmp_path):
-    from fastpatch.backends import resolve_backend
     from fastpatch.errors import BackendUnavailableError
+    from fastpatch.runs.backends import resolve_backend
 
     try:
         pytest.skip(f"backend 'cuda' resolves to {resolve_backend('cuda')!r} here")

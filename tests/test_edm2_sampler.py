@@ -15,8 +15,9 @@ from edm2_cases import reference, reference_network, shared_file  # noqa: E402
 from gaussian_denoiser import GaussianDenoiser, power_law  # noqa: E402
 
 from fastpatch.errors import BackendUnavailableError, DtypeError, InvalidInputError  # noqa: E402
-from fastpatch.neural.edm2 import Pulse, constant, latents, load, sample, sigma_grid  # noqa: E402
-from fastpatch.neural.edm2.sampler import heun  # noqa: E402
+from fastpatch.neural import Pulse, constant, latents, sample, sigma_grid  # noqa: E402
+from fastpatch.neural.edm2 import load  # noqa: E402
+from fastpatch.neural.sampler import heun  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -241,7 +242,7 @@ def test_noise_is_drawn_by_one_thread_at_a_time():
     code = (
         "from concurrent.futures import ThreadPoolExecutor\n"
         "from types import SimpleNamespace\n"
-        "from fastpatch.neural.edm2 import latents\n"
+        "from fastpatch.neural import latents\n"
         "net = SimpleNamespace(img_channels=1, img_resolution=32)\n"
         "with ThreadPoolExecutor(4) as pool:\n"
         "    print(len(list(pool.map(lambda first: latents(range(first, first + 50), net), range(40)))))\n"

@@ -5,8 +5,8 @@ import pytest
 from cases import DTYPES
 
 import fastpatch as fp
-from fastpatch.engines.patch import PatchEngine
 from fastpatch.kernels import dense
+from fastpatch.runs.engines.patch import PatchEngine
 
 # Five pairs (three in one pass, two alone), nine pairs, singles, and sizes that have no shortcut.
 DICTIONARIES = {

@@ -48,7 +48,7 @@ def run_experiment(
     from ..atomic import writable_directory
 
     directory = writable_directory(out)
-    from ..simulation import simulate
+    from ..runs.simulation import simulate
 
     begin = time.perf_counter()
     dataset = simulate(model, progress=not quiet and sys.stderr.isatty(), **arguments)

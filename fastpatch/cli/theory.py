@@ -31,7 +31,7 @@ def theory(
     from ..atomic import writable_directory
     from ..dictionary import PatchDictionary
     from ..models import GaussianModel
-    from ..schedule import VPSchedule
+    from ..process import VPSchedule
     from .experiment import shown
 
     directory = writable_directory(out)

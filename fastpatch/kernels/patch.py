@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from . import cpu, dense
 from .plan import PatchPlan
 

@@ -12,7 +12,7 @@ from ..dictionary import PatchDictionary
 from ..errors import DtypeError, InvalidInputError
 from ..kernels import patch as kernels
 from ..kernels.plan import PatchPlan
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from .base import PosteriorMeanModel
 from .linear_response import first_softening
 

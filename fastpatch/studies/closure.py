@@ -9,8 +9,8 @@ from .. import theory
 from ..analysis.structure_factor import structure_factor
 from ..dictionary import PatchDictionary
 from ..models import PatchModel
-from ..schedule import VPSchedule, log_time_grid
-from ..simulation import simulate
+from ..process import VPSchedule, log_time_grid
+from ..runs.simulation import simulate
 from ..validation import integer, lattice_shape
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from ..analysis.correlation_length import length_from_correlation
 from ..dictionary import PatchDictionary
 from ..errors import InvalidInputError
 from ..models.gaussian import GaussianModel
-from ..schedule import VPSchedule, log_time_grid
+from ..process import VPSchedule, log_time_grid
 from ..validation import finite_float, lattice_shape, time_grid
 from ._closure_equations import State, crossings_of, note_crossings, steps
 from ._gaussian_response import Response, response_of

@@ -30,7 +30,7 @@ from scipy.optimize import brentq
 from ..dictionary import PatchDictionary
 from ..errors import InvalidInputError
 from ..models.linear_response import central_gains
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from ..validation import finite_float
 from ._inputs import PAPER_SCHEDULE, NoiseLevels, levels_at, of_type, one_of
 from .closure import closure_critical_time
