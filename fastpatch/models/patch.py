@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..dictionary import PatchDictionary
 from ..errors import DtypeError, InvalidInputError
 from ..kernels import patch as kernels
 from ..kernels.plan import PatchPlan
 from ..process import VPSchedule
+from ..validation import positive_time
 from .base import PosteriorMeanModel
+from .jacobian import LocalJacobian
 from .linear_response import first_softening
 
 __all__ = ["PatchModel"]
@@ -67,6 +69,44 @@ class PatchModel(PosteriorMeanModel):
         """
         rate = first_softening(self.dictionary)
         return rate if math.isnan(rate) else self.schedule.time_of(rate)
+
+    def jacobian(self, x: ArrayLike, t: float) -> LocalJacobian:
+        r"""The drift's whole Jacobian :math:`\partial b_i/\partial x_j` at x (..., L1, L2), exact, in closed form.
+
+        It holds P^2 float64 fields a field of x. Raises what `drift` raises.
+        """
+        field, batch = self._batch(x)
+        time = positive_time(t)
+        sigma2, rate = self.schedule.sigma2(time), self.schedule.rate(time)
+        windows = -rate * (self.schedule.alpha(time) / sigma2) ** 2 * self._windows(batch, time)
+        centre = self.dictionary.radius
+        windows[:, centre, centre] += rate * (-0.5 + 1.0 / sigma2)
+        return LocalJacobian(windows.reshape(*field.shape[:-2], *windows.shape[1:]))
+
+    def jvp(self, x: ArrayLike, t: float, v: ArrayLike) -> NDArray[np.float64]:
+        """(db/dx) v, float64, for directions v that broadcast against x (..., L1, L2); many at once: `jacobian`."""
+        return self.jacobian(x, t) @ v
+
+    def vjp(self, x: ArrayLike, t: float, w: ArrayLike) -> NDArray[np.float64]:
+        """(db/dx)^T w, as `jvp`: the patch score is no gradient, so its Jacobian is not symmetric."""
+        return self.jacobian(x, t).transposed(w)
+
+    def posterior_variance(self, x: ArrayLike, t: float) -> NDArray[Any]:
+        r"""Variance of the centre pixel in the posterior at every site, same shape and dtype as ``x``.
+
+        :math:`\sum_k w_k c_k^2 - m^2`, without cancellation where the posterior has locked. Its mean over sites is the
+        machine's denoising error, MMSE a site, and :math:`\frac{\alpha^2}{\sigma^2}` times it the information that is
+        decided per unit of log(sigma/alpha).
+        """
+        field, batch = self._batch(x)
+        centre = self.dictionary.radius
+        variance = self._windows(batch, positive_time(t))[:, centre, centre]
+        return np.asarray(variance.reshape(field.shape), dtype=field.dtype)
+
+    def _windows(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
+        """Covariance of the centre pixel with every pixel of the patch in the posterior, (B, P, P, L1, L2)."""
+        fields, patterns = kernels.response(self.plan, self.schedule, x, t)
+        return np.asarray(np.einsum("bkij,kuv->buvij", fields, patterns, optimize=True))
 
     def describe(self) -> dict[str, Any]:
         return {
