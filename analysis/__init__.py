@@ -12,8 +12,8 @@ Jacobian, `softest_mode`. Curves over a run: `log_time_derivative`, `critical_po
 
 from .correlation import autocorrelation, radial_average
 from .correlation_length import correlation_length, length_from_correlation
+from .critical_interval import CriticalPoint
 from .critical_points import (
-    CriticalPoint,
     critical_points,
     equilibrium_length_peak,
     fastest_growth,

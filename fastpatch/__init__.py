@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .runs.setup import State, states
     from .runs.simulation import simulate
     from .sweeps import open_sweep, sweep
+    from .threads import get_threads, set_threads, thread_limit
 
 __version__ = "0.1.0"
 
@@ -28,14 +29,17 @@ _HOME = {
     "PatchModel": "models",
     "State": "runs",
     "VPSchedule": "process",
+    "get_threads": "threads",
     "load": "results",
     "log_time_grid": "process",
     "open_sweep": "sweeps",
     "save": "results",
+    "set_threads": "threads",
     "simulate": "runs",
     "states": "runs",
     "stripe_prototypes": "models",
     "sweep": "sweeps",
+    "thread_limit": "threads",
 }
 _SUBPACKAGES = ("analysis", "errors", "neural", "sweeps", "theory")
 
@@ -49,16 +53,19 @@ __all__ = [
     "VPSchedule",
     "__version__",
     "analysis",
+    "get_threads",
     "load",
     "log_time_grid",
     "open_sweep",
     "save",
+    "set_threads",
     "simulate",
     "states",
     "stripe_prototypes",
     "sweep",
     "sweeps",
     "theory",
+    "thread_limit",
 ]
 
 __getattr__, __dir__ = lazily(__name__, _HOME, _SUBPACKAGES)

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..errors import InvalidInputError
-from ..kernels import ONE_AT_A_TIME
 from ..noise import NoiseStream, standard_normals
 from ..validation import integer
 from .batching import in_batches
@@ -64,9 +63,8 @@ def latents(seeds: Sequence[int], net: Denoiser) -> Tensor:
     """
     shape = image_shape(net)
     drawn = np.empty((len(seeds), *shape), dtype=np.float32)
-    with ONE_AT_A_TIME:
-        for image, seed in zip(drawn, seeds, strict=True):
-            image[:] = standard_normals(shape, seed=seed, stream=NoiseStream.INITIAL)
+    for image, seed in zip(drawn, seeds, strict=True):
+        image[:] = standard_normals(shape, seed=seed, stream=NoiseStream.INITIAL)
     return torch.from_numpy(drawn)
 
 

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ...analysis import first_lobe
 from ...analysis.first_lobe import half_disc
-from ...kernels import ONE_AT_A_TIME
-from ...kernels.cpu.signs import ROWS, WORD, count_unequal
+from ...kernels.cpu.signs import ROWS, WORD
 from ...kernels.patch import ModeTables, Stepper
 from ...kernels.plan import PatchPlan
 from ...noise import NoiseStream, noise_key, standard_normals
+from ...threads import get_threads, thread_limit
 from .layout import Layout
 
 __all__ = ["Exchange", "Outcome", "advance", "count_pairs", "draw", "sum_by_length", "unpack_signs"]
@@ -29,7 +29,7 @@ class Exchange:
     first_step : index into the time grid
     recorded : (steps,) bool, whether the state before a step is recorded
     kept : the steps, among the recorded ones, whose states are kept themselves
-    threads : Numba's threads for a task, None to leave them as they are
+    threads : threads for a task, None to leave them as they are
     """
 
     layout: Layout
@@ -72,15 +72,14 @@ def draw(
 ) -> NDArray[Any]:
     """x(T) ~ N(0, 1) at the sites of a chunk."""
     path, i, j = block_id
-    with ONE_AT_A_TIME:
-        return standard_normals(
-            (1, layout.chunks[0][i], layout.chunks[1][j]),
-            seed=seed,
-            stream=NoiseStream.INITIAL,
-            first_trajectory=first_trajectory + path,
-            origin=layout.origin(i, j),
-            dtype=precision,
-        )
+    return standard_normals(
+        (1, layout.chunks[0][i], layout.chunks[1][j]),
+        seed=seed,
+        stream=NoiseStream.INITIAL,
+        first_trajectory=first_trajectory + path,
+        origin=layout.origin(i, j),
+        dtype=precision,
+    )
 
 
 def advance(padded: NDArray[Any], block_id: tuple[int, int, int], exchange: Exchange) -> Outcome:
@@ -100,9 +99,7 @@ def advance(padded: NDArray[Any], block_id: tuple[int, int, int], exchange: Exch
     signs: list[NDArray[np.uint8]] = []
     kept: list[NDArray[Any]] = []
     overlaps, totals = np.empty((len(stops), exchange.shells.size, tables.directions)), np.empty(len(stops))
-    with ONE_AT_A_TIME:
-        if exchange.threads is not None:
-            numba.set_num_threads(exchange.threads)
+    with thread_limit(exchange.threads or get_threads()):
         stepper = Stepper(exchange.plan, tables, layout.part(i, j, halo), extent, padded.dtype)
         # A call for every record and the steps up to the next one, so that there is room for one alone.
         bounds = sorted({0, *stops.tolist(), steps})
@@ -150,8 +147,7 @@ def count_pairs(signs: NDArray[np.uint8], reach: int, shape: tuple[int, int]) ->
     for at in np.ndindex(count, paths):
         packed = np.packbits(signs[at][reach:, reach:], axis=-1, bitorder="little")
         words[:, : packed.shape[-1]] = packed
-        with ONE_AT_A_TIME:
-            count_unequal(words.view("<u8").astype(np.uint64), rows, columns, displacements, unequal)
+        first_lobe.count_pairs(words.view("<u8").astype(np.uint64), (rows, columns), displacements, unequal)
         pairs[at] = np.bincount(lengths, weights=weights * unequal.sum(axis=0), minlength=reach + 1)
     return pairs
 
