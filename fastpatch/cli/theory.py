@@ -55,7 +55,7 @@ def theory(
     for name, label in labels.items():
         print(f"{name:<13}{label:<43}{shown(closed[name], '.4f'):>11}{shown(exact[name], '.4f'):>13}")
     print(f"{'null':<13}{'drift of a Gaussian field: no transition':<43}{'':>11}{shown(null, '.4f'):>13}")
-    print("A simulation's zero of lambda_0 is one of the drift: compare it with the last four.")
+    print("A run's zero of lambda_0 is one of the drift: compare it with the last four.")
     softening = {name: t for name, t in exact.items() if not math.isnan(t)}
     times = {f"$t$ = {t:.2f} ({name} $t_c$)": t for name, t in sorted(softening.items(), key=lambda item: -item[1])}
     first = 1.5 * max(times.values(), default=4.0)

@@ -13,6 +13,7 @@ from scipy.optimize import brentq
 from ..errors import InvalidInputError
 from ._gaussian_response import Response
 
+_LARGEST_LOG_RATIO = 100.0
 # How much larger the tolerance of coarse steps is.
 _COARSER = 30.0
 # In log z, beside what the tolerance sets.
@@ -38,8 +39,13 @@ class State:
         return self.y.reshape(-1, self.response.modes + 1)
 
     @property
+    def log_ratio(self) -> NDArray[np.float64]:
+        # A solution stays far inside; a step that is tried and rejected may not.
+        return np.clip(self.rows[:, :-1], -_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO)
+
+    @property
     def S(self) -> NDArray[np.float64]:
-        return np.asarray(self.sigma2 * np.exp(self.rows[:, :-1]))
+        return np.asarray(self.sigma2 * np.exp(self.log_ratio))
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -51,7 +57,7 @@ class State:
 
     def slope(self) -> NDArray[np.float64]:
         gain, posterior = self.averages()
-        growth = np.expm1(-self.rows[:, :-1]) + 2.0 * self.z * gain
+        growth = np.expm1(-self.log_ratio) + 2.0 * self.z * gain
         return np.concatenate([growth, (self.z * posterior)[:, None]], axis=1).ravel()
 
     def dispersion(self) -> NDArray[np.float64]:

@@ -108,7 +108,11 @@ class PatchResponse:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         rank = self.loadings.shape[1]
         # A lower triangle in the order of the basis: what the likeliest pattern sees depends on the first points alone.
-        factors = np.linalg.cholesky((S @ self.to_span).reshape(-1, rank, rank))
+        try:
+            factors = np.linalg.cholesky((S @ self.to_span).reshape(-1, rank, rank))
+        except np.linalg.LinAlgError:
+            # The end of a step that was too long: not a number, which the solver answers with a shorter one.
+            return np.full_like(S, np.nan), np.full(len(S), np.nan)
         sums = self.patterns.sum(axis=1)
         alpha_over_sigma2 = math.sqrt(z * (1.0 + z))
         offset = self.log_prior - 0.5 * z * self.squared_norms
