@@ -16,7 +16,7 @@ __all__ = ["ColocatedPatchModel"]
 
 
 class ColocatedPatchModel(LocalPosteriorModel):
-    r"""Posterior at site i over the patches of N images around the same site, LS of Kamb and Ganguli (arXiv 2412.20292).
+    r"""Posterior at site i over the patches of N images around the same site (LS, arXiv 2412.20292).
 
     .. math:: w_a(i) \propto \exp\Bigl(-\frac{|y_i - \alpha p_a(i)|^2}{2\sigma^2}\Bigr), \qquad
               m_i = \sum_a w_a(i)\, X_a(i)
