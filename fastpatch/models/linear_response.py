@@ -30,7 +30,7 @@ def central_gains(dictionary: PatchDictionary, alpha: ArrayLike, sigma2: ArrayLi
 
 def largest_coupling(dictionary: PatchDictionary, alpha: float, sigma2: float) -> float:
     r"""The largest :math:`\sum_n G_n \sum_u p_n(u) \cos(q\cdot u)` over all q; 25 for two uniform 5 x 5 patterns."""
-    kernel = np.tensordot(central_gains(dictionary, alpha, sigma2), dictionary.patterns, axes=1)
+    kernel = _kernel(dictionary, alpha, sigma2)
     reach = np.arange(-dictionary.radius, dictionary.radius + 1)
 
     def coupling(q: NDArray[np.float64]) -> float:
@@ -45,6 +45,20 @@ def largest_coupling(dictionary: PatchDictionary, alpha: float, sigma2: float) -
     return max(float(grid.max()), float(-found.fun))
 
 
+def _kernel(dictionary: PatchDictionary, alpha: float, sigma2: float) -> NDArray[np.float64]:
+    """sum_n G_n p_n(u), (P, P)."""
+    if _one_norm(dictionary):
+        # The weights are the prior's.
+        pattern, second = dictionary.moments
+        centre = dictionary.radius
+        return np.asarray(second[centre, centre] - pattern[centre, centre] * pattern)
+    return np.asarray(np.tensordot(central_gains(dictionary, alpha, sigma2), dictionary.patterns, axes=1))
+
+
+def _one_norm(dictionary: PatchDictionary) -> bool:
+    return bool(np.ptp(dictionary.squared_norms) <= 1e-12 * dictionary.squared_norms.max())
+
+
 def first_softening(dictionary: PatchDictionary) -> float:
     r"""The largest integral of beta at which the score's Jacobian at x = 0 loses its definite sign along some wave.
 
@@ -55,7 +69,7 @@ def first_softening(dictionary: PatchDictionary) -> float:
     def excess(rate: float) -> float:
         return rate - math.log1p(max(largest_coupling(dictionary, math.exp(-0.5 * rate), -math.expm1(-rate)), -0.5))
 
-    if np.ptp(dictionary.squared_norms) <= 1e-12 * dictionary.squared_norms.max():
+    if _one_norm(dictionary):
         coupling = largest_coupling(dictionary, 0.0, 1.0)
         return math.log1p(coupling) if coupling > 1e-12 * float(dictionary.squared_norms.max()) else math.nan
     pixels = np.abs(dictionary.patterns)

@@ -13,6 +13,8 @@ from ..errors import DtypeError, InvalidInputError
 from ..models.gaussian import GaussianModel
 from ..validation import integer
 
+# With more, averages over patches take hours.
+MOST_PATTERNS = 20_000
 # Numbers held at once for averages over patches.
 _BLOCK_ENTRIES = 2**20
 
@@ -170,6 +172,10 @@ def response_of(
         return LinearResponse(source.data_spectrum.ravel())
     if not isinstance(source, PatchDictionary):
         raise DtypeError(f"dictionary is a {type(source).__name__}; expected a PatchDictionary or a GaussianModel")
+    if len(source) > MOST_PATTERNS:
+        raise InvalidInputError(
+            f"the dictionary has {len(source)} patterns; expected at most {MOST_PATTERNS} for averages over patches"
+        )
     return PatchResponse.of(source, shape, points, count, start)
 
 

@@ -32,6 +32,7 @@ from ..errors import InvalidInputError
 from ..models.linear_response import central_gains
 from ..process import VPSchedule
 from ..validation import finite_float
+from ._gaussian_response import MOST_PATTERNS
 from ._inputs import PAPER_SCHEDULE, NoiseLevels, levels_at, of_type, one_of
 from .closure import closure_critical_time
 from .hypercube import hypercube_volume
@@ -97,15 +98,19 @@ def critical_times(
 ) -> dict[CriticalCondition, float]:
     """The critical times of all ``conditions``, other arguments as in `critical_time`; NaN for one met at no time.
 
-    NaN also for the closure where it is not defined, d other than 2 or an ``Omega``.
+    NaN also for the closure where it is not defined, d other than 2 or an ``Omega``, and for it and the renormalised
+    condition with more than 20 000 patterns, over which averages would take hours.
     """
     of_type(schedule, "schedule", VPSchedule)
     target = _target(K, d, Omega, dictionary)
     closed = dictionary is not None or (d == 2 and Omega is None)
+    averaged = dictionary is None or len(dictionary) <= MOST_PATTERNS
     found: dict[CriticalCondition, float] = {}
     for condition in conditions:
         if one_of(condition, "condition", _CONDITIONS) == "closure":
-            rate = _closure_rate(K, d, Omega, dictionary) if closed else None
+            rate = _closure_rate(K, d, Omega, dictionary) if closed and averaged else None
+        elif condition == "renormalised" and not averaged:
+            rate = None
         else:
             rate = _critical_rate(condition, target)
         found[condition] = math.nan if rate is None else schedule.time_of(rate)
