@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels.patch import ModeTables, line_overlaps
+from ...models.local import pixel_patterns
 from ...noise import standard_normals
 from ..setup import Setup
 from .base import HostStates
@@ -27,8 +28,7 @@ class TreeEngine(HostStates):
         self.step = step
         self._model, self._kernels, self._times = model, model.tree, setup.times
         self._seed, self._first = setup.seed, setup.first_trajectory
-        size = model.dictionary.size
-        pixels = np.eye(size * size).reshape(-1, size, size)
+        pixels = pixel_patterns(model.dictionary.size)
         self._tables = ModeTables(pixels, setup.shape, setup.shells, setup.diagonal)
         self._coefficients = solver.coefficients(model.schedule, setup.times).astype(setup.dtype)
         self._slopes = model.schedule.alpha(setup.times) / model.schedule.sigma2(setup.times)
