@@ -7,7 +7,7 @@ import sys
 import typer
 
 from ..errors import DtypeError, FastpatchError, InvalidInputError
-from . import edm2, empirical, info, patch, plot, sweep, theory, unet
+from . import edm2, empirical, info, kernels, patch, plot, sweep, theory, unet
 
 __all__ = ["app", "keep_freed_memory", "main"]
 
@@ -24,6 +24,7 @@ app.command("empirical")(empirical.empirical)
 app.command("theory")(theory.theory)
 app.command("sweep")(sweep.sweep)
 app.command("plot")(plot.plot)
+app.command("compile")(kernels.compile_kernels)
 app.command("info")(info.info)
 app.add_typer(unet.app, name="unet")
 app.add_typer(edm2.app, name="edm2")
@@ -31,7 +32,7 @@ app.add_typer(edm2.app, name="edm2")
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one sentence, never in a traceback."""
-    # Idle OpenMP threads that spin slow every other process down, and this one with them on a busy machine.
+    # Idle OpenMP threads of torch that spin slow every other process down, and this one on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     keep_freed_memory()
     try:

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..atomic import atomic_path
-from .backends import resolve_backend
 from ..errors import BackendUnavailableError, InvalidInputError, ResultFileError
 from ..models.base import Model
 from ..noise import MAX_COUNT, NoiseStream, standard_normals
-from .pacing import paced
 from ..process import log_time_grid
 from ..validation import floating_dtype, integer, lattice_shape, time_grid
+from .backends import resolve_backend
+from .pacing import paced
 
 __all__ = ["Run", "State", "states"]
 

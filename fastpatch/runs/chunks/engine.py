@@ -8,11 +8,11 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engines.base import euler_coefficients, require_finite
 from ...errors import BackendUnavailableError
 from ...kernels import dense
 from ...kernels.patch import tile_constants
 from ...models.patch import PatchModel
+from ..engines.base import euler_coefficients, require_finite
 from ..setup import Run
 from .arrays import exchanged, initial
 from .correlation import correlation_lengths
