@@ -245,6 +245,18 @@ class PatchDictionary:
         found.update(self.prior.astype("<f8", copy=False).tobytes())
         return found.hexdigest()
 
+    @cached_property
+    def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The mean pattern (P, P) and the second moments <p(u) p(v)> of the prior, (P, P, P, P)."""
+        size, first = self.size, 0
+        mean, second = np.zeros(size**2), np.zeros((size**2, size**2))
+        for patterns in self._blocks():
+            flat, weight = patterns.reshape(len(patterns), -1), self.prior[first : first + len(patterns)]
+            mean += weight @ flat
+            second += (weight[:, None] * flat).T @ flat
+            first += len(patterns)
+        return mean.reshape(size, size), second.reshape(size, size, size, size)
+
     def _blocks(self, count: int = 2**16) -> Iterator[NDArray[np.float64]]:
         """The patterns, some at a time, written out only for that."""
         for first in range(0, len(self), count):
