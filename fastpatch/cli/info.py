@@ -99,6 +99,9 @@ def _cache() -> str:
 
 
 def _gpu() -> str:
+    from ..kernels.environment import require_compiler
+
+    require_compiler()
     from numba import cuda
 
     if not cuda.is_available():

@@ -57,7 +57,7 @@ class ChunkedPatchEngine:
         exchange_every: int | None,
         scratch: str | Path | None,
     ) -> None:
-        if not isinstance(run.model, PatchModel) or dense.suits(run.model.plan):
+        if not isinstance(run.model, PatchModel) or run.model.tree is not None or dense.suits(run.model.plan):
             raise BackendUnavailableError(
                 f"backend 'dask' has no kernels for {run.model!r}; "
                 "expected a PatchModel with a dictionary of moderate size, or backend='cpu'"
