@@ -124,6 +124,20 @@ def test_damaged_entries_are_made_again(call, folder, damage):
     assert {path.name for path in entries(folder)} == {path.name for path in whole}
 
 
+def multiplier(factor):
+    def multiplied(x):
+        return factor * x
+
+    return multiplied
+
+
+def test_functions_of_one_name_keep_apart(call, folder):
+    for _ in range(2):
+        for factor in (2, 3):
+            assert entry()(multiplier(factor))(7) == 7 * factor
+    assert len(list(folder.rglob("multiplied-*.kernel"))) == 2
+
+
 def test_a_directory_in_the_place_of_an_entry(call, folder):
     for path in entries(folder):
         path.unlink()

@@ -112,8 +112,10 @@ def _gpu() -> str:
 
 def _cuda_backend() -> str:
     from ..errors import BackendUnavailableError
+    from ..kernels.environment import require_compiler
     from ..runs.backends import resolve_backend
 
+    require_compiler()
     try:
         resolve_backend("cuda")
     except BackendUnavailableError as error:

@@ -12,6 +12,7 @@ import platform
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
@@ -40,8 +41,11 @@ _complaints: list[str] = []
 class KernelCache(_Cache):
     """The cache of one kernel, as Numba's dispatchers ask for it."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._name = function.__name__
+        # A function made by another one has the same name and line each time, and other values around it.
+        cells = [cell.cell_contents for cell in function.__closure__ or ()]
+        self._identity = function.__module__, function.__qualname__, function.__code__.co_firstlineno, dumps(cells)
         self._enabled = True
 
     @property
@@ -97,7 +101,7 @@ class KernelCache(_Cache):
 
     def _file(self, sig: Any, target_context: Any) -> str:
         versions = numba.__version__, llvmlite.__version__, platform.python_implementation(), sys.version_info[:3]
-        key = repr((str(sig), target_context.codegen().magic_tuple(), versions))
+        key = repr((self._identity, str(sig), target_context.codegen().magic_tuple(), versions))
         return f"{self._name}-{sources()}-{sha256(key.encode()).hexdigest()[:16]}.kernel"
 
     def _remove_outdated(self, folder: Path) -> None:

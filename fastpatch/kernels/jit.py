@@ -40,7 +40,7 @@ def entry(*, inline: bool = False) -> Callable[[Callable[..., Any]], Any]:
 
     def compile_lazily(function: Callable[..., Any]) -> Any:
         dispatcher = njit(**_OPTIONS, forceinline=inline)(function)
-        dispatcher._cache = KernelCache(function.__name__)
+        dispatcher._cache = KernelCache(function)
         return dispatcher
 
     return compile_lazily
