@@ -1,13 +1,13 @@
 """What the commands that simulate have in common: run, write, draw, report."""
 
 import math
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FastpatchError, OutputError, ResultFileError
+from ..messages import has_terminal, printable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -47,7 +47,7 @@ def run_experiment(
     from ..runs.simulation import simulate
 
     begin = time.perf_counter()
-    dataset = simulate(model, progress=not quiet and sys.stderr.isatty(), **arguments)
+    dataset = simulate(model, progress=not quiet and has_terminal(), **arguments)
     simulated = time.perf_counter() - begin
     if extend is not None:
         dataset = extend(dataset)
@@ -67,7 +67,8 @@ def publish(
 
     file = directory / "result.nc"
     save(dataset, file)
-    print(report(dataset), flush=True)
+    # A card or a title may hold anything.
+    print(printable(report(dataset)), flush=True)
     try:
         written = draw_figures(dataset, directory)
     except FastpatchError:

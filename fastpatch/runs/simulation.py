@@ -1,19 +1,24 @@
 """`simulate`: a batch of reverse trajectories with its observables, as a labelled dataset (paper Sec. 6, App. C)."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tqdm import tqdm
 
 from ..errors import BackendUnavailableError, InvalidInputError
+from ..kernels.ahead import announced, compile_run
+from ..memory import require_memory, run_memory
 from ..models.base import Model
+from ..progress import progress_bar
+from ..results import open_text
 from ..validation import integer, shell_numbers
 from .engines.base import Engine
 from .engines.choice import integrator
 from .engines.flow import FlowEngine
+from .engines.patch import PatchEngine
 from .pacing import paced
 from .recorder import FITTED_SHELLS, Recorder
 from .setup import Run
@@ -107,13 +112,14 @@ def simulate(
     Raises
     ------
     InvalidInputError, DtypeError
-        For any argument outside what is stated above.
+        For any argument outside what is stated above, and for a run in one piece that exceeds the free memory.
     BackendUnavailableError
         For a backend that this machine cannot run.
 
     Notes
     -----
-    Compiled kernels run in parallel through Numba; do not call from several Python threads at once.
+    The first run of an installation compiles the kernels, about 10 s, and later ones find them on the disk. Any number
+    of threads and processes, forked ones too, may call at once.
 
     With "dask" no process holds a whole field: ``snapshot`` and ``final`` are Dask arrays that read from ``scratch``,
     to be sliced, written with ``dataset.to_zarr`` or, where they fit, loaded. The tasks run on the workers of the
@@ -143,6 +149,11 @@ def simulate(
     kept = _snapshot_steps(snapshots, run.times)
     last = len(run.times) - 1
     recorded = [*range(0, last, interval), last]
+    if run.backend != "dask":
+        counts = {"snapshots": len(kept), "records": len(recorded), "shells": len(numbers)}
+        needed = run_memory(run.shape, run.trajectories, run.dtype.itemsize, **counts)
+        sides = "×".join(map(str, run.shape))
+        require_memory(needed, f"the run of {run.trajectories} trajectories on {sides} sites takes")
     engine: Engine
     recording = {"record_every": interval, "backend": run.backend, "dynamics": dynamics}
     if run.backend == "dask":
@@ -158,13 +169,16 @@ def simulate(
     else:
         engine = FlowEngine(model, run.initial(), run.times, 0, run.seed, run.first_trajectory, numbers, diagonal)
     recorder = Recorder(run, engine, recorded, kept, numbers, diagonal)
-    with tqdm(total=last, unit="step", disable=not progress, leave=False) as bar:
+    if progress and isinstance(engine, PatchEngine):
+        with announced(sys.stderr):
+            compile_run(run.dtype)
+    with progress_bar(total=last, unit="step", show=progress, leave=False) as bar:
         for window in paced(0, last, engine.least_steps):
             recorder.run_through(window)
             bar.update(len(window))
     derivatives = engine.measure()
     recorder.keep([last], engine.present(), derivatives[None])
-    return recorder.dataset(engine.x, recording)
+    return open_text(recorder.dataset(engine.x, recording))
 
 
 def _snapshot_steps(snapshots: int | ArrayLike, times: NDArray[np.float64]) -> list[int]:
