@@ -177,3 +177,18 @@ def test_code_on_disk_is_renewed_when_a_function_that_a_kernel_calls_changes(tmp
         (package / "callee.py").write_text(callee.format(number))
         assert run(call, tmp_path) == f"{number[0]} 0\n"
         assert run(call, tmp_path) == f"{number[0]} 1\n"
+
+
+@pytest.mark.skipif(not (ROOT / ".github").is_dir(), reason="an installed package has no workflows")
+@pytest.mark.parametrize("name", ["benchmark.yml", "ci.yml"])
+def test_workflows_have_least_permissions_and_actions_that_nobody_can_move(name):
+    text = (ROOT / ".github" / "workflows" / name).read_text(encoding="utf-8")
+    assert "\npermissions: {}\n" in text
+    used = re.findall(r"uses: (\S+)", text)
+    assert used
+    assert all(re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", action) for action in used)
+    jobs = text[text.index("\njobs:") :]
+    assert jobs.count("    permissions:\n") == jobs.count("    runs-on:")
+    # Who may write runs none of the project's code.
+    for job in re.split(r"\n  (?=\w+:\n)", jobs):
+        assert "contents: write" not in job or "- run:" not in job
