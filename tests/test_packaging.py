@@ -1,7 +1,6 @@
 """What is shipped, what is imported, and that the two agree with the folders."""
 
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
