@@ -139,3 +139,18 @@ def test_public_functions_are_documented():
                 assert value.__doc__, name
             if hasattr(value, "__module__"):
                 assert value.__module__.startswith(("fastpatch", "typing")), name
+
+
+@pytest.mark.skipif(not (ROOT / ".github").is_dir(), reason="an installed package has no workflows")
+@pytest.mark.parametrize("name", ["benchmark.yml", "ci.yml"])
+def test_workflows_have_least_permissions_and_actions_that_nobody_can_move(name):
+    text = (ROOT / ".github" / "workflows" / name).read_text(encoding="utf-8")
+    assert "\npermissions: {}\n" in text
+    used = re.findall(r"uses: (\S+)", text)
+    assert used
+    assert all(re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", action) for action in used)
+    jobs = text[text.index("\njobs:") :]
+    assert jobs.count("    permissions:\n") == jobs.count("    runs-on:")
+    # Who may write runs none of the project's code.
+    for job in re.split(r"\n  (?=\w+:\n)", jobs):
+        assert "contents: write" not in job or "- run:" not in job
