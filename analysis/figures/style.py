@@ -81,7 +81,8 @@ def figure_style(style: Style) -> Iterator[None]:
 def house_style() -> Iterator[None]:
     """The project's style over Matplotlib's own defaults inside the block; the caller's settings outside it."""
     size = _SIZES[_CHOSEN.get()]
-    lines = {
+    settings: dict[Any, Any] = {
+        **_STYLE,
         "font.size": size.font,
         "lines.linewidth": 1.4 * size.line,
         "axes.linewidth": 0.8 * size.line,
@@ -89,7 +90,7 @@ def house_style() -> Iterator[None]:
     }
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update({**_STYLE, **lines})  # type: ignore[typeddict-item,arg-type,unused-ignore]
+        mpl.rcParams.update(settings)
         yield
 
 
