@@ -228,7 +228,17 @@ def test_info_tells_what_it_runs_on(command):
     rows = {line[:18].strip(): line[18:] for line in shown.splitlines()}
     assert rows["fastpatch"] == fp.__version__
     assert rows["numpy"] == np.__version__
-    assert {"python", "numba", "CPU", "threads", "threading layer", "GPU", "kernel cache", "torch"} <= rows.keys()
+    assert {
+        "python",
+        "numba",
+        "CPU",
+        "vector units",
+        "threads",
+        "kernels",
+        "kernel cache",
+        "GPU",
+        "torch",
+    } <= rows.keys()
     assert re.fullmatch(r"\d+ of \d+", rows["threads"])
 
 
