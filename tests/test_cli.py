@@ -257,6 +257,18 @@ def test_plot_draws_the_same_figures_from_the_file_alone(command, patch_run, tmp
         assert str(tmp_path / "figures" / name) in shown
 
 
+def test_plot_draws_vectors_for_print(command, patch_run, tmp_path):
+    status, shown, _ = command(
+        "plot", patch_run[0] / "result.nc", "--out", tmp_path, "--style", "paper", "--format", "pdf"
+    )  # fmt: skip
+    assert status == 0
+    assert listing(tmp_path) == ["figure3.pdf", "snapshots.pdf"]
+    assert str(tmp_path / "figure3.pdf") in shown
+    # A page of 7.1 inches at 72 points.
+    box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", (tmp_path / "figure3.pdf").read_bytes())
+    assert float(box[1]) == pytest.approx(7.1 * 72, abs=0.5)
+
+
 def test_plot_draws_beside_the_file_where_no_directory_is_named(command, patch_run, tmp_path, monkeypatch):
     result = tmp_path / "result.nc"
     result.write_bytes((patch_run[0] / "result.nc").read_bytes())
