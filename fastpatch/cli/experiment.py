@@ -1,13 +1,13 @@
 """What the commands that simulate have in common: run, write, draw, report."""
 
 import math
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FastpatchError, OutputError, ResultFileError
+from ..messages import has_terminal, printable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -48,7 +48,7 @@ def run_experiment(
     from ..runs.simulation import simulate
 
     begin = time.perf_counter()
-    dataset = simulate(model, progress=not quiet and sys.stderr.isatty(), **arguments)
+    dataset = simulate(model, progress=not quiet and has_terminal(), **arguments)
     simulated = time.perf_counter() - begin
     if extend is not None:
         dataset = extend(dataset)
@@ -68,7 +68,8 @@ def publish(
 
     file = directory / "result.nc"
     save(dataset, file)
-    print(report(dataset), flush=True)
+    # A card or a title may hold anything.
+    print(printable(report(dataset)), flush=True)
     try:
         written = draw_figures(dataset, directory)
     except FastpatchError:
@@ -82,8 +83,8 @@ def publish(
     print("wrote " + "\n      ".join(str(path) for path in (file, *written)))
 
 
-def draw_figures(dataset: "xr.Dataset", directory: Path) -> list[Path]:
-    """Draw every figure that a result has the variables of, from the dataset alone; their paths.
+def draw_figures(dataset: "xr.Dataset", directory: Path, suffix: str = "png") -> list[Path]:
+    """Draw every figure that a result has the variables of, from the dataset alone, as files of a format; their paths.
 
     Raises `ResultFileError` for a dataset that has lost some of what every result has.
     """
@@ -116,9 +117,10 @@ def draw_figures(dataset: "xr.Dataset", directory: Path) -> list[Path]:
         drawn["locality.png"] = figures.draw_locality(dataset, title)
     if "sample_to_train" in dataset:
         drawn["statistics.png"] = figures.draw_fidelity(dataset)
-    for name, figure in drawn.items():
-        figures.save_figure(figure, directory / name)
-    return [directory / name for name in drawn]
+    files = {directory / Path(name).with_suffix(f".{suffix}"): figure for name, figure in drawn.items()}
+    for file, figure in files.items():
+        figures.save_figure(figure, file)
+    return list(files)
 
 
 def critical_report(dataset: "xr.Dataset", model: "ClosedFormModel") -> str:

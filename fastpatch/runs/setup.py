@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInputError
+from ..memory import require_memory, run_memory
 from ..models.base import Model
 from ..models.identity import model_identity
 from ..noise import MAX_COUNT, NoiseStream, standard_normals
@@ -107,8 +108,18 @@ class Setup:
         }
         return json.dumps(parts, sort_keys=True)
 
+    def require_memory(self, *, snapshots: int = 0, records: int = 0) -> None:
+        """Raise `InvalidInputError` where a run in one piece that keeps so much exceeds the free memory."""
+        needed = run_memory(
+            self.shape, self.trajectories, self.dtype.itemsize, snapshots=snapshots, records=records,
+            shells=len(self.shells),
+        )  # fmt: skip
+        sides = "×".join(map(str, self.shape))
+        require_memory(needed, f"the run of {self.trajectories} trajectories on {sides} sites takes")
+
     def initial(self) -> NDArray[Any]:
-        """x(T) ~ N(0, 1) at every site."""
+        """x(T) ~ N(0, 1) at every site; `InvalidInputError` where the states exceed the free memory."""
+        self.require_memory()
         return standard_normals(
             (self.trajectories, *self.shape),
             seed=self.seed,

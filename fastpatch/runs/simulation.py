@@ -1,22 +1,26 @@
 """`simulate`: a batch of reverse trajectories with its observables, as a labelled dataset (paper Sec. 6, App. C)."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tqdm import tqdm
 
 from ..errors import BackendUnavailableError, InvalidInputError
+from ..kernels.ahead import announced, compile_run
 from ..models.base import Model
+from ..progress import progress_bar
+from ..results import open_text
 from ..validation import integer
 from .backends import Backend
 from .checkpoint import RunCheckpoint, interruptible
 from .dataset import FITTED_SHELLS, labelled
 from .engines.base import Engine
 from .engines.choice import engine_of
+from .engines.patch import PatchEngine
 from .observables import Observable, ObservableName, chosen_observables
 from .pacing import paced
 from .record_buffer import RecordBuffer
@@ -124,7 +128,8 @@ def simulate(
     ------
     InvalidInputError, DtypeError
         For any argument outside what is stated above, a first Euler-Maruyama step that is unstable (with the number of
-        steps that would do), an observable that fails at the first time, or a checkpoint of another run.
+        steps that would do), an observable that fails at the first time, a checkpoint of another run, or a run in
+        one piece that exceeds the free memory.
     ResultFileError, OutputError
         For a checkpoint that is damaged or cannot be written.
     BackendUnavailableError
@@ -132,7 +137,8 @@ def simulate(
 
     Notes
     -----
-    Compiled kernels run in parallel through Numba; do not call from several Python threads at once.
+    The first run of an installation compiles the kernels, about 10 s, and later ones find them on the disk. Any number
+    of threads and processes, forked ones too, may call at once.
 
     With "dask" no process holds a whole field: ``snapshot`` and ``final`` are Dask arrays that read from ``scratch``,
     to be sliced, written with ``dataset.to_zarr`` or, where they fit, loaded. The tasks run on the workers of the
@@ -160,6 +166,8 @@ def simulate(
     recorded = [*range(0, setup.last, interval), setup.last]
     recording: dict[str, Any] = {"record_every": interval, "backend": setup.backend}
 
+    if setup.backend != "dask":
+        setup.require_memory(snapshots=len(kept), records=len(recorded))
     saved = file = None
     if checkpoint is not None:
         wanted = {
@@ -190,8 +198,11 @@ def simulate(
         if file is not None:
             file.save(engine.step, {"x": engine.x, "snapshots": buffer.snapshots, **buffer.arrays})
 
+    if progress and isinstance(engine, PatchEngine):
+        with announced(sys.stderr):
+            compile_run(setup.dtype)
     with (
-        tqdm(total=setup.last, initial=engine.step, unit="step", disable=not progress, leave=False) as bar,
+        progress_bar(total=setup.last, initial=engine.step, unit="step", show=progress, leave=False) as bar,
         interruptible(wait=file is not None) as interrupted,
     ):
         for window in paced(engine.step, setup.last, engine.least_steps):
@@ -205,10 +216,11 @@ def simulate(
     buffer.finish()
     if file is not None and (saved is None or saved[0] < setup.last):
         save()
-    return labelled(
+    dataset = labelled(
         setup, buffer.arrays, fused, others, buffer.snapshots, engine.x,
         recorded=recorded, kept=kept, recording=recording,
     )  # fmt: skip
+    return open_text(dataset)
 
 
 def _check_chunked(others: Sequence[Observable], checkpoint: object) -> None:
