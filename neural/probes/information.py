@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from ...analysis import information_rate, information_rate_by_shell, label_entropy
 from ...errors import InvalidInputError
-from ...kernels import ONE_AT_A_TIME
 from ...noise import NoiseStream, standard_normals
 from ...validation import floating_field, integer
 from ..batching import in_batches
@@ -194,9 +193,8 @@ def _in_turn(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 def _noise(seeds: Sequence[int], shape: tuple[int, int, int], level: int) -> NDArray[np.float32]:
     drawn = np.empty((len(seeds), *shape), dtype=np.float32)
-    with ONE_AT_A_TIME:
-        for image, seed in zip(drawn, seeds, strict=True):
-            image[:] = standard_normals(shape, seed=seed, stream=NoiseStream.STEP, step=level)
+    for image, seed in zip(drawn, seeds, strict=True):
+        image[:] = standard_normals(shape, seed=seed, stream=NoiseStream.STEP, step=level)
     return drawn
 
 
