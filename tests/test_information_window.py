@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -93,7 +94,10 @@ def test_unlabelled_images_and_other_guides():
         measure_information(TwoImages(), images, labels, guide=Larger())
 
 
-def made(rate, runs=64, entropy=math.log(10.0), noise=0.1, sigma=None):
+LABELS = math.log(10.0)
+
+
+def made(rate, runs=64, entropy=LABELS, noise=0.1, sigma=None):
     sigma = np.geomspace(80.0, 0.01, 60) if sigma is None else sigma
     rng = np.random.default_rng(0)
     shape = rate(sigma)
@@ -129,8 +133,8 @@ def test_the_window_holds_its_share():
         (made(bump, runs=8), "too few"),
         (made(bump, entropy=0.2), "do not belong together"),
         (made(bump, entropy=9.0), "do not belong together"),
-        (made(np.ones_like), "evenly over all noise levels"),
-        (made(lambda sigma: sigma**2), "above the first level"),
+        (made(lambda sigma: np.minimum(1.0, 80.0 / sigma - 1.0)), "evenly over all noise levels"),
+        (made(lambda sigma: sigma**2, entropy=1.2), "above the first level"),
         (made(bump, entropy=1e-5), "the guide equals the model"),
     ],
 )
@@ -160,7 +164,7 @@ def test_units_of_samplers():
 
 
 def test_percent_is_comfyuis():
-    """Its ``percent_to_sigma``, written out: discrete models interpolate log sigma at (1 - percent) 999, flow shifts."""
+    """Its ``percent_to_sigma``, written out: discrete models interpolate log sigma, flow models shift."""
     kept = np.cumprod(1.0 - np.linspace(1e-4, 0.02, 1000))
     vp = denoisers.VPSchedule(kept)
     log_sigma = 0.5 * np.log((1.0 - kept) / kept)
@@ -188,12 +192,12 @@ def test_windows_of_schedulers(tmp_path):
     diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed")
     from diffusers.guiders import ClassifierFreeGuidance
 
-    from fastpatch.neural.window.units import scheduler_settings
+    from fastpatch.neural.window.units import clock_attributes
 
     scheduler = diffusers.DDIMScheduler()
     schedule = denoisers.VPSchedule(scheduler.alphas_cumprod.numpy())
     dataset = made(bump)
-    dataset.attrs |= {"schedule": json.dumps(described(schedule)), "scheduler": scheduler_settings(scheduler)}
+    dataset.attrs |= clock_attributes(SimpleNamespace(schedule=schedule, scheduler=scheduler))
     window = guidance_window(dataset)
     first, last = window.timesteps()
     kept = scheduler.alphas_cumprod.double().numpy()

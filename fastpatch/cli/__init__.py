@@ -7,7 +7,7 @@ import sys
 import typer
 
 from ..errors import DtypeError, FastpatchError, InvalidInputError
-from . import edm2, empirical, info, patch, plot, sweep, theory, unet
+from . import edm2, empirical, info, network_commands, patch, plot, sweep, theory, unet
 
 __all__ = ["app", "keep_freed_memory", "main"]
 
@@ -27,6 +27,7 @@ app.command("plot")(plot.plot)
 app.command("info")(info.info)
 app.add_typer(unet.app, name="unet")
 app.add_typer(edm2.app, name="edm2")
+app.add_typer(network_commands.app, name="network")
 
 
 def main() -> None:

@@ -167,15 +167,11 @@ def described(schedule: NoiseSchedule) -> dict[str, Any]:
 
 def restored(values: Mapping[str, Any]) -> NoiseSchedule:
     """The schedule of `described`; raises `InvalidInputError` for anything else."""
-    kinds: dict[str, type[Any]] = {
-        kind.__name__: kind for kind in (VPSchedule, FlowSchedule, EDMSchedule, DirectSchedule)
-    }
+    kinds: tuple[type[Any], ...] = (VPSchedule, FlowSchedule, EDMSchedule, DirectSchedule)
     arguments = dict(values)
-    kind = kinds.get(arguments.pop("kind", ""))
+    name = arguments.pop("kind", "")
     try:
-        if kind is None:
-            raise TypeError
-        found: NoiseSchedule = kind(**arguments)
-    except TypeError:
+        found: NoiseSchedule = next(kind for kind in kinds if kind.__name__ == name)(**arguments)
+    except (StopIteration, TypeError):
         raise InvalidInputError(f"the schedule is {str(dict(values))[:80]}; expected one of this package") from None
     return found

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from ...analysis import information_rate, information_rate_by_shell, label_entropy
 from ...errors import InvalidInputError
 from ...noise import NoiseStream, standard_normals
+from ...provenance import environment
 from ...validation import floating_field, integer
 from ..batching import in_batches
 from ..denoiser import Denoiser, checked_labels, denoiser_identity, image_shape
@@ -24,6 +25,7 @@ from ..devices import reproducible
 from ..edm_grid import SIGMA_MAX, SIGMA_MIN, checked_levels
 from ..guidance import Guide, check_guide, guide_estimate
 from ..sampler import latents, placed, sample
+from ..window.units import clock_attributes
 from .finite import checked_finite
 
 if TYPE_CHECKING:
@@ -243,8 +245,6 @@ def _dataset(
         "seed": seed,
         "images": next(iter(rates.values())).shape[0],
     }
-    from ...provenance import environment
-
     return xr.Dataset(
         content,
         coords=coordinates,
@@ -252,6 +252,7 @@ def _dataset(
             "label_entropy": entropy,
             "evaluations": evaluations,
             "source": source,
+            **clock_attributes(net),
             "provenance": json.dumps({"run": run, "environment": environment()}, sort_keys=True),
         },
     )

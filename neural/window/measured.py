@@ -181,9 +181,7 @@ def _verdict(found: DecidedInformation) -> str:
         for bottom, top in zip(found.window_low, found.window_high, strict=True)
     )
     if widest > 0.5 * length:
-        return (
-            f"{found.runs} images are too few: an end of the window is known to a factor of {math.exp(widest):.2g} only"
-        )
+        return f"{found.runs} images are too few: an end of the window is known to a factor {math.exp(widest):.2g}"
     return ""
 
 

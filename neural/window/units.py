@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from ...errors import BackendUnavailableError, InvalidInputError
 from ...validation import finite_float, integer
-from ..denoisers.schedules import NoiseSchedule
+from ..denoisers.schedules import NoiseSchedule, described
 from ..edm_grid import sigma_grid
 
-__all__ = ["Interval", "StepWindow", "comfyui_percent", "run_levels", "scheduler_settings", "step_window"]
+__all__ = ["Interval", "StepWindow", "clock_attributes", "comfyui_percent", "run_levels", "step_window"]
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,16 @@ def comfyui_percent(schedule: NoiseSchedule, sigma_low: float, sigma_high: float
     return float(percent[0]), float(percent[1])
 
 
-def scheduler_settings(scheduler: Any) -> str:
-    """A scheduler of diffusers as JSON text, from which `run_levels` makes it again."""
-    return json.dumps({"class": type(scheduler).__name__, "config": dict(scheduler.config)}, default=str)
+def clock_attributes(net: Any) -> dict[str, str]:
+    """``schedule`` and ``scheduler`` of a network, as JSON texts for a result, where it has them."""
+    schedule, scheduler = getattr(net, "schedule", None), getattr(net, "scheduler", None)
+    found: dict[str, str] = {}
+    if schedule is not None:
+        found["schedule"] = json.dumps(described(schedule))
+    if scheduler is not None:
+        settings = {"class": type(scheduler).__name__, "config": dict(scheduler.config)}
+        found["scheduler"] = json.dumps(settings, default=str)
+    return found
 
 
 def run_levels(
@@ -77,7 +84,7 @@ def run_levels(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Noise levels of a run of ``steps`` steps, and its timesteps where a scheduler has them.
 
-    By the scheduler of `scheduler_settings` if there is one, which needs diffusers, else along EDM's grid.
+    By the scheduler of `clock_attributes` if there is one, which needs diffusers, else along EDM's grid.
     Raises `BackendUnavailableError` where diffusers is missing.
     """
     count = integer(steps, "steps", minimum=2)
@@ -101,5 +108,5 @@ def _fraction(step: int, steps: int) -> float:
     for places in range(4, 12):
         found = math.ceil(step / steps * 10**places) / 10**places
         if found <= 1.0 and int(found * steps) == step:
-            return found
+            return float(found)
     return min(1.0, (step + 0.5) / steps)
