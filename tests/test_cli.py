@@ -128,7 +128,10 @@ def test_patch_writes_a_result_two_figures_and_a_table(patch_run):
         assert float(re.findall(r"\d+\.\d+", row.split(")")[-1])[0]) == pytest.approx(time_of, abs=6e-4)
     for name in (
         "renormalised",
+        "Gaussian closure",
+        "Gaussian null",
         "lambda_0 crosses zero",
+        "score Jacobian crosses zero",
         "xi_eq largest",
         "xi_x grows fastest",
         "final xi_x",
@@ -138,8 +141,11 @@ def test_patch_writes_a_result_two_figures_and_a_table(patch_run):
     result = fp.load(directory / "result.nc")
     final = next(line for line in table if "final xi_x" in line)
     assert float(final.split()[3]) == pytest.approx(np.median(result["xi_x"][:, -1]), rel=1e-3)
-    for name in listing(directory):
-        assert str(directory / name) in table[-1]
+    wrote = table[table.index(next(line for line in table if line.startswith("wrote"))) :]
+    for name, line in zip(["result.nc", "figure3.png", "snapshots.png"], wrote, strict=True):
+        assert line.endswith(str(directory / name))
+    # Nothing wraps in a terminal of 80 columns, but for paths.
+    assert max(len(line) for line in table[: -len(wrote)]) <= 80
 
 
 def test_patch_is_simulate_with_the_same_parameters(patch_run):
@@ -196,14 +202,19 @@ def test_empirical_end_to_end(command, tmp_path):
     np.testing.assert_array_equal(fp.load(tmp_path / "result.nc")["prototype"], fp.stripe_prototypes(12))
 
 
-def test_theory_prints_the_four_critical_times_and_draws_the_dispersion(command, tmp_path):
+def test_theory_prints_the_critical_times_and_draws_the_dispersion(command, tmp_path):
     status, shown, errors = command("theory", "--out", tmp_path)
     assert (status, errors) == (0, "")
-    found = {line.split()[0]: [float(x) for x in line.split()[-2:]] for line in shown.splitlines()[2:6]}
+    found = {line.split()[0]: [float(x) for x in line.split()[-2:]] for line in shown.splitlines()[2:7]}
     assert found["score"][0] == pytest.approx(np.log(26.0), abs=1e-4)
     assert found["eq17"][0] == pytest.approx(2.889, abs=1e-3)
     assert found["drift"][0] == pytest.approx(3.912, abs=1e-3)
     assert found["renormalised"][1] == pytest.approx(3.35, abs=0.02)
+    assert found["closure"] == pytest.approx([3.284, 3.185], abs=2e-3)
+    null = next(line for line in shown.splitlines() if line.startswith("null"))
+    spectrum = fp.GaussianModel.from_dictionary(fp.PatchDictionary.random()).data_spectrum
+    assert float(null.split()[-1]) == pytest.approx(np.log(spectrum[0, 0] - 1.0), abs=1e-4)
+    assert max(map(len, shown.splitlines()[:-1])) <= 80
     assert imread(tmp_path / "dispersion.png").shape[:2] == (576, 896)
     # d = 3: Omega = 125.
     status, shown, _ = command("theory", "--dimension", "3", "--out", tmp_path)
@@ -379,6 +390,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path):
         shown, errors = process.communicate(timeout=60)
     finally:
         process.kill()
+        process.communicate()  # also waits for it, and closes its pipes
     assert process.returncode not in (0, None)
     assert shown == ""
     assert "Traceback" not in errors

@@ -1,13 +1,13 @@
 """What the commands that simulate have in common: run, write, draw, report."""
 
 import math
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ResultFileError
+from ..errors import FastpatchError, OutputError, ResultFileError
+from ..messages import has_terminal, printable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..models import Model, PosteriorMeanModel
 
 __all__ = ["critical_report", "draw_figures", "measured_lines", "point_line", "publish", "run_experiment"]
-__all__ += ["set_threads", "shown"]
+__all__ += ["score_line", "set_threads", "shown"]
 
 
 def set_threads(threads: int | None) -> None:
@@ -37,7 +37,7 @@ def run_experiment(
     quiet: bool,
     **arguments: Any,
 ) -> None:
-    """Simulate, write ``result.nc`` and its figures into ``out``, and print the report.
+    """Simulate, write ``result.nc`` into ``out``, print the report, and draw the figures.
 
     ``extend`` may add to the dataset, or take from it, before anything is written.
     """
@@ -47,7 +47,7 @@ def run_experiment(
     from ..runs.simulation import simulate
 
     begin = time.perf_counter()
-    dataset = simulate(model, progress=not quiet and sys.stderr.isatty(), **arguments)
+    dataset = simulate(model, progress=not quiet and has_terminal(), **arguments)
     simulated = time.perf_counter() - begin
     if extend is not None:
         dataset = extend(dataset)
@@ -58,17 +58,28 @@ def run_experiment(
 def publish(
     dataset: "xr.Dataset", directory: Path, report: Callable[["xr.Dataset"], str], *, begin: float, simulated: float
 ) -> None:
-    """Write ``result.nc`` and its figures into ``directory``, and print the report, the times and the paths.
+    """Write ``result.nc`` into ``directory``, print the report, draw the figures, and print the times and the paths.
 
+    The result comes first, then the report: neither is lost where a figure cannot be drawn, which is an `OutputError`.
     ``begin`` is the value of `time.perf_counter` at the start, ``simulated`` the seconds that the run itself took.
     """
     from ..results import save
 
-    save(dataset, directory / "result.nc")
-    written = draw_figures(dataset, directory)
-    print(report(dataset))
+    file = directory / "result.nc"
+    save(dataset, file)
+    # A card or a title may hold anything.
+    print(printable(report(dataset)), flush=True)
+    try:
+        written = draw_figures(dataset, directory)
+    except FastpatchError:
+        raise
+    except Exception as error:  # of Matplotlib, its fonts and its settings, which are the host's
+        raise OutputError(
+            f"{file} is complete, but its figures cannot be drawn ({type(error).__name__}: {error}); "
+            "expected `fastpatch plot` to draw them once that is mended"
+        ) from error
     print(f"{'wall time (s)':<36}{time.perf_counter() - begin:14.2f}     simulation: {simulated:.2f}")
-    print("wrote " + ", ".join(str(path) for path in (directory / "result.nc", *written)))
+    print("wrote " + "\n      ".join(str(path) for path in (file, *written)))
 
 
 def draw_figures(dataset: "xr.Dataset", directory: Path) -> list[Path]:
@@ -115,50 +126,71 @@ def draw_figures(dataset: "xr.Dataset", directory: Path) -> list[Path]:
 def critical_report(dataset: "xr.Dataset", model: "PosteriorMeanModel") -> str:
     """Predicted and measured critical times as an aligned table."""
     from .. import theory
-    from ..models import PatchModel
+    from ..models import GaussianModel, PatchModel
 
-    columns = {f"Omega = {model.Omega:g}": theory.critical_times(Omega=model.Omega, schedule=model.schedule)}
-    if isinstance(model, PatchModel):
-        exact = theory.critical_times(dictionary=model.dictionary, schedule=model.schedule)
-        columns[f"{len(model.dictionary)} patterns"] = exact
     names: dict[theory.CriticalCondition, str] = {
         "score": "score, log(1 + Omega) (eq. 30)",
         "eq17": "eq. 17 as printed",
         "drift": "drift Jacobian at x = 0",
-        "renormalised": "renormalised by fluctuations",
+        "renormalised": "drift, renormalised by white noise",
+        "closure": "drift, Gaussian closure",
     }
+    if isinstance(model, PatchModel):
+        shape = dataset.sizes["y"], dataset.sizes["x"]
+        columns = {
+            f"Omega = {model.Omega:g}": theory.critical_times(K=model.dictionary.radius, schedule=model.schedule),
+            f"{len(model.dictionary)} patterns": theory.critical_times(
+                dictionary=model.dictionary, schedule=model.schedule
+            ),
+        }
+        null = GaussianModel.from_dictionary(model.dictionary, shape, model.schedule).critical_time
+        last = [f"  {'drift, Gaussian null: no transition':<34}{'':>14}{shown(null):>14}"]
+    else:
+        del names["closure"]
+        columns = {f"Omega = {model.Omega:g}": theory.critical_times(Omega=model.Omega, schedule=model.schedule)}
+        last = []
     lines = [f"{'predicted critical times':<36}" + "".join(f"{name:>14}" for name in columns)]
     lines += [
         f"  {label:<34}" + "".join(f"{shown(c[key]):>14}" for c in columns.values()) for key, label in names.items()
     ]
-    return "\n".join([*lines, *measured_lines(dataset)])
+    return "\n".join([*lines, *last, *measured_lines(dataset), score_line(dataset, model)])
+
+
+def score_line(dataset: "xr.Dataset", model: "PosteriorMeanModel") -> str:
+    """Where the mean score's Jacobian changes sign along the uniform mode, which no choice of drift can move."""
+    from ..analysis import zero_mode_crossing
+
+    lambda_0 = dataset["mode_derivative"].sel(shell=0).isel(direction=slice(0, 2)).mean("direction")
+    times = dataset["time"].to_numpy()
+    found = zero_mode_crossing(times, lambda_0.to_numpy() + 0.5 * model.schedule.rate(times))
+    return point_line("score Jacobian crosses zero", found)
 
 
 def measured_lines(dataset: "xr.Dataset") -> list[str]:
     """The measured critical times, or noise levels, and the final correlation lengths, as lines of the table."""
     import numpy as np
 
-    from ..analysis import critical_points
+    from ..analysis.critical_interval import FEWEST_TRAJECTORIES
+    from ..analysis.critical_points import critical_points
 
     along = "sigma" if "sigma" in dataset.dims else "time"
-    zero_modes = dataset["mode_derivative"].sel(shell=0).isel(direction=slice(0, 2))
-    lambda_0 = zero_modes.mean([dim for dim in zero_modes.dims if dim not in ("trajectory", along)])
-    measured = critical_points(
-        dataset[along].to_numpy(), dataset["xi_x"].to_numpy(), dataset["xi_eq"].to_numpy(), lambda_0.to_numpy()
-    )
+    measured = critical_points(dataset)
     count = dataset.sizes["trajectory"]
     symbol = "t" if along == "time" else along
-    lines = [f"{f'measured, median of {count}':<36}{symbol:>14}     bootstrap interval (nominally 95 %)"]
+    lines = [f"{f'measured, median of {count}':<36}{symbol:>14}{'95 % interval':>20}{'found':>9}"]
     labels = {
-        "zero_mode_crossing": "lambda_0 crosses zero",
+        "zero_mode_crossing": "lambda_0 crosses zero (drift)",
         "softest_zero_mode": "|lambda_0| smallest",
         "equilibrium_length_peak": "xi_eq largest",
         "fastest_growth": "xi_x grows fastest",
     }
     lines += [point_line(label, measured[key]) for key, label in labels.items()]
+    if count < FEWEST_TRAJECTORIES:
+        lines.append(f"  no intervals: {count} trajectories carry none; expected at least {FEWEST_TRAJECTORIES}")
     final = dataset["xi_x"].isel({along: -1}).to_numpy()
-    each = ", ".join(f"{value:.2f}" for value in final[:8]) + (" …" if count > 8 else "")
-    lines.append(f"{'final xi_x (sites)':<36}{np.median(final):14.4g}     each: {each}")
+    low, high = np.quantile(final, [0.25, 0.75])
+    spread = f"{f'[{low:.3g}, {high:.3g}]':>20} quartiles" if count > 1 else ""
+    lines.append(f"{'final xi_x (sites)':<36}{np.median(final):14.4g}{spread}")
     return lines
 
 
@@ -168,6 +200,7 @@ def shown(t: float, digits: str = ".4g") -> str:
 
 
 def point_line(label: str, point: "CriticalPoint") -> str:
-    """One critical time and its interval as a line of the table."""
-    interval = "" if math.isnan(point.low) else f"     [{point.low:.4g}, {point.high:.4g}]"
-    return f"  {label:<34}{shown(point.time):>14}{interval}"
+    """One critical time, its interval, and the share of the resamples in which it exists, as a line of the table."""
+    interval = "" if math.isnan(point.low) else f"[{point.low:.4g}, {point.high:.4g}]"
+    found = "" if math.isnan(point.found) else f"{100.0 * point.found:.0f} %"
+    return f"  {label:<34}{shown(point.time):>14}{interval:>20}{found:>9}".rstrip()

@@ -1,23 +1,26 @@
 """The patch model: the score of independent local patches (paper Sec. 6 and App. C)."""
 
+import math
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from ..dictionary import PatchDictionary
 from ..errors import DtypeError, InvalidInputError
 from ..kernels import patch as kernels
 from ..kernels.plan import PatchPlan
+from ..kernels.tree import TreeKernels
+from ..kernels.tree.choice import tree_of
 from ..process import VPSchedule
-from .base import PosteriorMeanModel
+from .linear_response import first_softening
+from .local import LocalPosteriorModel, pixel_patterns
 
 __all__ = ["PatchModel"]
 
 
-class PatchModel(PosteriorMeanModel):
+class PatchModel(LocalPosteriorModel):
     r"""Posterior over a dictionary of patterns at every site of a periodic lattice, from its P x P neighbourhood y.
 
     .. math:: w_k \propto \pi_k \exp\Bigl(-\frac{|y - \alpha p_k|^2}{2\sigma^2}\Bigr), \qquad m = \sum_k w_k c_k
@@ -30,6 +33,9 @@ class PatchModel(PosteriorMeanModel):
         Patterns and prior.
     schedule
         The forward process; ``VPSchedule()`` by default.
+
+    Large dictionaries of +-1 patterns, such as all patches of a set of images, are evaluated by a tree of their rows
+    (`fastpatch.kernels.tree`), then in the precision of ``x``.
 
     Lattices need L1 >= P and L2 >= P, so that no neighbourhood meets a site twice.
     """
@@ -50,10 +56,26 @@ class PatchModel(PosteriorMeanModel):
         """The dictionary as the kernels take it."""
         return PatchPlan.of(self.dictionary)
 
+    @cached_property
+    def tree(self) -> TreeKernels | None:
+        """The kernels for the dictionary's tree, where these are the fastest; else `plan` is used."""
+        return tree_of(self.dictionary)
+
     @property
     def Omega(self) -> float:
         """Sites of a patch, P^2: exact for the two uniform patterns alone, the paper's estimate for a dictionary."""
         return float(self.dictionary.size**2)
+
+    @property
+    def critical_time(self) -> float:
+        """Where the score's Jacobian at x = 0 first loses its sign along some wave vector, coming from large t.
+
+        ``sigma^2 = alpha^2 g`` with the dictionary's own largest coupling g, which is P^2 for the two uniform patterns
+        alone: the paper's log(1 + P^2) then. nan where no mode softens. Not checked: that x = 0 is a fixed point, which
+        it is for a Z2-symmetric dictionary.
+        """
+        rate = first_softening(self.dictionary)
+        return rate if math.isnan(rate) else self.schedule.time_of(rate)
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -65,10 +87,11 @@ class PatchModel(PosteriorMeanModel):
         }
 
     def arrays(self) -> dict[str, tuple[tuple[str, ...], NDArray[np.float64]]]:
-        return {
-            "pattern": (("pattern_index", "pattern_y", "pattern_x"), self.dictionary.patterns),
-            "prior": (("pattern_index",), self.dictionary.prior),
-        }
+        prior = {"prior": (("pattern_index",), self.dictionary.prior)}
+        if self.tree is not None and self.dictionary.codes is not None:
+            # Integers below 2^49: exact in float64, and 25 or 49 times smaller than the patterns.
+            return {"pattern_code": (("pattern_index",), self.dictionary.codes.astype(np.float64)), **prior}
+        return {"pattern": (("pattern_index", "pattern_y", "pattern_x"), self.dictionary.patterns), **prior}
 
     def check_lattice(self, shape: tuple[int, int]) -> None:
         if min(shape) < self.dictionary.size:
@@ -77,30 +100,22 @@ class PatchModel(PosteriorMeanModel):
                 f"expected sides of at least the pattern size {self.dictionary.size}"
             )
 
+    def _precision(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        return super()._precision(dtype) if self.tree is None else dtype
+
+    def response(self, x: NDArray[Any], t: float) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        if self.tree is None:
+            return kernels.response(self.plan, self.schedule, x, t)
+        return self.tree.response(x, self._slope(t))[1], pixel_patterns(self.dictionary.size)
+
     def _posterior_mean(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
+        if self.tree is not None:
+            return self.tree.posterior_mean(x, self._slope(t))
         return kernels.posterior_mean(self.plan, self.schedule, x, t)
 
     def _mode_overlaps(
         self, x: NDArray[np.float64], t: float, shells: NDArray[np.int64], diagonal: bool
     ) -> NDArray[np.float64]:
+        if self.tree is not None:
+            return super()._mode_overlaps(x, t, shells, diagonal)
         return kernels.mode_overlaps(self.plan, self.schedule, x, t, shells, diagonal)
-
-    def _spectrum_overlap(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
-        # With v = cos(q i): sum_i v_i H_k(i) v_{i+u} = [cos(q u) (F(0) + Re F(2q)) - sin(q u) Im F(2q)] / 2,
-        # F(2q) = sum_i H_k(i) exp(2 i q i). One FFT of H_k holds F at every q.
-        height, width = x.shape[-2:]
-        half = width // 2 + 1
-        rows, columns = (2 * np.arange(height)) % height, (2 * np.arange(half)) % width
-        radius = self.dictionary.radius
-        offset = np.arange(-radius, radius + 1)
-        along_rows = np.exp(2j * np.pi * np.outer(np.arange(height), offset) / height)
-        along_columns = np.exp(2j * np.pi * np.outer(np.arange(half), offset) / width)
-        total = np.zeros((height, half))
-        fields, patterns = kernels.response(self.plan, self.schedule, x, t)
-        for pattern, field in zip(patterns, fields[0], strict=True):
-            transform = np.conj(scipy.fft.fft2(field))
-            symbol = along_rows @ pattern @ along_columns.T
-            doubled = transform[np.ix_(rows, columns)]
-            total += 0.5 * (symbol.real * (transform[0, 0].real + doubled.real) - symbol.imag * doubled.imag)
-        standing = (rows[:, None] == 0) & (columns[None, :] == 0)
-        return np.asarray(total / (0.5 * height * width * (1.0 + standing)))

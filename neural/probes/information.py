@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from ...analysis import information_rate, information_rate_by_shell, label_entropy
 from ...errors import InvalidInputError
 from ...noise import NoiseStream, standard_normals
+from ...progress import progress_bar
 from ...provenance import environment
 from ...validation import floating_field, integer
 from ..batching import in_batches
@@ -118,7 +118,7 @@ def measure_information(
     rates = {name: np.empty((len(clean), len(levels))) for name in names}
     shells: dict[str, list[NDArray[np.float64]]] = {"total": [], "class": []}
 
-    for at, sigma in enumerate(tqdm(levels, unit="noise level", disable=not progress, leave=False)):
+    for at, sigma in enumerate(progress_bar(levels, unit="noise level", show=progress, leave=False)):
         noisy = clean + float(sigma) * torch.from_numpy(_noise(seeds, image_shape(net), at))
 
         def estimates(part: slice, sigma: float = float(sigma), noisy: Tensor = noisy) -> tuple[Tensor, Tensor]:
