@@ -8,7 +8,7 @@ from .locality import draw_locality
 from .noise_levels import draw_noise_levels, draw_relative_softening
 from .pulse import draw_condition_gains, draw_dose_response, draw_pulse_figure
 from .samples import draw_denoising, draw_fidelity, draw_samples
-from .style import save_figure
+from .style import figure_style, save_figure
 from .trial import draw_trial
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     "draw_samples",
     "draw_snapshots",
     "draw_trial",
+    "figure_style",
     "save_figure",
 ]
