@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInputError
+from ..frozen import FrozenArrays
 from ..process import VPSchedule
 from ..validation import floating_field, positive_time, shell_numbers
 
@@ -31,7 +32,12 @@ class ModelWithModes(Model, Protocol):
     def mode_derivatives(self, x: Any, t: float, shells: Any = ..., *, diagonal: bool = ...) -> Any: ...
 
 
-class PosteriorMeanModel(ABC):
+def _quiet() -> Any:
+    """Underflow is as it should be where weights vanish; what overflows is found in the result."""
+    return np.errstate(all="ignore")
+
+
+class PosteriorMeanModel(FrozenArrays, ABC):
     r"""Score, drift and derivatives from the posterior mean :math:`m(x, t) = E[x_0 | x]`.
 
     .. math::
@@ -41,7 +47,8 @@ class PosteriorMeanModel(ABC):
 
     (eqs. 39, 40, 46). Fields are float32 or float64 with any leading batch axes; results have the dtype of ``x``
     and are computed in float64, unless a model says otherwise. Methods raise `DtypeError` for any other dtype and
-    `InvalidInputError` for NaN or infinite entries, a lattice that does not fit the model, or ``t`` outside (0, inf).
+    `InvalidInputError` for NaN or infinite entries, a lattice that does not fit the model, ``t`` outside (0, inf), or
+    one so small that the result leaves the range of the dtype. NumPy's `errstate` of the caller does not matter.
     """
 
     schedule: VPSchedule
@@ -49,19 +56,23 @@ class PosteriorMeanModel(ABC):
     def posterior_mean(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """m(x, t), same shape and dtype as ``x`` (..., L1, L2)."""
         field, batch = self._batch(x)
-        return self._posterior_mean(batch, positive_time(t)).reshape(field.shape).astype(field.dtype)
+        with _quiet():
+            value = self._posterior_mean(batch, positive_time(t)).reshape(field.shape)
+            return _within_range(value, field.dtype, t)
 
     def score(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """Score (eq. 39), same shape and dtype as ``x``."""
         field, batch = self._batch(x)
-        return self._score(batch, positive_time(t)).reshape(field.shape).astype(field.dtype)
+        with _quiet():
+            return _within_range(self._score(batch, positive_time(t)).reshape(field.shape), field.dtype, t)
 
     def drift(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """Reverse drift b (eq. 40, times beta(t)), same shape and dtype as ``x``; time runs backwards along it."""
         field, batch = self._batch(x)
         time = positive_time(t)
-        value = self.schedule.rate(time) * (-0.5 * batch - self._score(batch, time))
-        return np.asarray(value).reshape(field.shape).astype(field.dtype)
+        with _quiet():
+            value = self.schedule.rate(time) * (-0.5 * batch - self._score(batch, time))
+            return _within_range(np.asarray(value).reshape(field.shape), field.dtype, t)
 
     def mode_derivatives(
         self, x: ArrayLike, t: float, shells: Any = range(7), *, diagonal: bool = False
@@ -77,9 +88,10 @@ class PosteriorMeanModel(ABC):
         shape = (field.shape[-2], field.shape[-1])
         if diagonal and shape[0] != shape[1]:
             raise InvalidInputError(f"x has lattice shape {shape}; expected a square lattice for diagonal modes")
-        overlap = self._mode_overlaps(batch, positive_time(t), numbers, diagonal)
-        derivative = np.moveaxis(self.derivative_of_overlap(overlap, t), -2, -1)
-        return derivative.reshape(*field.shape[:-2], *derivative.shape[1:]).astype(field.dtype)
+        with _quiet():
+            overlap = self._mode_overlaps(batch, positive_time(t), numbers, diagonal)
+            derivative = np.moveaxis(self.derivative_of_overlap(overlap, t), -2, -1)
+            return _within_range(derivative.reshape(*field.shape[:-2], *derivative.shape[1:]), field.dtype, t)
 
     def spectrum(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """Exact lambda_v for the unit-norm cos(q . i) at every wave vector, (..., L1, L2 // 2 + 1).
@@ -91,15 +103,16 @@ class PosteriorMeanModel(ABC):
         time = positive_time(t)
         # One field at a time: the intermediate response fields are many times larger than the result.
         overlap = np.empty((len(batch), field.shape[-2], field.shape[-1] // 2 + 1))
-        for index, one in enumerate(batch):
-            overlap[index] = self._spectrum_overlap(one[None], time)
-        derivative = self.derivative_of_overlap(overlap, time)
-        return derivative.reshape(*field.shape[:-2], *derivative.shape[1:]).astype(field.dtype)
+        with _quiet():
+            for index, one in enumerate(batch):
+                overlap[index] = self._spectrum_overlap(one[None], time)
+            derivative = self.derivative_of_overlap(overlap, time)
+            return _within_range(derivative.reshape(*field.shape[:-2], *derivative.shape[1:]), field.dtype, t)
 
     def derivative_of_overlap(self, overlap: NDArray[np.float64], t: ArrayLike) -> NDArray[np.float64]:
         """lambda from ``overlap = sigma^2/alpha v^T (dm/dx) v`` at times t, which broadcast against it."""
         sigma2 = self.schedule.sigma2(t)
-        gain = (self.schedule.alpha(t) / sigma2) ** 2
+        gain = np.square(self.schedule.alpha(t) / sigma2)
         return np.asarray(self.schedule.rate(t) * (-0.5 + 1.0 / sigma2 - gain * overlap))
 
     @property
@@ -152,3 +165,11 @@ class PosteriorMeanModel(ABC):
     def _precision(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """What fields of a dtype are computed in."""
         return np.dtype(np.float64)
+
+
+def _within_range(values: NDArray[Any], dtype: np.dtype[Any], t: Any) -> NDArray[Any]:
+    """``values`` in a dtype; `InvalidInputError` where they leave its range, as the score does at tiny t."""
+    found = values.astype(dtype)
+    if not np.isfinite(found).all():
+        raise InvalidInputError(f"t is {t}, at which values leave the range of {dtype}; expected a larger t")
+    return found
