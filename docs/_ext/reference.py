@@ -1,0 +1,213 @@
+"""The API reference: one page a public package, written from its ``__all__`` at every build.
+
+Three things are held by the build itself. Every public name appears (a name that the inventory lacks is a warning, hence
+an error). A reference in a docstring that leads nowhere is an error. A reference to something that exists but is not
+public, or that belongs to another package, is shown as code without a link.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+import fastpatch
+
+logger = logging.getLogger(__name__)
+
+# Packages whose names users import; the rest (kernels, engines, the command line) may change without notice.
+ROOTS = ("analysis", "models", "neural", "studies", "sweeps", "theory")
+# Other packages whose names stand in signatures and docstrings.
+FOREIGN = (
+    "collections", "contextlib", "dask", "distributed", "enum", "matplotlib", "np", "numpy", "os", "pathlib", "plt", "scipy",
+    "torch", "typer", "typing", "xarray", "xr", "zarr", "abc", "types", "tqdm", "functools", "pandas", "builtins",
+)  # fmt: skip
+
+
+def public_modules() -> list[str]:
+    """Dotted names of the modules that the reference describes, in the order of its pages."""
+    found = ["fastpatch"]
+    for root in ROOTS:
+        name = f"fastpatch.{root}"
+        if importlib.util.find_spec(name) is None:
+            continue
+        package = importlib.import_module(name)
+        found.append(name)
+        found += sorted(
+            module.name
+            for module in pkgutil.walk_packages(package.__path__, f"{name}.")
+            if module.ispkg and public_names(importlib.import_module(module.name))
+        )
+    return [*found, "fastpatch.errors"]
+
+
+def public_names(module: ModuleType) -> list[str]:
+    """The names of ``__all__`` that are objects of their own: neither modules nor the version."""
+    names = getattr(module, "__all__", [])
+    return [name for name in names if not inspect.ismodule(getattr(module, name)) and not name.startswith("__")]
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """File name and text of every page."""
+    for dotted in public_modules():
+        module = importlib.import_module(dotted)
+        names = public_names(module)
+        parts = [
+            dotted,
+            "=" * len(dotted),
+            "",
+            f".. py:module:: {dotted}",
+            "",
+            inspect.getdoc(module) or "",
+            "",
+            f".. currentmodule:: {dotted}",
+            "",
+            ".. autosummary::",
+            "   :nosignatures:",
+            "",
+            *[f"   {name}" for name in names],
+            "",
+        ]
+        for name in names:
+            parts += directive(module, name)
+        yield dotted, "\n".join(parts) + "\n"
+
+
+def directive(module: ModuleType, name: str) -> list[str]:
+    """The autodoc directive that describes one public name."""
+    value = getattr(module, name)
+    if inspect.isclass(value):
+        kind = "autoexception" if issubclass(value, BaseException) else "autoclass"
+        options = ["   :members:", "   :show-inheritance:"]
+        if kind == "autoclass" and not issubclass(value, tuple | str | int):
+            options.append("   :inherited-members:")
+        return [f".. {kind}:: {name}", *options, ""]
+    if inspect.isroutine(value):
+        return [f".. autofunction:: {name}", ""]
+    return [f".. autodata:: {name}", "   :no-value:", ""]
+
+
+def write_pages(app: Sphinx) -> None:
+    """Write what has changed, so that an unchanged page is not read again, and remove what is gone."""
+    folder = Path(app.srcdir) / "reference"
+    folder.mkdir(exist_ok=True)
+    written = {"index"}
+    for name, text in pages():
+        written.add(name)
+        path = folder / f"{name}.rst"
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+    for path in folder.glob("fastpatch*.rst"):
+        if path.stem not in written:
+            path.unlink()
+
+
+def homes() -> dict[str, str]:
+    """From where an object is defined, and from its bare name where that is unique, to its public name."""
+    by_home: dict[str, str] = {}
+    by_name: dict[str, set[str]] = {}
+    for dotted in reversed(public_modules()):
+        module = importlib.import_module(dotted)
+        for name in public_names(module):
+            value = getattr(module, name)
+            home, qualified = getattr(value, "__module__", None), getattr(value, "__qualname__", name)
+            if home and not isinstance(value, str):
+                by_home[f"{home}.{qualified}"] = f"{dotted}.{name}"
+            by_name.setdefault(name, set()).add(f"{dotted}.{name}")
+    return {**{name: next(iter(full)) for name, full in by_name.items() if len(full) == 1}, **by_home}
+
+
+def resolve(app: Sphinx, env: Any, node: Any, contnode: nodes.TextElement) -> nodes.Node | None:
+    """Find a target by where it is defined; show what is not public, or not ours, as code."""
+    if node.get("refdomain") != "py":
+        return None
+    target = str(node["reftarget"]).lstrip("~.")
+    known = env.fastpatch_homes
+    candidates = [target, f"{node.get('py:module')}.{target}", *_split(target)]
+    domain = env.domains.python_domain
+    for candidate in candidates:
+        head, _, member = candidate.partition("|")
+        full = known.get(head, head)
+        full = f"{full}.{member}" if member else full
+        if full in domain.objects:
+            entry = domain.objects[full]
+            from sphinx.util.nodes import make_refnode
+
+            return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, contnode, full)
+    if target.split(".")[0] in FOREIGN or _exists(target, node.get("py:module"), node.get("py:class")):
+        return contnode
+    return None
+
+
+def _split(target: str) -> list[str]:
+    """``PatchModel.plan`` may be a member of a public class: name and member, divided by a bar."""
+    head, _, member = target.rpartition(".")
+    return [f"{head}|{member}"] if head else []
+
+
+def _exists(target: str, module: str | None, owner: str | None) -> bool:
+    """Whether the name leads to an object of Python's, of the module at hand, or of any of fastpatch's modules."""
+    import builtins
+
+    if hasattr(builtins, target):
+        return True
+    scopes = [f"{module}.{owner}.{target}" if owner else "", f"{module}.{target}", target, f"fastpatch.{target}"]
+    return any(_import(scope) for scope in scopes if scope) or target.split(".")[0] in _all_names()
+
+
+def _import(dotted: str) -> bool:
+    parts = dotted.split(".")
+    if parts[0] != "fastpatch":
+        return False
+    for cut in range(len(parts), 0, -1):
+        try:
+            value: Any = importlib.import_module(".".join(parts[:cut]))
+        except ImportError:
+            continue
+        for part in parts[cut:]:
+            if not hasattr(value, part) and part not in getattr(value, "__annotations__", {}):
+                return False
+            value = getattr(value, part, None)
+        return True
+    return False
+
+
+def _all_names() -> set[str]:
+    """Every name that a loaded module of fastpatch holds: docstrings speak of internals and of type aliases too."""
+    import sys
+
+    names: set[str] = set()
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] == "fastpatch":
+            names.update(vars(module))
+    return names
+
+
+def prepare(app: Sphinx, env: Any, docnames: Any) -> None:
+    env.fastpatch_homes = homes()
+
+
+def check(app: Sphinx, exception: Exception | None) -> None:
+    """Every public name is in the inventory, or the build fails."""
+    if exception is not None or app.builder.format != "html":
+        return
+    described = app.env.domains.python_domain.objects
+    for dotted in public_modules():
+        for name in public_names(importlib.import_module(dotted)):
+            if f"{dotted}.{name}" not in described:
+                logger.warning("%s.%s is public but not in the reference", dotted, name)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    assert fastpatch.__file__
+    app.connect("builder-inited", write_pages)
+    app.connect("env-before-read-docs", prepare)
+    app.connect("missing-reference", resolve)
+    app.connect("build-finished", check)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
