@@ -8,7 +8,8 @@ are in `fastpatch.analysis.figures`, which this package does not import.
 """
 
 from .correlation import autocorrelation, radial_average
-from .criticality import (
+from .correlation_length import correlation_length, length_from_correlation
+from .critical_points import (
     CriticalPoint,
     critical_points,
     equilibrium_length_peak,
@@ -17,8 +18,7 @@ from .criticality import (
     zero_mode_crossing,
 )
 from .equilibrium import fit_equilibrium_length, fit_shell_slope
-from .lengths import correlation_length, length_from_correlation
-from .log_time import log_time_derivative
+from .growth import log_time_derivative
 from .modes import directional_derivatives, distinct_modes, finite_difference_step, fourier_modes, shell_average
 from .paired import bootstrap_mean, holm, nested_bootstrap_means, sign_flip_test
 from .radial import radial_correlation

@@ -7,7 +7,6 @@ from .locality import draw_locality
 from .noise_levels import draw_noise_levels, draw_relative_softening
 from .pulse import draw_condition_gains, draw_dose_response, draw_pulse_figure
 from .samples import draw_denoising, draw_fidelity, draw_samples
-from .scaling import draw_scaling, save_scaling
 from .style import save_figure
 
 __all__ = [
@@ -22,8 +21,6 @@ __all__ = [
     "draw_pulse_figure",
     "draw_relative_softening",
     "draw_samples",
-    "draw_scaling",
     "draw_snapshots",
     "save_figure",
-    "save_scaling",
 ]

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..log_time import log_time_derivative
+from ..growth import log_time_derivative
 from ..statistics import nan_median
 from .style import BLUE, GREY, RED, TIME_LABEL, house_style, new_figure
 

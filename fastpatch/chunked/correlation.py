@@ -8,8 +8,8 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
+from ..analysis.correlation_length import length_from_correlation
 from ..analysis.first_lobe import LONGEST, correlation_of_pairs, reaches
-from ..analysis.lengths import length_from_correlation
 from .arrays import overlapped
 from .scheduler import Scheduler
 from .tasks import count_pairs, sum_by_length

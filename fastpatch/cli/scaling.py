@@ -18,7 +18,7 @@ def scaling_summary(store: "SweepStore", directory: Path) -> str | None:
 
     Raises `OutputError` where report or figure cannot be written.
     """
-    from ..analysis.scaling.kinds import study_kind
+    from ..studies.kinds import study_kind
     from ..sweeps.files import digest
 
     if study_kind(point.parameters for point in store.points) is None:
@@ -32,9 +32,9 @@ def scaling_summary(store: "SweepStore", directory: Path) -> str | None:
     if kept.startswith(f"{heading}\n") and Path(drawn).is_file():
         return kept.rstrip("\n")
 
-    from ..analysis.figures.scaling import save_scaling
-    from ..analysis.scaling import scaling_report, scaling_study
     from ..atomic import atomic_path
+    from ..studies import scaling_report, scaling_study
+    from ..studies.figures import save_scaling
     from ..sweeps import open_sweep
 
     study = scaling_study(open_sweep(directory))

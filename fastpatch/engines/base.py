@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis.lengths import correlation_length
+from ..analysis.correlation_length import correlation_length
 from ..errors import InvalidInputError
 from ..models.patch import PatchModel
 

@@ -13,7 +13,7 @@ from numba import cuda
 from numpy.typing import NDArray
 
 from ..analysis.correlation import radial_bins
-from ..analysis.lengths import length_from_correlation
+from ..analysis.correlation_length import length_from_correlation
 from ..kernels.cuda.correlation import DISPLACEMENTS, count_unequal, pack_signs
 from ..kernels.cuda.launch import REDUCING_THREADS, configured
 from ..kernels.cuda.step import add_blocks

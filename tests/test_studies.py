@@ -6,11 +6,11 @@ import sys
 
 import numpy as np
 import pytest
-from scaling_cases import GRID, measured, small_sweep, softening_ensemble
+from study_cases import GRID, measured, small_sweep, softening_ensemble
 
 import fastpatch as fp
-from fastpatch.analysis.figures.scaling import draw_scaling, save_scaling
-from fastpatch.analysis.scaling import (
+from fastpatch.errors import InvalidInputError, OutputError
+from fastpatch.studies import (
     Curve,
     Ensemble,
     FiniteSize,
@@ -29,7 +29,7 @@ from fastpatch.analysis.scaling import (
     scaling_study,
     trajectory_observables,
 )
-from fastpatch.errors import InvalidInputError, OutputError
+from fastpatch.studies.figures import draw_scaling, save_scaling
 
 SIDES = [8, 12, 16, 24, 32, 64, 128]
 
@@ -309,7 +309,7 @@ def test_the_summary_is_made_once_for_every_extent_of_a_sweep(tmp_path, monkeypa
         assert (tmp_path / "scaling.txt").read_text() == f"{first}\n"
         assert (tmp_path / "finite_size.png").exists()
         with monkeypatch.context() as patched:
-            patched.setattr("fastpatch.analysis.scaling.scaling_study", None)
+            patched.setattr("fastpatch.studies.scaling_study", None)
             assert scaling_summary(store, tmp_path) == first
         (tmp_path / "finite_size.png").unlink()
         assert scaling_summary(store, tmp_path) == first
@@ -362,8 +362,7 @@ def test_results_follow_from_data_and_seed(rng):
 
 def test_importing_the_study_loads_neither_dask_nor_pyplot():
     code = (
-        "import sys, fastpatch.analysis.scaling; "
-        "print([m for m in ('dask', 'zarr', 'torch', 'matplotlib') if m in sys.modules])"
+        "import sys, fastpatch.studies; print([m for m in ('dask', 'zarr', 'torch', 'matplotlib') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert found.stdout.strip() == "[]"

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InvalidInputError
-from ...validation import finite_float, integer
+from ..errors import InvalidInputError
+from ..validation import finite_float, integer
 from .measured import Measured
 from .observables import Ensemble, ensemble_observables
 from .power_law import PowerLaw, fit_power_law

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import InvalidInputError
+from ..errors import InvalidInputError
 from .finite_size import FiniteSize, finite_size_scaling
 from .kinds import require_kind
 from .observables import Ensemble
@@ -15,7 +15,7 @@ from .quench import Quench, QuenchRate, quench_rate_dependence
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ...sweeps import Parameters
+    from ..sweeps import Parameters
 
 __all__ = ["Study", "scaling_study", "sweep_ensembles"]
 
@@ -47,7 +47,7 @@ def sweep_ensembles(dataset: "xr.Dataset") -> "dict[Parameters, Ensemble]":
     keys. Values that are not finite count as missing, and points without any other are left out.
     Raises `InvalidInputError` where no point is finished, or none has a value.
     """
-    from ...sweeps import Parameters
+    from ..sweeps import Parameters
 
     finished = np.flatnonzero(dataset["finished"].to_numpy())
     if finished.size == 0:
@@ -76,6 +76,6 @@ def _pooled(replicas: list[Any]) -> Ensemble:
 
 
 def _model(parameters: "Parameters") -> Any:
-    from ...sweeps import Point
+    from ..sweeps import Point
 
     return Point(parameters, 0, 0).model()

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import InvalidInputError
-from ..statistics import real_values
+from ..analysis.statistics import real_values
+from ..errors import InvalidInputError
 from .goodness import LEVEL, constant_fit, goodness
 from .measured import Measured, weights_of
 

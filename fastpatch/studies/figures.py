@@ -1,4 +1,4 @@
-"""The scaling studies of `fastpatch.analysis.scaling`, one figure each."""
+"""The scaling studies, one figure each."""
 
 from collections.abc import Sequence
 from functools import singledispatch
@@ -12,9 +12,9 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from ..scaling import Collapse, Curve, FiniteSize, Measured, PowerLaw, PriorMass, QuenchRate, Study
-from ..scaling.report import shown
-from .style import BLUE, GREY, PURPLE, RED, house_style, new_figure, save_figure
+from ..analysis.figures.style import BLUE, GREY, PURPLE, RED, house_style, new_figure, save_figure
+from . import Collapse, Curve, FiniteSize, Measured, PowerLaw, PriorMass, QuenchRate, Study
+from .report import shown
 
 __all__ = ["draw_scaling", "save_scaling"]
 

@@ -1,7 +1,7 @@
 """Scaling laws over many runs: finite size, rate of the quench, prior mass.
 
 `scaling_study` reads a sweep and finds which of the three it is; `scaling_report` prints it, and
-`fastpatch.analysis.figures.scaling` draws it. Below that are functions of arrays: `trajectory_observables` and
+`fastpatch.studies.figures` draws it. Below that are functions of arrays: `trajectory_observables` and
 `ensemble_observables` of runs, `fit_shift`, `fit_power_law` and `fit_collapse` of what they measure. No fit reports an
 exponent that its data do not determine: the reason stands in its place.
 """

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InvalidInputError
-from ..statistics import nan_median
+from ..analysis.statistics import nan_median
+from ..errors import InvalidInputError
 from .collapse import Collapse, Curve, fit_collapse
 from .measured import Measured, weights_of
 from .observables import Ensemble, EnsembleObservables, ensemble_observables

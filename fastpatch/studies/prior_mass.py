@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InvalidInputError
+from ..errors import InvalidInputError
 from .measured import Measured
 from .observables import Ensemble, ensemble_observables
 
 if TYPE_CHECKING:
-    from ...models import PatchModel
+    from ..models import PatchModel
 
 __all__ = ["PRINTED_CONDITIONS", "PriorMass", "prior_mass_dependence"]
 
@@ -48,7 +48,7 @@ def prior_mass_dependence(
 
     Raises `InvalidInputError` for none.
     """
-    from ... import theory
+    from .. import theory
 
     if not ensembles:
         raise InvalidInputError("there are no ensembles; expected one of each prior mass")

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import InvalidInputError
-from ...validation import integer, time_grid
-from ..criticality import equilibrium_length_peak, zero_mode_crossing
-from ..statistics import nan_median, real_values
+from ..analysis.critical_points import equilibrium_length_peak, zero_mode_crossing
+from ..analysis.statistics import nan_median, real_values
+from ..errors import InvalidInputError
+from ..validation import integer, time_grid
 from .measured import Measured, median_of
 
 __all__ = ["Ensemble", "EnsembleObservables", "TrajectoryObservables", "ensemble_observables", "trajectory_observables"]

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
-from ...errors import InvalidInputError
+from ..errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from ...sweeps import Parameters
+    from ..sweeps import Parameters
 
 __all__ = ["Kind", "require_kind", "study_kind"]
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 
 import fastpatch as fp
-from fastpatch.analysis.scaling import Ensemble, Measured
+from fastpatch.studies import Ensemble, Measured
 from fastpatch.sweeps import Parameters, Point
 from fastpatch.sweeps.point import Recording
 

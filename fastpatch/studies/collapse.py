@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
-from ...errors import InvalidInputError
-from ..statistics import real_values
+from ..analysis.statistics import real_values
+from ..errors import InvalidInputError
 from .measured import Measured
 
 __all__ = ["Collapse", "Curve", "collapse_measure", "fit_collapse"]

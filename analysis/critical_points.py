@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInputError
 from ..validation import time_grid
-from .log_time import log_time_derivative
+from .growth import log_time_derivative
 from .statistics import nan_median, real_values, resampling_options
 
 __all__ = [

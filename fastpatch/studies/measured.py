@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..statistics import nan_median
+from ..analysis.statistics import nan_median
 
 __all__ = ["Measured", "median_of", "weights_of"]
 
