@@ -17,22 +17,21 @@ import fastpatch  # noqa: E402
 
 project = "fastpatch"
 author = "The fastpatch developers"
-copyright = "2026, the fastpatch developers"
+project_copyright = "2026, the fastpatch developers"
 version = release = fastpatch.__version__
 
 extensions = [
+    "commands",
+    "reference",
     "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinxcontrib.katex",
     "myst_nb",
     "sphinx_gallery.gen_gallery",
     "sphinx_copybutton",
     "sphinx_design",
-    "commands",
-    "reference",
 ]
-exclude_patterns = ["_build", "_ext", "gallery/README.rst", "**/*.py", "gallery/*.ipynb", "gallery/*.json"]
+exclude_patterns = ["_build", "_ext", "examples", "**/*.py", "gallery/*.ipynb", "gallery/*.json"]
 suppress_warnings = ["config.cache"]
 nitpicky = True
 default_role = "py:obj"
@@ -55,9 +54,8 @@ python_maximum_signature_line_length = 100
 python_use_unqualified_type_names = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-autosummary_generate = False
 
-# ---- mathematics: KaTeX comes with the extension, its style and fonts lie in _static, so that no page needs a network ----
+# ---- mathematics: KaTeX comes with the extension, its style and fonts lie in _static: no page needs a network ----
 katex_css_path = "katex/katex.min.css"
 
 # ---- gallery ----

@@ -14,8 +14,8 @@ INTRODUCTION = """\
 Commands
 ========
 
-Each answers ``--help`` at once and writes into ``--out`` (by default ``runs/<name>``). A mistake in the input ends in one
-sentence and exit status 2; what the machine cannot do, in exit status 1.
+Each answers ``--help`` at once and writes into ``--out`` (by default ``runs/<name>``). A mistake in the input ends in
+one sentence and exit status 2; what the machine cannot do, in exit status 1.
 """
 
 
@@ -52,7 +52,7 @@ class Command(Directive):
 
 def _spelling(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
-        return str(parameter.human_readable_name)
+        return str(parameter.metavar or parameter.name).upper()
     return ", ".join(parameter.opts + parameter.secondary_opts)
 
 
@@ -69,7 +69,11 @@ def _table(rows: list[tuple[str, str, str]]) -> nodes.table:
     group += nodes.thead("", nodes.row("", *head))
     body = nodes.tbody()
     for option, meaning, default in rows:
-        cells = [nodes.literal(text=option), nodes.Text(meaning), nodes.literal(text=default) if default else nodes.Text("")]
+        cells = [
+            nodes.literal(text=option),
+            nodes.Text(meaning),
+            nodes.literal(text=default) if default else nodes.Text(""),
+        ]
         body += nodes.row("", *[nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells])
     group += body
     return nodes.table("", group)

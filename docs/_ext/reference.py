@@ -1,23 +1,24 @@
 """The API reference: one page a public package, written from its ``__all__`` at every build.
 
-Three things are held by the build itself. Every public name appears (a name that the inventory lacks is a warning, hence
-an error). A reference in a docstring that leads nowhere is an error. A reference to something that exists but is not
+Three things are held by the build itself. Every public name appears (a name that the inventory lacks is a warning,
+hence an error). A reference in a docstring that leads nowhere is an error. A reference to something that exists but is not
 public, or that belongs to another package, is shown as code without a link.
 """
 
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
-
-import fastpatch
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +26,17 @@ logger = logging.getLogger(__name__)
 ROOTS = ("analysis", "models", "neural", "studies", "sweeps", "theory")
 # Other packages whose names stand in signatures and docstrings.
 FOREIGN = (
-    "collections", "contextlib", "dask", "distributed", "enum", "matplotlib", "np", "numpy", "os", "pathlib", "plt", "scipy",
-    "torch", "typer", "typing", "xarray", "xr", "zarr", "abc", "types", "tqdm", "functools", "pandas", "builtins",
+    "Client", "abc", "builtins", "collections", "contextlib", "dask", "distributed", "enum", "functools", "matplotlib",
+    "np", "numpy", "os", "pandas", "pathlib", "plt", "scipy", "torch", "tqdm", "typer", "types", "typing", "xarray", "xr",
+    "zarr",
 )  # fmt: skip
+# Sections of a docstring whose items are written ``name : what it is``; what follows the colon is prose, not a type.
+ITEMISED = ("Attributes", "Parameters", "Other Parameters")
+# How an item's type or shape begins where a description follows on the next lines.
+KINDS = ("(", "float", "int", "str", "array", "read-only", "bool", "xarray")
+KEPT = re.compile(r"(`+[^`]*`+|\*\w\*|\*{1,2}\w[^*]*\w\*{1,2})")
+FORMULA = re.compile(r"[|*]|(?<=\w)_(?=\W|$)")
+COLON = "\ue000"
 
 
 def public_modules() -> list[str]:
@@ -53,11 +62,24 @@ def public_names(module: ModuleType) -> list[str]:
     return [name for name in names if not inspect.ismodule(getattr(module, name)) and not name.startswith("__")]
 
 
+def at_home(modules: list[str]) -> dict[int, str]:
+    """Where each public object is described: on the first page that has it."""
+    described: dict[int, str] = {}
+    for dotted in modules:
+        module = importlib.import_module(dotted)
+        for name in public_names(module):
+            described.setdefault(id(getattr(module, name)), f"{dotted}.{name}")
+    return described
+
+
 def pages() -> Iterator[tuple[str, str]]:
     """File name and text of every page."""
-    for dotted in public_modules():
+    modules = public_modules()
+    described = at_home(modules)
+    for dotted in modules:
         module = importlib.import_module(dotted)
         names = public_names(module)
+        homes_of = {name: described[id(getattr(module, name))] for name in names}
         parts = [
             dotted,
             "=" * len(dotted),
@@ -68,29 +90,48 @@ def pages() -> Iterator[tuple[str, str]]:
             "",
             f".. currentmodule:: {dotted}",
             "",
-            ".. autosummary::",
-            "   :nosignatures:",
-            "",
-            *[f"   {name}" for name in names],
-            "",
+            *summary_table(module, homes_of),
         ]
         for name in names:
-            parts += directive(module, name)
+            if homes_of[name] == f"{dotted}.{name}":
+                parts += directive(module, name)
         yield dotted, "\n".join(parts) + "\n"
 
 
+def summary_table(module: ModuleType, homes_of: dict[str, str]) -> list[str]:
+    """Every name with the first paragraph of its docstring."""
+    rows = [".. list-table::", "   :widths: 30 70", "   :class: summary", ""]
+    for name, home in homes_of.items():
+        rows += [f"   * - :py:obj:`~{home}`", f"     - {summary(getattr(module, name))}"]
+    return [*rows, ""]
+
+
+def summary(value: Any) -> str:
+    if get_origin(value) is Literal:
+        return "One of " + ", ".join(f"``{choice!r}``" for choice in get_args(value)) + "."
+    if not (inspect.isclass(value) or inspect.isroutine(value)):
+        return f"A constant, {type(value).__name__}."
+    first = (inspect.getdoc(value) or "").split("\n\n")[0]
+    return formulas_escaped(" ".join(first.split()))
+
+
 def directive(module: ModuleType, name: str) -> list[str]:
-    """The autodoc directive that describes one public name."""
+    """What describes one public name."""
     value = getattr(module, name)
     if inspect.isclass(value):
         kind = "autoexception" if issubclass(value, BaseException) else "autoclass"
         options = ["   :members:", "   :show-inheritance:"]
-        if kind == "autoclass" and not issubclass(value, tuple | str | int):
+        if all(base.__module__.startswith("fastpatch") for base in value.__mro__[:-1]):
             options.append("   :inherited-members:")
         return [f".. {kind}:: {name}", *options, ""]
     if inspect.isroutine(value):
         return [f".. autofunction:: {name}", ""]
-    return [f".. autodata:: {name}", "   :no-value:", ""]
+    return [f".. py:data:: {name}", "", f"   {summary(value)}", ""]
+
+
+def formulas_escaped(text: str) -> str:
+    """Bars, stars and final underscores as characters, outside of code and of emphasis."""
+    return "".join(part if at % 2 else FORMULA.sub(r"\\\g<0>", part) for at, part in enumerate(KEPT.split(text)))
 
 
 def write_pages(app: Sphinx) -> None:
@@ -178,19 +219,60 @@ def _import(dotted: str) -> bool:
     return False
 
 
-def _all_names() -> set[str]:
-    """Every name that a loaded module of fastpatch holds: docstrings speak of internals and of type aliases too."""
-    import sys
+@cache
+def _all_names() -> frozenset[str]:
+    """Every name in any module of fastpatch: docstrings speak of internals and of type aliases too."""
+    import fastpatch
 
     names: set[str] = set()
-    for name, module in list(sys.modules.items()):
-        if name.split(".")[0] == "fastpatch":
-            names.update(vars(module))
-    return names
+    for module in pkgutil.walk_packages(fastpatch.__path__, "fastpatch.", onerror=lambda _: None):
+        if ".cuda" not in module.name and not module.name.endswith("__main__"):
+            with suppress(ImportError):
+                values = vars(importlib.import_module(module.name))
+                names.update(values)
+                for value in values.values():
+                    names.update(vars(value) if inspect.isclass(value) else ())
+    return frozenset(names)
 
 
 def prepare(app: Sphinx, env: Any, docnames: Any) -> None:
     env.fastpatch_homes = homes()
+
+
+def as_restructured_text(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Our docstrings as napoleon and docutils want them, without a change to what ``help`` shows.
+
+    In the sections of items, ``name : what it is`` becomes a name and a description, since napoleon would take the
+    second for a type, and text after the items is no item. Bars, stars and final underscores are characters of formulas.
+    """
+    rewritten: list[str] = []
+    section, mathematics = "", False
+    for number, line in enumerate(lines):
+        following = lines[number + 1] if number + 1 < len(lines) else ""
+        if line.strip() and set(following.strip()) == {"-"}:
+            section = line.strip()
+        if line.strip():
+            mathematics = ".. math::" in line or (mathematics and line.startswith(" "))
+        if not mathematics:
+            line = formulas_escaped(line)
+        itemised = section in ITEMISED and line[:1] not in ("", " ", "-")
+        if itemised and " : " in line:
+            label, _, text = line.partition(" : ")
+            kind = text.startswith(KINDS) and following.startswith(" ")
+            rewritten += [label, f"    {text}:" if kind else f"    {text}"]
+            continue
+        if itemised and line != section and not following.startswith(" "):
+            section = ""
+            rewritten.append("")
+        rewritten.append(line)
+    if what in ("attribute", "data", "property"):
+        # Before a colon napoleon would see a type.
+        rewritten = [line.replace(":", COLON) for line in rewritten]
+    lines[:] = rewritten
+
+
+def restore_colons(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    lines[:] = [line.replace(COLON, ":") for line in lines]
 
 
 def check(app: Sphinx, exception: Exception | None) -> None:
@@ -198,16 +280,19 @@ def check(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.format != "html":
         return
     described = app.env.domains.python_domain.objects
+    places = at_home(public_modules())
     for dotted in public_modules():
         for name in public_names(importlib.import_module(dotted)):
-            if f"{dotted}.{name}" not in described:
+            if places[id(getattr(importlib.import_module(dotted), name))] not in described:
                 logger.warning("%s.%s is public but not in the reference", dotted, name)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    assert fastpatch.__file__
+    app.setup_extension("sphinx.ext.autodoc")
     app.connect("builder-inited", write_pages)
     app.connect("env-before-read-docs", prepare)
+    app.connect("autodoc-process-docstring", as_restructured_text, priority=400)
+    app.connect("autodoc-process-docstring", restore_colons, priority=600)
     app.connect("missing-reference", resolve)
     app.connect("build-finished", check)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

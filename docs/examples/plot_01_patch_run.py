@@ -2,8 +2,8 @@ r"""
 The patch machine forms a pattern
 =================================
 
-Four trajectories of the paper's machine: 80 × 80 sites, 18 patterns of 5 × 5, diffusion time from 50 to 0.001. Upper row:
-one of them at five times. Lower row: the correlation length :math:`\xi_x(t)` of all four, and the derivatives
+Four trajectories of the paper's machine: 80 × 80 sites, 18 patterns of 5 × 5, diffusion time from 50 to 0.001. Upper
+row: one of them at five times. Lower row: the correlation length :math:`\xi_x(t)` of all four, and the derivatives
 :math:`\lambda_n(t)` of the drift along the first modes.
 """
 
