@@ -8,7 +8,7 @@ import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInputError
-from ..validation import floating_field
+from ..validation import floating_field, plain_array
 
 __all__ = ["autocorrelation", "radial_average"]
 
@@ -77,8 +77,13 @@ def radial_average(C: ArrayLike) -> NDArray[np.float64]:
 
 
 def lattice_field(field: ArrayLike) -> NDArray[Any]:
-    """``field`` checked as a batch of real finite fields on a lattice; integers become float64."""
-    values = np.asarray(field)
+    """``field`` checked as a batch of real finite fields on a lattice.
+
+    Integers become float64, booleans the float64 signs +1 (true) and -1 (false).
+    """
+    values = plain_array(field, "field")
+    if values.dtype.kind == "b":
+        values = np.where(values, 1.0, -1.0)
     return floating_field(values.astype(np.float64) if values.dtype.kind in "iu" else values, "field")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DtypeError, InvalidInputError
-from ..validation import finite_float, integer
+from ..validation import finite_float, integer, plain_array
 
 __all__ = ["bootstrap_median"]
 
@@ -82,8 +82,8 @@ def nan_median(values: NDArray[np.float64], axis: int) -> Any:
 
 
 def real_values(values: ArrayLike, name: str) -> NDArray[np.float64]:
-    """``values`` as float64 with at least one axis, NaN allowed, infinities refused."""
-    found: NDArray[Any] = np.asarray(values)
+    """``values`` as float64 with at least one axis; NaN and masked entries are missing values, infinities refused."""
+    found = plain_array(values, name, missing="nan")
     if found.dtype.kind not in "iuf":
         raise DtypeError(f"{name} has dtype {found.dtype.name}; expected real numbers")
     if found.ndim < 1:

@@ -11,7 +11,7 @@ from .lazy import lazily
 if TYPE_CHECKING:
     from . import analysis, sweeps, theory
     from .dictionary import PatchDictionary
-    from .models import EmpiricalModel, Model, PatchModel, stripe_prototypes
+    from .models import EmpiricalModel, GaussianModel, Model, PatchModel, stripe_prototypes
     from .results import load, save
     from .run import State, states
     from .schedule import VPSchedule, log_time_grid
@@ -22,6 +22,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "EmpiricalModel": "models",
+    "GaussianModel": "models",
     "Model": "models",
     "PatchDictionary": "dictionary",
     "PatchModel": "models",
@@ -40,6 +41,7 @@ _SUBPACKAGES = ("analysis", "errors", "neural", "sweeps", "theory")
 
 __all__ = [
     "EmpiricalModel",
+    "GaussianModel",
     "Model",
     "PatchDictionary",
     "PatchModel",

@@ -1,6 +1,7 @@
 """What is recorded of a run, and how it is labelled."""
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -136,4 +137,4 @@ def _critical_time(model: Model) -> float | None:
     # A rate may hold on the grid alone: beyond, where the prediction may lie, it raises whatever it likes.
     except Exception:
         return None
-    return found
+    return None if found is None or math.isnan(found) else found

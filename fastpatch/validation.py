@@ -3,7 +3,7 @@
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,7 @@ __all__ = [
     "floating_field",
     "integer",
     "lattice_shape",
+    "plain_array",
     "positive_time",
     "shell_numbers",
     "time_grid",
@@ -37,9 +38,30 @@ def floating_dtype(dtype: Any) -> np.dtype[Any]:
     return native
 
 
+def plain_array(values: ArrayLike, name: str, *, missing: Literal["refused", "nan"] = "refused") -> NDArray[Any]:
+    """``values`` as a plain array, in which a mask is not lost: `numpy.asarray` would give what lies under it.
+
+    Masked entries, also of masked arrays in a list, become NaN with ``missing="nan"``, which makes integers float64;
+    otherwise they raise `InvalidInputError`.
+    """
+    if isinstance(values, list | tuple) and any(isinstance(part, np.ma.MaskedArray) for part in values):
+        values = np.ma.array(values)
+    found: NDArray[Any] = np.asarray(values)
+    if not isinstance(values, np.ma.MaskedArray) or not np.ma.is_masked(values):
+        return found
+    mask = np.ma.getmaskarray(values)
+    if missing == "refused":
+        at = tuple(map(int, np.argwhere(mask)[0]))
+        raise InvalidInputError(f"{name} is masked at index {at}; expected a value at every index")
+    if found.dtype.kind not in "biuf":
+        return found  # refused for its dtype
+    kept = found if found.dtype.kind == "f" else found.astype(np.float64)
+    return np.where(mask, kept.dtype.type(np.nan), kept)
+
+
 def floating_field(x: ArrayLike, name: str = "x", *, minimum_ndim: int = 2) -> NDArray[Any]:
     """``x`` as a native float32 or float64 array of finite values with at least ``minimum_ndim`` axes."""
-    field = np.asarray(x)
+    field = plain_array(x, name)
     native = field.dtype.newbyteorder("=")
     if native not in _FLOATS:
         raise DtypeError(f"{name} has dtype {field.dtype.name}; expected float32 or float64")

@@ -11,11 +11,11 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 
 from fastpatch.errors import DtypeError, InvalidInputError, ResultFileError  # noqa: E402
 from fastpatch.neural.edm2 import training as module  # noqa: E402
-from fastpatch.neural.ema import power_exponent, power_momentum, update_average  # noqa: E402
 from fastpatch.neural.edm2.loss import denoising_loss, training_sigma  # noqa: E402
 from fastpatch.neural.edm2.settings import EDM2Settings  # noqa: E402
 from fastpatch.neural.edm2.training import train  # noqa: E402
 from fastpatch.neural.edm2.weights import load, read_card  # noqa: E402
+from fastpatch.neural.ema import power_exponent, power_momentum, update_average  # noqa: E402
 from fastpatch.neural.session import TrainingDivergedError  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")

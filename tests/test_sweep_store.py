@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import dask.array
 import numpy as np
@@ -222,8 +221,8 @@ def test_staged_points_are_not_computed_again_unless_they_are_damaged(
     cut(files.staged(points[6].id))
     remove(files.staged(points[11].id))
     # What processes leave behind that are killed while they write, and a point of a shard that is complete.
-    (files.staging / f".{points[0].id}.npz.x1.npz").write_bytes(b"half")
-    (files.store / "xi_x" / ".c.0.0.0.x2").write_bytes(b"half")
+    (files.staging / ".fastpatch-0123456789abcdef.npz").write_bytes(b"half")
+    (files.store / "xi_x" / ".fastpatch-fedcba9876543210.0").write_bytes(b"half")
     computed.clear()
     fp.sweep(SPEC, directory, client)
     assert sorted(computed) == sorted(points[index].id for index in (1, 6, 11))
@@ -339,10 +338,10 @@ def test_directories_without_a_sweep(copy, tmp_path, client):
     for directory in (tmp_path, tmp_path / "absent"):
         with pytest.raises(ResultFileError, match=r"has no manifest\.json; expected the directory of a sweep"):
             fp.open_sweep(directory)
-    (tmp_path / "sweep.zarr").mkdir()  # as left by a sweep that was killed before anything else
-    assert fp.sweep({"parameters": {"L": 8, "steps": 5}}, tmp_path, client)["finished"].all()
+    (tmp_path / "killed" / "sweep.zarr").mkdir(parents=True)  # as left by a sweep that died before anything else
+    assert fp.sweep({"parameters": {"L": 8, "steps": 5}}, tmp_path / "killed", client)["finished"].all()
     (copy / "manifest.json").unlink()
-    with pytest.raises(ResultFileError, match=r"copy has a store and no manifest\.json; expected a new directory"):
+    with pytest.raises(ResultFileError, match=r"copy holds commits and no manifest\.json; expected a new or empty dir"):
         fp.sweep(SPEC, copy, client)
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"cannot be written \(.+\); expected a writable directory"):
@@ -407,21 +406,14 @@ def test_a_plan_that_another_sweep_has_overtaken_is_made_anew(undisturbed, clien
     assert content(directory) == content(undisturbed)
 
 
-def test_a_directory_of_somebody_else_and_a_folder_within(copy, monkeypatch):
+def test_a_directory_of_somebody_else_and_a_folder_within(copy):
     (copy / "sweep.zarr" / ".ipynb_checkpoints").mkdir()
     before = content(copy)
     fp.sweep(SPEC, copy)
     assert content(copy) == before
-
-    opened = Path.open
-
-    def refused(path, *arguments, **options):
-        if path.name == ".lock":
-            raise PermissionError(13, "Permission denied", str(path))
-        return opened(path, *arguments, **options)
-
-    monkeypatch.setattr(Path, "open", refused)
-    with pytest.raises(OutputError, match=r"\.lock cannot be written \(Permission denied\); expected a directory of"):
+    (copy / ".lock").unlink()
+    (copy / ".lock").mkdir()
+    with pytest.raises(OutputError, match=r"\.lock cannot be locked \(Is a directory\); expected a directory of one's"):
         fp.sweep(SPEC, copy)
 
 

@@ -39,6 +39,6 @@ def scaling_summary(store: "SweepStore", directory: Path) -> str | None:
 
     study = scaling_study(open_sweep(directory))
     text = f"{heading}\n{scaling_report(study)}\n{_DRAWN}{save_scaling(study, directory, store.spec.title)}"
-    with atomic_path(file) as temporary:
+    with atomic_path(file, follow_links=False) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8")
     return text

@@ -2,6 +2,15 @@
 
 from .base import Model, ModelWithModes, PosteriorMeanModel
 from .empirical import EmpiricalModel, stripe_prototypes
+from .gaussian import GaussianModel
 from .patch import PatchModel
 
-__all__ = ["EmpiricalModel", "Model", "ModelWithModes", "PatchModel", "PosteriorMeanModel", "stripe_prototypes"]
+__all__ = [
+    "EmpiricalModel",
+    "GaussianModel",
+    "Model",
+    "ModelWithModes",
+    "PatchModel",
+    "PosteriorMeanModel",
+    "stripe_prototypes",
+]

@@ -10,20 +10,26 @@
 ``staged/ID.npz``
     Finished points whose shard is not complete yet.
 
-Every file is written under another name and renamed, so that it is whole or absent whatever dies.
+Every file is written under another name and renamed, so that it is whole or absent whatever dies. No other files are
+written or removed, and none through a link: only the directory itself may be one.
 """
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from ..atomic import atomic_path, writable_directory
-from ..errors import OutputError
+from ..atomic import atomic_path, is_leftover, remove_leftovers, writable_directory
+from ..errors import OutputError, ResultFileError
+from ..locks import exclusive
 
 __all__ = ["SweepFiles", "digest", "read_json", "write", "write_json"]
+
+_STAGED = re.compile(r"[0-9a-f]{32}\.npz")
 
 
 class SweepFiles:
@@ -51,45 +57,47 @@ class SweepFiles:
         except OSError:
             return False
 
+    def require_new(self) -> None:
+        """Raise `ResultFileError` where the directory holds more than a sweep leaves that dies before its manifest."""
+        if not self.directory.is_dir():
+            return
+        for path in sorted(self.directory.iterdir()):
+            known = path in (self.store, self.commits, self.staging)
+            empty = known and not path.is_symlink() and path.is_dir() and not any(path.iterdir())
+            if not (empty or is_leftover(path) or (path.name == ".lock" and not path.is_symlink())):
+                raise ResultFileError(
+                    f"{self.directory} holds {path.name} and no {self.manifest.name}; "
+                    "expected a new or empty directory, or that of a sweep"
+                )
+
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Make the directories, keep other sweeps out of them, and remove what killed processes left half written.
 
-        Raises `OutputError` where they cannot be written or another process on this machine is using them.
+        Raises `OutputError` where they cannot be written, hold links, or another process on this machine is using them.
         """
         for folder in (self.directory, self.store, self.commits, self.staging):
+            if folder is not self.directory:
+                _refuse_links(folder)
             writable_directory(folder)
-        with self._lock_file() as file:
-            if not _lock(file.fileno()):
-                raise OutputError(f"{self.directory} is in use by another sweep; expected one at a time")
-            for folder in (self.store, self.commits, self.staging):
-                for path in folder.rglob(".*"):
-                    if path.is_file():
-                        path.unlink(missing_ok=True)
+        with exclusive(self.directory, "sweep"):
+            for folder in self.store.iterdir():
+                remove_leftovers(folder)
             yield
 
-    def _lock_file(self) -> IO[str]:
-        path = self.directory / ".lock"
-        try:
-            return path.open("w")
-        except OSError as error:
-            expected = "expected a directory of one's own"
-            raise OutputError(f"{path} cannot be written ({error.strerror}); {expected}") from None
+    def all_staged(self) -> set[Path]:
+        """The files of staged points, of this sweep's or not: no others are ever removed."""
+        return {path for path in self.staging.iterdir() if _STAGED.fullmatch(path.name) and path.is_file()}
 
 
-def _lock(descriptor: int) -> bool:
-    """Whether the lock was free; the system releases it when the process ends, however it does."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
+def _refuse_links(folder: Path) -> None:
+    """Raise `OutputError` for a link in a folder of the sweep's own, or in place of it: what it writes stays there."""
+    if folder.is_symlink():
+        raise OutputError(f"{folder} is a link; expected a sweep's own directory")
+    for parent, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            if os.path.islink(os.path.join(parent, name)):
+                raise OutputError(f"{Path(parent, name)} is a link; expected a sweep's own file")
 
 
 def digest(content: bytes) -> str:
@@ -98,8 +106,8 @@ def digest(content: bytes) -> str:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; `OutputError` where it cannot be, or the disk is full."""
-    with atomic_path(path) as temporary:
+    """Write a file whole or not at all; `OutputError` where it cannot be, is a link, or the disk is full."""
+    with atomic_path(path, follow_links=False) as temporary:
         temporary.write_bytes(content)
 
 

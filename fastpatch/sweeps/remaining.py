@@ -15,7 +15,7 @@ def remaining(store: SweepStore) -> list[Work]:
     all is well.
     """
     points = {point.id: point for point in store.points}
-    superfluous = set(store.files.staging.glob("*.npz"))
+    superfluous = store.files.all_staged()
     work = []
     for shard in store.shards:
         held = len(committed_points(store.files, shard))

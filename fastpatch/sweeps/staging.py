@@ -18,7 +18,7 @@ __all__ = ["read_staged", "write_staged"]
 def write_staged(path: Path, result: "xr.Dataset") -> None:
     """Write what a sweep keeps of the result of one point; `OutputError` where that fails."""
     arrays = {name: result[name].to_numpy() for name in VARIABLES if name in result.variables}
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
+    with atomic_path(path, follow_links=False) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays, provenance=result.attrs["provenance"])
 
 

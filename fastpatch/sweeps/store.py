@@ -51,12 +51,11 @@ class SweepStore:
 
         Nothing is written. Raises `InvalidInputError` for impossible points, a design beyond its budget unless
         ``over_budget``, or a spec other than the store's unless ``extend`` and it only adds points;
-        `ResultFileError` for a store of another version or a damaged manifest.
+        `ResultFileError` for a store of another version, a damaged manifest, or other files and no manifest.
         """
         files = SweepFiles(directory)
         if not files.manifest.exists():
-            if (files.store / "zarr.json").exists():
-                raise ResultFileError(f"{directory} has a store and no {files.manifest.name}; expected a new directory")
+            files.require_new()
             points = points_of(spec)
             _require_possible(points, spec, over_budget)
             trajectories = max(point.parameters.trajectories for point in points)

@@ -20,8 +20,8 @@ from ...validation import finite_float, floating_field, integer
 from ..continuation import read_earlier
 from ..data import image_hash
 from ..devices import resolve_device
-from ..session import TrainingSession
 from ..ema import power_exponent
+from ..session import TrainingSession
 from .loss import denoising_loss, training_sigma
 from .network import EDM2Network
 from .network_file import described
