@@ -32,7 +32,8 @@ extensions = [
     "sphinx_design",
 ]
 exclude_patterns = ["_build", "_ext", "examples", "**/*.py", "gallery/*.ipynb", "gallery/*.json"]
-suppress_warnings = ["config.cache"]
+# Sections collect the pages of a topic by a pattern that may match none.
+suppress_warnings = ["config.cache", "toc.empty_glob"]
 nitpicky = True
 default_role = "py:obj"
 

@@ -1,8 +1,8 @@
 """The API reference: one page a public package, written from its ``__all__`` at every build.
 
 Three things are held by the build itself. Every public name appears (a name that the inventory lacks is a warning,
-hence an error). A reference in a docstring that leads nowhere is an error. A reference to something that exists but is not
-public, or that belongs to another package, is shown as code without a link.
+hence an error). A reference in a docstring that leads nowhere is an error. A reference to something that exists but is
+not public, or that belongs to another package, is shown as code without a link.
 """
 
 import importlib
@@ -27,8 +27,8 @@ ROOTS = ("analysis", "models", "neural", "studies", "sweeps", "theory")
 # Other packages whose names stand in signatures and docstrings.
 FOREIGN = (
     "Client", "abc", "builtins", "collections", "contextlib", "dask", "distributed", "enum", "functools", "matplotlib",
-    "np", "numpy", "os", "pandas", "pathlib", "plt", "scipy", "torch", "tqdm", "typer", "types", "typing", "xarray", "xr",
-    "zarr",
+    "np", "numpy", "os", "pandas", "pathlib", "plt", "scipy", "torch", "tqdm", "typer", "types", "typing", "xarray",
+    "xr", "zarr",
 )  # fmt: skip
 # Sections of a docstring whose items are written ``name : what it is``; what follows the colon is prose, not a type.
 ITEMISED = ("Attributes", "Parameters", "Other Parameters")
@@ -243,7 +243,7 @@ def as_restructured_text(app: Sphinx, what: str, name: str, obj: Any, options: A
     """Our docstrings as napoleon and docutils want them, without a change to what ``help`` shows.
 
     In the sections of items, ``name : what it is`` becomes a name and a description, since napoleon would take the
-    second for a type, and text after the items is no item. Bars, stars and final underscores are characters of formulas.
+    second for a type, and text after the items is no item. Bars, stars, final underscores are characters of formulas.
     """
     rewritten: list[str] = []
     section, mathematics = "", False
