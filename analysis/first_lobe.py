@@ -11,12 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LONGEST", "correlation_of_pairs", "first_lobe_correlation", "half_disc", "is_large", "reaches"]
+__all__ = [
+    "LONGEST",
+    "correlation_of_pairs",
+    "count_pairs",
+    "first_lobe_correlation",
+    "half_disc",
+    "is_large",
+    "reaches",
+]
 
 # From here on counting is faster than the FFT; and lobes longer than this are left to the FFT, which is then faster.
 _LARGE = 2**19
 LONGEST = 127
 _SHORTEST = 7
+
+# What packing a site, and comparing a word at one displacement, cost one thread, roughly.
+_PACKING, _COMPARING = 1e-9, 0.25e-9
 
 
 def is_large(shape: tuple[int, ...]) -> bool:
@@ -30,20 +41,32 @@ def first_lobe_correlation(field: NDArray[Any]) -> NDArray[np.float64] | None:
     ``field`` is one finite field (L1, L2), `is_large`. The result is exact to its last digit, and the same as
     `radial_correlation` gives; None where C(r) stays positive beyond 127 sites.
     """
-    from ..kernels.cpu.signs import ROWS, WORD, count_unequal, pack_signs
+    from ..kernels.cpu.signs import ROWS, WORD, pack_signs
+    from ..kernels.pool import share
 
     rows, columns = field.shape
     signs = np.empty((rows, (columns + LONGEST) // WORD + 2), dtype=np.uint64)
-    pack_signs(np.ascontiguousarray(field), signs)
+    share(pack_signs, np.ascontiguousarray(field), signs, most=rows, seconds=_PACKING * field.size)
     for reach in reaches(LONGEST):
         displacements, lengths, weights = half_disc(reach, (rows, columns))
         counts = np.empty((-(-rows // ROWS), len(displacements)), dtype=np.int64)
-        count_unequal(signs, rows, columns, displacements, counts)
+        count_pairs(signs, field.shape, displacements, counts)
         pairs = np.asarray(np.bincount(lengths, weights * counts.sum(axis=0), minlength=reach + 1), dtype=np.float64)
         C = correlation_of_pairs(pairs, (rows, columns))
         if (C <= 0.0).any():
             return C
     return None
+
+
+def count_pairs(
+    signs: NDArray[np.uint64], shape: tuple[int, int], displacements: NDArray[np.int64], counts: NDArray[np.int64]
+) -> None:
+    """Fill ``counts`` by `fastpatch.kernels.cpu.signs.count_unequal`, on as many threads as that is worth."""
+    from ..kernels.cpu.signs import count_unequal
+    from ..kernels.pool import share
+
+    seconds = _COMPARING * signs.size * len(displacements)
+    share(count_unequal, signs, *shape, displacements, counts, most=len(counts), seconds=seconds)
 
 
 def reaches(longest: int) -> Iterator[int]:

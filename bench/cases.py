@@ -1,28 +1,23 @@
 """States and stepping engines that the benchmarks share."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
-from numba.core import config
 from numpy.typing import NDArray
 
 import fastpatch as fp
-from fastpatch.engines.choice import integrator
+from fastpatch.runs.engines.choice import integrator
 
 __all__ = [
     "CELL",
     "CRITICAL",
     "SEED",
-    "available_threads",
     "evolved_field",
     "grid_index",
     "patch_model",
     "stepper",
-    "threads_set_to",
 ]
 
 SEED = 0
@@ -86,19 +81,3 @@ def stepper(x: NDArray[np.float32], t: float, steps: int) -> tuple[Callable[[], 
         return np.asarray(engine.x)
 
     return reset, advance
-
-
-def available_threads() -> int:
-    """The most threads that Numba can be set to in this process."""
-    return int(config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]  # set at run time
-
-
-@contextmanager
-def threads_set_to(count: int) -> Iterator[None]:
-    """Numba's threads inside the block; the number from before outside it."""
-    before = numba.get_num_threads()
-    numba.set_num_threads(count)
-    try:
-        yield
-    finally:
-        numba.set_num_threads(before)

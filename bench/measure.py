@@ -9,7 +9,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.calibration import time_calibration
-from bench.cases import available_threads, threads_set_to
+from fastpatch.threads import available_threads, thread_limit
 
 _ROUNDS = (5, 500)
 _YARDSTICKS = 60
@@ -94,6 +94,6 @@ def threads(request: pytest.FixtureRequest) -> Any:
     """Numba's threads during the benchmark: one, or the number that the benchmark is parametrised with."""
     count = getattr(request, "param", 1)
     if count > available_threads():
-        pytest.skip(f"Numba has {available_threads()} thread(s) here; this benchmark takes {count}")
-    with threads_set_to(count):
+        pytest.skip(f"{available_threads()} thread(s) here; this benchmark takes {count}")
+    with thread_limit(count):
         yield count

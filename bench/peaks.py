@@ -9,10 +9,11 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from bench.calibration import cached_arrays, fma
-from bench.cases import available_threads, threads_set_to
+from fastpatch.kernels.pool import share
+from fastpatch.threads import available_threads, thread_limit
 
 __all__ = ["RATES", "measure_rates", "shortest"]
 
@@ -77,9 +78,9 @@ def _streams(x: Any, out: Any, repeats: Any) -> None:
             out[i] = out[i] + x[i]
 
 
-@njit(error_model="numpy", parallel=True)
-def _triad(a: Any, b: Any, c: Any) -> None:
-    for i in prange(a.size):
+@njit(error_model="numpy", nogil=True)
+def _triad(crew: Any, a: Any, b: Any, c: Any) -> None:
+    for i in range(crew.worker * a.size // crew.workers, (crew.worker + 1) * a.size // crew.workers):
         a[i] = fma(b[i], np.float32(3.0), c[i])
 
 
@@ -118,6 +119,7 @@ def measure_rates() -> dict[str, float]:
         rates[name] = 1e-9 * operations * _CACHED * repeats / seconds
     streams = [np.ones(_STREAMED, dtype=np.float32) for _ in range(3)]
     for threads in range(1, min(2, available_threads()) + 1):
-        with threads_set_to(threads):
-            rates[f"triad, {threads} thread(s)"] = 12e-9 * _STREAMED / shortest(partial(_triad, *streams), calls=10)
+        with thread_limit(threads):
+            triad = partial(share, _triad, *streams, most=threads, seconds=1.0)
+            rates[f"triad, {threads} thread(s)"] = 12e-9 * _STREAMED / shortest(triad, calls=10)
     return rates

@@ -133,12 +133,12 @@ def _error(found: Any, expected: Any) -> float:
 
 def _work(threads: int, batches: list[tuple[int, int]]) -> list[dict[str, Any]]:
     """Time all contenders on all lattices; to be called in a process of its own, limited to ``threads`` CPUs."""
-    from bench.cases import threads_set_to
     from bench.peer_steps import set_peer_threads
+    from fastpatch.threads import thread_limit
 
     set_peer_threads(threads)
     rows = []
-    with threads_set_to(threads):
+    with thread_limit(threads):
         for trajectories, side in batches:
             contenders, errors, site_steps = agreeing_contenders(trajectories, side)
             load = os.getloadavg()[0]

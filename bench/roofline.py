@@ -11,13 +11,14 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
-from bench.cases import CRITICAL, SEED, available_threads, evolved_field, patch_model, stepper, threads_set_to
+from bench.cases import CRITICAL, SEED, evolved_field, patch_model, stepper
 from bench.console import columns, run_main
 from bench.peaks import RATES, measure_rates, shortest
 from bench.results import store
 from bench.suite import ROOT
 from fastpatch.kernels.plan import PatchPlan
 from fastpatch.noise import standard_normals
+from fastpatch.threads import available_threads, thread_limit
 
 __all__ = ["Stage", "stages"]
 
@@ -65,7 +66,7 @@ def _measured_step(side: int, threads: int) -> float:
     x = evolved_field(CRITICAL, side)
     steps = max(1, 2**18 // x.size)
     reset, advance = stepper(x, CRITICAL, steps)
-    with threads_set_to(threads):
+    with thread_limit(threads):
         return 1e9 * shortest(advance, calls=10 if side > 1024 else 40, reset=reset) / (steps * x.size)
 
 
@@ -74,7 +75,7 @@ def _report() -> dict[str, Any]:
     rates = measure_rates()
     counted = stages(patch_model().plan)
     arithmetic = sum(stage.at_peak(rates) for stage in counted)
-    with threads_set_to(1):
+    with thread_limit(1):
         noise = 1e9 * shortest(lambda: standard_normals((1, 512, 512), seed=SEED)) / 512**2
     kernels = {"noise": {"at_peak": counted[-1].at_peak(rates), "memory": 0.0, "measured": noise}}
     for side in (80, 1024, 4096):

@@ -54,8 +54,8 @@ def test_edm2_evaluation(measure: Any, edm2: Any, count: int) -> None:
 
 @pytest.mark.parametrize("at_once", [_MODES, 1], ids=["13 modes at once", "13 modes one by one"])
 def test_edm2_derivatives(measure: Any, edm2: Any, at_once: int) -> None:
-    from fastpatch.neural.edm2 import drift
-    from fastpatch.neural.tangents import jacobian_products
+    from fastpatch.neural import drift
+    from fastpatch.neural.jvp import jacobian_products
 
     modes = torch.from_numpy(distinct_modes((32, 32), _SHELLS)[0][:, None]).float()
     assert len(modes) == _MODES
@@ -66,8 +66,8 @@ def test_edm2_derivatives(measure: Any, edm2: Any, at_once: int) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_unet_training_step(measure: Any, precision: str) -> None:
-    from fastpatch.neural import UNet, denoising_loss
     from fastpatch.neural.devices import default_precision
+    from fastpatch.neural.unet import UNet, denoising_loss
 
     if precision != default_precision(torch.device("cpu")) != "bfloat16":
         pytest.skip("this CPU does not multiply in bfloat16, which torch would emulate")
@@ -91,7 +91,7 @@ def test_unet_training_step(measure: Any, precision: str) -> None:
 def test_unet_recorded_time(measure: Any) -> None:
     """What `fastpatch unet analyze` computes of a trajectory whenever it records."""
     from fastpatch.analysis import correlation_length
-    from fastpatch.neural import UNet, UNetModel
+    from fastpatch.neural.unet import UNet, UNetModel
 
     model = UNetModel(UNet().eval())
     x = _noise(1, 28, 28).numpy()

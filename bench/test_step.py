@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from bench.cases import CRITICAL, evolved_field, stepper, threads_set_to
+from bench.cases import CRITICAL, evolved_field, stepper
+from fastpatch.threads import thread_limit
 
 _SITE_STEPS = 2**17
 
@@ -26,7 +27,7 @@ def test_step(measure: Any, threads: int, trajectories: int, side: int) -> None:
     reset, advance = stepper(x, CRITICAL, steps)
 
     def on_one_thread() -> None:
-        with threads_set_to(1):
+        with thread_limit(1):
             advance()
 
     against = on_one_thread if threads > 1 else None

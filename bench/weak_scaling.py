@@ -8,11 +8,10 @@ import argparse
 from statistics import median
 from time import perf_counter
 
-import numba
-
 import fastpatch as fp
 from bench.console import columns, duration, run_main
 from fastpatch.sweeps import cluster
+from fastpatch.threads import set_threads
 
 __all__ = ["run_seconds", "worker_seconds"]
 
@@ -42,7 +41,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     side, steps = options.side, options.steps
-    numba.set_num_threads(1)
+    set_threads(1)
     run_seconds(side, 256, 16)
     rounds = [
         (run_seconds(side, side, steps), worker_seconds(side, side, steps, 1), worker_seconds(2 * side, side, steps, 2))

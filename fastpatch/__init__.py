@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from . import analysis, sweeps, theory
     from .dictionary import PatchDictionary
     from .models import EmpiricalModel, GaussianModel, Model, PatchModel, stripe_prototypes
+    from .process import VPSchedule, log_time_grid
     from .results import load, save
-    from .run import State, states
-    from .schedule import VPSchedule, log_time_grid
-    from .simulation import simulate
+    from .runs.setup import State, states
+    from .runs.simulation import simulate
     from .sweeps import open_sweep, sweep
+    from .threads import get_threads, set_threads, thread_limit
 
 __version__ = "0.1.0"
 
@@ -26,16 +27,19 @@ _HOME = {
     "Model": "models",
     "PatchDictionary": "dictionary",
     "PatchModel": "models",
-    "State": "run",
-    "VPSchedule": "schedule",
+    "State": "runs",
+    "VPSchedule": "process",
+    "get_threads": "threads",
     "load": "results",
-    "log_time_grid": "schedule",
+    "log_time_grid": "process",
     "open_sweep": "sweeps",
     "save": "results",
-    "simulate": "simulation",
-    "states": "run",
+    "set_threads": "threads",
+    "simulate": "runs",
+    "states": "runs",
     "stripe_prototypes": "models",
     "sweep": "sweeps",
+    "thread_limit": "threads",
 }
 _SUBPACKAGES = ("analysis", "errors", "neural", "sweeps", "theory")
 
@@ -49,16 +53,19 @@ __all__ = [
     "VPSchedule",
     "__version__",
     "analysis",
+    "get_threads",
     "load",
     "log_time_grid",
     "open_sweep",
     "save",
+    "set_threads",
     "simulate",
     "states",
     "stripe_prototypes",
     "sweep",
     "sweeps",
     "theory",
+    "thread_limit",
 ]
 
 __getattr__, __dir__ = lazily(__name__, _HOME, _SUBPACKAGES)

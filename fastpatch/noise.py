@@ -21,6 +21,9 @@ __all__ = ["MAX_COUNT", "NoiseStream", "noise_key", "standard_normals"]
 # into one another.
 MAX_COUNT = 2**32
 
+# What a normal costs one thread, roughly.
+_SECONDS = 1.5e-9
+
 
 class NoiseStream(IntEnum):
     """Independent uses of one seed."""
@@ -53,6 +56,7 @@ def standard_normals(
     that is not three non-negative sides, or a negative origin.
     """
     from .kernels import cpu
+    from .kernels.pool import share
 
     if len(shape) != 3:
         raise InvalidInputError(f"shape is {shape}; expected (trajectories, L1, L2)")
@@ -61,5 +65,6 @@ def standard_normals(
     integer(first_trajectory, "first_trajectory", minimum=0, maximum=MAX_COUNT - count)
     row, column = (integer(first, f"origin[{axis}]", minimum=0) for axis, first in enumerate(origin))
     drawn = np.empty(shape, dtype=np.float32)
-    cpu.standard_normals(drawn, (row, column), step, first_trajectory, noise_key(seed, stream))
+    place = (row, column), step, first_trajectory, noise_key(seed, stream)
+    share(cpu.standard_normals, drawn, *place, most=drawn.size, seconds=_SECONDS * drawn.size)
     return drawn.astype(dtype, copy=False)

@@ -8,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from .threads import get_threads
+
 __all__ = ["cpu_name", "environment", "git_revision"]
 
 _PACKAGES = ("numba", "numpy", "scipy", "xarray")
@@ -15,15 +17,13 @@ _PACKAGES = ("numba", "numpy", "scipy", "xarray")
 
 def environment() -> dict[str, Any]:
     """Versions, revision, CPU and threads of this process, JSON-ready."""
-    import numba
-
     return {
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         "fastpatch": _version("fastpatch"),
         "git_revision": git_revision(),
         "cpu": cpu_name(),
         "cpu_count": os.cpu_count(),
-        "threads": numba.get_num_threads(),
+        "threads": get_threads(),
     }
 
 

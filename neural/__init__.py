@@ -1,6 +1,8 @@
-"""Trained networks under the same observables as the patch model: the paper's U-Net (App. D) and its data.
+"""Trained networks as models under the same observables as the patch machine.
 
-The public names load on first use; all but those of `data` need torch (``pip install fastpatch[neural]``).
+Here is what any network needs: denoisers, sampler, guidance, derivatives, runs over noise levels. `unet` is the paper's
+U-Net (App. D), `edm2` the network of Sec. 7 and the released snapshots, `pulse` the guidance experiment (App. F).
+The public names load on first use; all but those of `data` need torch (``pip install "fastpatch[neural]"``).
 """
 
 from typing import TYPE_CHECKING
@@ -8,72 +10,86 @@ from typing import TYPE_CHECKING
 from ..lazy import lazily
 
 if TYPE_CHECKING:
+    from . import classifiers, edm2, pulse, unet
     from .data import DataFileError, image_hash, load_images, load_labels
-    from .dispersion import LocalDispersion, local_dispersion
-    from .dynamics import TorchModel, UNetModel
-    from .equivariance import shift_defect
-    from .fidelity import compare_with_data, nearest_neighbours
-    from .locality import measure_locality
-    from .receptive_field import containing_radius, participating_sites, predicted_critical_time, response_power
-    from .settings import TrainingSettings
-    from .training import TrainingDivergedError, denoising_loss, train
-    from .unet import UNet
-    from .weights import load_weights, read_card, save_weights, shipped_weights
+    from .denoiser import Denoiser, drift
+    from .edm_grid import sigma_grid
+    from .guidance import GuidedDenoiser, Pulse, constant
+    from .modes import mode_derivatives
+    from .noise_levels import analyze, chosen_classes, luminance
+    from .probes.dispersion import LocalDispersion, local_dispersion
+    from .probes.equivariance_error import shift_defect
+    from .probes.locality import measure_locality
+    from .probes.receptive_field import containing_radius, participating_sites, predicted_critical_time, response_power
+    from .probes.sample_statistics import compare_with_data, nearest_neighbours
+    from .sampler import Samples, latents, sample
+    from .torch_model import TorchModel
 
 _HOME = {
     "DataFileError": "data",
-    "LocalDispersion": "dispersion",
-    "TorchModel": "dynamics",
-    "TrainingDivergedError": "training",
-    "TrainingSettings": "settings",
-    "UNet": "unet",
-    "UNetModel": "dynamics",
-    "compare_with_data": "fidelity",
-    "containing_radius": "receptive_field",
-    "denoising_loss": "training",
+    "Denoiser": "denoiser",
+    "GuidedDenoiser": "guidance",
+    "LocalDispersion": "probes.dispersion",
+    "Pulse": "guidance",
+    "Samples": "sampler",
+    "TorchModel": "torch_model",
+    "analyze": "noise_levels",
+    "chosen_classes": "noise_levels",
+    "compare_with_data": "probes.sample_statistics",
+    "constant": "guidance",
+    "containing_radius": "probes.receptive_field",
+    "drift": "denoiser",
     "image_hash": "data",
+    "latents": "sampler",
     "load_images": "data",
     "load_labels": "data",
-    "load_weights": "weights",
-    "local_dispersion": "dispersion",
-    "measure_locality": "locality",
-    "nearest_neighbours": "fidelity",
-    "participating_sites": "receptive_field",
-    "predicted_critical_time": "receptive_field",
-    "read_card": "weights",
-    "response_power": "receptive_field",
-    "save_weights": "weights",
-    "shift_defect": "equivariance",
-    "shipped_weights": "weights",
-    "train": "training",
+    "local_dispersion": "probes.dispersion",
+    "luminance": "noise_levels",
+    "measure_locality": "probes.locality",
+    "mode_derivatives": "modes",
+    "nearest_neighbours": "probes.sample_statistics",
+    "participating_sites": "probes.receptive_field",
+    "predicted_critical_time": "probes.receptive_field",
+    "response_power": "probes.receptive_field",
+    "sample": "sampler",
+    "shift_defect": "probes.equivariance_error",
+    "sigma_grid": "edm_grid",
 }
+_SUBPACKAGES = ("classifiers", "edm2", "pulse", "unet")
 
 __all__ = [
     "DataFileError",
+    "Denoiser",
+    "GuidedDenoiser",
     "LocalDispersion",
+    "Pulse",
+    "Samples",
     "TorchModel",
-    "TrainingDivergedError",
-    "TrainingSettings",
-    "UNet",
-    "UNetModel",
+    "analyze",
+    "chosen_classes",
+    "classifiers",
     "compare_with_data",
+    "constant",
     "containing_radius",
-    "denoising_loss",
+    "drift",
+    "edm2",
     "image_hash",
+    "latents",
     "load_images",
     "load_labels",
-    "load_weights",
     "local_dispersion",
+    "luminance",
     "measure_locality",
+    "mode_derivatives",
     "nearest_neighbours",
     "participating_sites",
     "predicted_critical_time",
-    "read_card",
+    "pulse",
     "response_power",
-    "save_weights",
+    "sample",
     "shift_defect",
-    "shipped_weights",
-    "train",
+    "sigma_grid",
+    "unet",
 ]
 
-__getattr__, __dir__ = lazily(__name__, _HOME)
+__getattr__, __dir__ = lazily(__name__, _HOME, _SUBPACKAGES)

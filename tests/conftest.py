@@ -2,7 +2,7 @@
 
 import os
 
-# Both are read when Numba is first imported. Two threads exist on a machine with one core, so that results can be
+# Two threads exist on a machine with one core, so that results can be
 # compared between numbers of threads everywhere; idle ones sleep, so that tests running side by side do not starve.
 os.environ.setdefault("NUMBA_NUM_THREADS", str(max(2, os.cpu_count() or 1)))
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -20,7 +20,7 @@ settings.load_profile("fastpatch")
 
 @pytest.fixture(params=BACKENDS)
 def backend(request):
-    from fastpatch.backends import resolve_backend
+    from fastpatch.runs.backends import resolve_backend
 
     try:
         return resolve_backend(request.param)
@@ -34,13 +34,14 @@ def dtype(request):
 
 
 @pytest.fixture
-def threads():
-    """Sets Numba's number of threads, for one test."""
-    import numba
+def threads(monkeypatch):
+    """Sets the number of threads, for one test, in which the smallest piece of work is shared out too."""
+    from fastpatch import threads
+    from fastpatch.kernels import pool
 
-    before = numba.get_num_threads()
-    yield numba.set_num_threads
-    numba.set_num_threads(before)
+    monkeypatch.setattr(threads, "_chosen", None)
+    monkeypatch.setattr(pool, "_LEAST_SHARE", 1e-15)
+    return threads.set_threads
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import fastpatch as fp
-from fastpatch.backends import resolve_backend
 from fastpatch.errors import BackendUnavailableError, DtypeError, FastpatchError, InvalidInputError
+from fastpatch.runs.backends import resolve_backend
 
 MODEL = fp.PatchModel(fp.PatchDictionary.random())
 X = np.zeros((8, 9))

@@ -236,8 +236,8 @@ class TestCases:
 
 def test_thirteen_modes_at_once_cost_less_than_one_by_one():
     torch = pytest.importorskip("torch", reason="torch is not installed")
-    from fastpatch.neural.edm2 import drift
-    from fastpatch.neural.tangents import jacobian_products
+    from fastpatch.neural import drift
+    from fastpatch.neural.jvp import jacobian_products
 
     net = random_network(img_resolution=16, channel_mult=[1], attn_resolutions=[])
     modes = torch.from_numpy(distinct_modes((16, 16), range(7))[0][:, None])

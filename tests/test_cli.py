@@ -276,8 +276,8 @@ WRONG_VALUES = {
     "patch --seed -1": "seed is -1; expected at least 0",
     "patch --record-every 0": "record_every is 0; expected at least 1",
     "patch --snapshots -1": "snapshots is -1; expected at least 0",
-    "patch --threads 0": "threads is 0; expected a number from 1 to",
-    "patch --threads 100000": "threads is 100000; expected a number from 1 to",
+    "patch --threads 0": "threads is 0; expected at least 1 and at most",
+    "patch --threads 100000": "threads is 100000; expected at least 1 and at most",
     "empirical --size 0": "size is 0; expected at least 1",
     "theory --patch-radius -1": "expected at least",
     "theory --dimension 0": "d is 0; expected at least 1",
@@ -328,15 +328,15 @@ def test_an_unwritable_directory_is_noticed_before_the_run(command, name, where,
     def started(*_, **__):
         raise AssertionError("the run was started")
 
-    monkeypatch.setattr("fastpatch.simulation.simulate", started)
+    monkeypatch.setattr("fastpatch.runs.simulation.simulate", started)
     status, shown, errors = command(name, "--out", tmp_path / where)
     assert (status, shown) == (1, "")
     assert re.fullmatch(r"fastpatch: .* cannot be written \(.+\); expected a writable directory\n", errors)
 
 
 def test_a_gpu_where_there_is_none(command, tmp_path):
-    from fastpatch.backends import resolve_backend
     from fastpatch.errors import BackendUnavailableError
+    from fastpatch.runs.backends import resolve_backend
 
     try:
         pytest.skip(f"backend 'cuda' resolves to {resolve_backend('cuda')!r} here")

@@ -17,11 +17,11 @@ from cases import DICTIONARIES, DTYPES, forward_field
 from scipy.ndimage import gaussian_filter
 
 import fastpatch as fp
-from fastpatch import backends
 from fastpatch.analysis import correlation_length
-from fastpatch.engines.choice import integrator
 from fastpatch.errors import BackendUnavailableError, InvalidInputError
 from fastpatch.noise import MAX_COUNT
+from fastpatch.runs import backends
+from fastpatch.runs.engines.choice import integrator
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 GRID = fp.log_time_grid()
@@ -32,12 +32,12 @@ pytest.importorskip("numba_cuda", reason="the package numba-cuda, with its simul
 
 @pytest.fixture
 def engine_module():
-    """`fastpatch.engines.cuda`, where its kernels can run."""
+    """`fastpatch.runs.engines.cuda`, where its kernels can run."""
     try:
         backends.resolve_backend("cuda")
     except BackendUnavailableError as error:
         pytest.skip(f"{error}; in the simulator this test runs all the same")
-    from fastpatch.engines import cuda
+    from fastpatch.runs.engines import cuda
 
     return cuda
 
@@ -236,7 +236,7 @@ def test_a_lattice_too_large_for_the_device_says_how_much_is_missing(device_memo
 def test_lengths_and_means_on_the_device_are_the_hosts(engine_module, shape, dtype):
     from numba import cuda
 
-    from fastpatch.engines.cuda_observables import Observer
+    from fastpatch.runs.engines.cuda_observables import Observer
 
     white = np.random.default_rng(1).normal(size=(2, *shape))
     smooth = np.stack([gaussian_filter(each, 1.5, mode="wrap") for each in white])

@@ -1,8 +1,8 @@
 """The pages of the documentation: their code runs, and the commands that they name exist with those options.
 
-Blocks marked ``code-cell`` run when the site is built; here run the plain ones, page by page, each page in one namespace.
-A block after ``<!-- not run: why -->`` is only compiled. A block of another language whose first line is ``# name.toml``
-is a file of that name for the blocks after it.
+Blocks marked ``code-cell`` run when the site is built; here run the plain ones, page by page, each page in one
+namespace. A block after ``<!-- not run: why -->`` is only compiled. A block of another language whose first line is
+``# name.toml`` is a file of that name for the blocks after it.
 """
 
 import re
@@ -17,8 +17,9 @@ from fastpatch.cli import app
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 BLOCK = re.compile(
-    r"(?P<skip><!-- not run: [^>]+ -->\n+)?^```(?P<language>[a-z{}-]+(?: python)?)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
-)  # fmt: skip
+    r"(?P<skip><!-- not run: [^>]+ -->\n+)?^```(?P<language>[a-z{}-]+(?: python)?)\n(?P<code>.*?)^```$",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 def blocks(page):

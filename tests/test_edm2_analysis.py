@@ -14,16 +14,7 @@ from gaussian_denoiser import GaussianDenoiser, power_law  # noqa: E402
 import fastpatch as fp  # noqa: E402
 from fastpatch.analysis import correlation_length, directional_derivatives, fourier_modes  # noqa: E402
 from fastpatch.errors import BackendUnavailableError, DtypeError, InvalidInputError  # noqa: E402
-from fastpatch.neural.edm2 import (  # noqa: E402
-    analyze,
-    chosen_classes,
-    drift,
-    latents,
-    luminance,
-    mode_derivatives,
-    sample,
-    sigma_grid,
-)
+from fastpatch.neural import analyze, chosen_classes, drift, latents, luminance, mode_derivatives, sample, sigma_grid  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -149,7 +140,7 @@ class TestModeDerivatives:
         ("arguments", "error", "message"),
         [
             ({"sigma": 0.0}, InvalidInputError, r"sigma is 0\.0; expected a positive noise level"),
-            ({"method": "vjp"}, InvalidInputError, "method is 'vjp'; expected one of 'jvp', 'finite-difference'"),
+            ({"method": "tape"}, InvalidInputError, "method is 'tape'; expected one of 'auto', 'jvp'"),
             ({"x": torch.zeros(1, 3, 6, 6)}, InvalidInputError, r"x has shape \(1, 3, 6, 6\); expected \(B, 1, 6, 6\)"),
             ({"class_labels": [2]}, InvalidInputError, "class label 2 is given; expected an index from 0 to 1"),
             ({"class_labels": [0.5]}, DtypeError, "class labels have dtype float64; expected integers"),
@@ -261,7 +252,7 @@ class TestAnalyze:
             ({"trajectories": 0}, "trajectories is 0; expected at least 1"),
             ({"classes": [3]}, "a class is 3; expected at least 0 and at most 2"),
             ({"snapshots": -1}, "snapshots is -1; expected at least 0"),
-            ({"method": "vjp"}, "method is 'vjp'"),
+            ({"method": "tape"}, "method is 'tape'"),
         ],
     )
     def test_refuses_unsuitable_input(self, net, arguments, message):

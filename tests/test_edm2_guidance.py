@@ -12,9 +12,9 @@ from gaussian_denoiser import GaussianDenoiser, power_law  # noqa: E402
 
 from fastpatch.analysis import fourier_modes  # noqa: E402
 from fastpatch.errors import InvalidInputError  # noqa: E402
-from fastpatch.neural.edm2 import GuidedDenoiser, Pulse, constant, sample, sigma_grid  # noqa: E402
-from fastpatch.neural.edm2.guidance import project  # noqa: E402
-from fastpatch.neural.edm2.sampler import heun  # noqa: E402
+from fastpatch.neural import GuidedDenoiser, Pulse, constant, sample, sigma_grid  # noqa: E402
+from fastpatch.neural.guidance import project  # noqa: E402
+from fastpatch.neural.sampler import heun  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

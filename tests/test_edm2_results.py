@@ -23,7 +23,8 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 from edm2_cases import random_network  # noqa: E402
 from gaussian_denoiser import GaussianDenoiser, power_law  # noqa: E402
 
-from fastpatch.neural.edm2 import Pulse, analyze, latents, load, sample, save_network  # noqa: E402
+from fastpatch.neural import Pulse, analyze, latents, sample  # noqa: E402
+from fastpatch.neural.edm2 import load, save_network  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -1,9 +1,6 @@
 """The EDM sampler against flows known in closed form: order of convergence, seeds, batches, memory, records."""
 
 import math
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,8 +12,9 @@ from edm2_cases import reference, reference_network, shared_file  # noqa: E402
 from gaussian_denoiser import GaussianDenoiser, power_law  # noqa: E402
 
 from fastpatch.errors import BackendUnavailableError, DtypeError, InvalidInputError  # noqa: E402
-from fastpatch.neural.edm2 import Pulse, constant, latents, load, sample, sigma_grid  # noqa: E402
-from fastpatch.neural.edm2.sampler import heun  # noqa: E402
+from fastpatch.neural import Pulse, constant, latents, sample, sigma_grid  # noqa: E402
+from fastpatch.neural.edm2 import load  # noqa: E402
+from fastpatch.neural.sampler import heun  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -234,18 +232,3 @@ def test_refuses_unsuitable_input_before_any_evaluation(classes, arguments, erro
 def test_a_network_without_labels_takes_none(net):
     with pytest.raises(InvalidInputError, match="class labels are given to a network without labels; expected none"):
         sample(net, torch.zeros(1, 2, 16, 16), [0])
-
-
-def test_noise_is_drawn_by_one_thread_at_a_time():
-    # Numba's simplest threading layer ends the process where two threads are in parallel kernels at once.
-    code = (
-        "from concurrent.futures import ThreadPoolExecutor\n"
-        "from types import SimpleNamespace\n"
-        "from fastpatch.neural.edm2 import latents\n"
-        "net = SimpleNamespace(img_channels=1, img_resolution=32)\n"
-        "with ThreadPoolExecutor(4) as pool:\n"
-        "    print(len(list(pool.map(lambda first: latents(range(first, first + 50), net), range(40)))))\n"
-    )
-    environment = {**os.environ, "NUMBA_THREADING_LAYER": "workqueue", "NUMBA_NUM_THREADS": "2"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
-    assert (done.stdout, done.returncode) == ("40\n", 0), done.stderr

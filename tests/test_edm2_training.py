@@ -16,7 +16,7 @@ from fastpatch.neural.edm2.settings import EDM2Settings  # noqa: E402
 from fastpatch.neural.edm2.training import train  # noqa: E402
 from fastpatch.neural.edm2.weights import load, read_card  # noqa: E402
 from fastpatch.neural.ema import power_exponent, power_momentum, update_average  # noqa: E402
-from fastpatch.neural.session import TrainingDivergedError  # noqa: E402
+from fastpatch.neural.trainer import TrainingDivergedError  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -5,8 +5,8 @@ import pytest
 from cases import DTYPES
 
 import fastpatch as fp
-from fastpatch.engines.patch import PatchEngine
 from fastpatch.kernels import dense
+from fastpatch.runs.engines.patch import PatchEngine
 
 # Five pairs (three in one pass, two alone), nine pairs, singles, and sizes that have no shortcut.
 DICTIONARIES = {
@@ -35,8 +35,8 @@ def without_small_logits(engine):
 
 
 def without_dominance(engine):
-    *others, dominance = engine._stepper.plan
-    engine._stepper.plan = (*others, type(dominance)(np.inf))
+    plan = engine._stepper.plan
+    engine._stepper.plan = plan._replace(dominance=type(plan.dominance)(np.inf))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

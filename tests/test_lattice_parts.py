@@ -7,10 +7,10 @@ import pytest
 from cases import DICTIONARIES, DTYPES
 
 import fastpatch as fp
-from fastpatch.engines.base import euler_coefficients
-from fastpatch.engines.patch import PatchEngine
 from fastpatch.kernels.patch import ModeTables, Part, Stepper, tile_constants
 from fastpatch.noise import NoiseStream, noise_key, standard_normals
+from fastpatch.runs.engines.base import euler_coefficients
+from fastpatch.runs.engines.patch import PatchEngine
 
 TIMES = fp.log_time_grid(t_max=6.0, t_min=0.02, steps=12)
 SEED, FIRST, SHELLS = 5, 3, np.arange(4)

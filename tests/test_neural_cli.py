@@ -55,7 +55,7 @@ def tiny(monkeypatch):
 
 
 def test_trains_and_its_recorded_command_repeats_the_training(tiny, tmp_path, monkeypatch):
-    from fastpatch.neural.weights import load_weights
+    from fastpatch.neural.unet.weights import load_weights
 
     monkeypatch.chdir(tmp_path)
     arguments = "train --grey --epochs 2 --batch-size 5 --learning-rate 1e-3 --seed 3 --padding circular --device cpu"
@@ -91,7 +91,7 @@ def test_a_directory_without_data(tmp_path):
 
 def test_weights_of_other_images_than_asked_for():
     pytest.importorskip("torch", reason="torch is not installed")
-    from fastpatch.neural.weights import shipped_weights
+    from fastpatch.neural.unet.weights import shipped_weights
 
     for command in ("analyze", "sample"):
         for variant, option, needed in (("grey", [], "with"), ("binarised", ["--grey"], "without")):

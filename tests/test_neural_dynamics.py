@@ -15,8 +15,9 @@ import fastpatch as fp  # noqa: E402
 from fastpatch.analysis import fourier_modes  # noqa: E402
 from fastpatch.errors import BackendUnavailableError, InvalidInputError  # noqa: E402
 from fastpatch.models import ModelWithModes  # noqa: E402
-from fastpatch.neural import TorchModel, UNet, UNetModel, save_weights  # noqa: E402
-from fastpatch.neural.tangents import jacobian_products  # noqa: E402
+from fastpatch.neural import TorchModel  # noqa: E402
+from fastpatch.neural.jvp import jacobian_products  # noqa: E402
+from fastpatch.neural.unet import UNet, UNetModel, save_weights  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -73,8 +74,9 @@ def test_a_run_of_either_is_the_same_run(dictionary):
     closed, network = (fp.simulate(model, **arguments) for model in both(dictionary, dtype=torch.float64))
     for name in ("final", "snapshot", "xi_x", "mode_derivative", "magnetization"):
         np.testing.assert_allclose(network[name], closed[name], rtol=1e-6, atol=1e-8, err_msg=name)
-    # A root, which near zero magnifies rounding.
-    np.testing.assert_allclose(network["xi_eq"], closed["xi_eq"], atol=1e-4)
+    # A root of a slope, which near zero magnifies rounding and below it is NaN; so the squares are compared.
+    squares = [np.nan_to_num(found["xi_eq"].to_numpy()) ** 2 for found in (network, closed)]
+    np.testing.assert_allclose(*squares, atol=1e-6)
 
 
 @pytest.mark.parametrize("batch", [1, 4, 7, 1000])

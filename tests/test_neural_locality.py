@@ -14,8 +14,6 @@ from fastpatch.analysis.figures import draw_denoising, draw_locality, save_figur
 from fastpatch.errors import InvalidInputError  # noqa: E402
 from fastpatch.neural import (  # noqa: E402
     TorchModel,
-    UNet,
-    UNetModel,
     containing_radius,
     local_dispersion,
     measure_locality,
@@ -24,7 +22,8 @@ from fastpatch.neural import (  # noqa: E402
     response_power,
     shift_defect,
 )
-from fastpatch.neural.dispersion import random_phase_probes  # noqa: E402
+from fastpatch.neural.probes.dispersion import random_phase_probes  # noqa: E402
+from fastpatch.neural.unet import UNet, UNetModel  # noqa: E402
 
 SCHEDULE = fp.VPSchedule()
 

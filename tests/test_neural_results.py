@@ -16,7 +16,8 @@ from fastpatch.errors import FastpatchError
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
 
-from fastpatch.neural import UNet, UNetModel, data, save_weights, shipped_weights, weights  # noqa: E402
+from fastpatch.neural import data  # noqa: E402
+from fastpatch.neural.unet import UNet, UNetModel, save_weights, shipped_weights, weights  # noqa: E402
 
 runner = CliRunner()
 
@@ -38,7 +39,7 @@ def shipped(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _installed(shipped, monkeypatch):
-    monkeypatch.setattr(weights, "__file__", str(shipped / "weights.py"))
+    monkeypatch.setattr(weights, "__file__", str(shipped / "unet" / "weights.py"))
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
 
 from fastpatch.errors import BackendUnavailableError, DtypeError, InvalidInputError, ResultFileError  # noqa: E402
-from fastpatch.neural import training as module  # noqa: E402
 from fastpatch.neural.devices import default_precision, resolve_device  # noqa: E402
-from fastpatch.neural.settings import TrainingSettings  # noqa: E402
-from fastpatch.neural.training import TrainingDivergedError, denoising_loss, train  # noqa: E402
-from fastpatch.neural.unet import UNet  # noqa: E402
-from fastpatch.neural.weights import load_weights, read_card, save_weights  # noqa: E402
+from fastpatch.neural.unet import training as module  # noqa: E402
+from fastpatch.neural.unet.network import UNet  # noqa: E402
+from fastpatch.neural.unet.settings import TrainingSettings  # noqa: E402
+from fastpatch.neural.unet.training import TrainingDivergedError, denoising_loss, train  # noqa: E402
+from fastpatch.neural.unet.weights import load_weights, read_card, save_weights  # noqa: E402
 
 SETTINGS = TrainingSettings(epochs=2, batch_size=8, seed=5)
 STEPS_PER_EPOCH = 3  # of 20 images: 8 + 8 + 4
@@ -145,7 +145,7 @@ def test_more_epochs_continue_a_finished_training(tmp_path, uninterrupted):
 KILLED_SCRIPT = """
 import sys
 import numpy as np
-from fastpatch.neural import TrainingSettings, train
+from fastpatch.neural.unet import TrainingSettings, train
 images = np.load(sys.argv[1])
 train(images, TrainingSettings(epochs=200, batch_size=8, seed=5), sys.argv[2], device="cpu", checkpoint_minutes=0.0)
 """

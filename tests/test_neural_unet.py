@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from fastpatch.errors import DtypeError, InvalidInputError  # noqa: E402
-from fastpatch.neural.unet import UNet, vp_amplitudes  # noqa: E402
+from fastpatch.neural.unet.network import UNet, vp_amplitudes  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -10,8 +10,8 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from fastpatch.errors import OutputError, ResultFileError  # noqa: E402
-from fastpatch.neural.unet import UNet  # noqa: E402
-from fastpatch.neural.weights import load_weights, read_card, save_weights, shipped_weights  # noqa: E402
+from fastpatch.neural.unet.network import UNet  # noqa: E402
+from fastpatch.neural.unet.weights import load_weights, read_card, save_weights, shipped_weights  # noqa: E402
 
 CARD = {"variant": "grey", "epochs": 3, "loss_per_epoch": [0.5, 0.25, 0.125], "devices": ["a CPU, 2 threads"]}
 

@@ -94,7 +94,7 @@ def test_importing_the_package_imports_nothing_heavy():
         ("fastpatch.analysis", ("numba", "torch", "matplotlib", "xarray")),
         ("fastpatch.theory", ("numba", "torch", "matplotlib", "xarray")),
         ("fastpatch.analysis.figures", ("numba", "torch", "matplotlib.pyplot")),
-        ("fastpatch.simulation", ("torch", "dask", "matplotlib", "xarray")),
+        ("fastpatch.runs.simulation", ("torch", "dask", "matplotlib", "xarray")),
         ("fastpatch.neural", ("torch", "matplotlib")),
         ("fastpatch.neural.edm2", ("torch", "matplotlib")),
         ("fastpatch.neural.edm2.snapshot", ("torch", "safetensors")),

@@ -14,7 +14,7 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 from pulse_cases import gaussian_network, settings  # noqa: E402
 
 from fastpatch.errors import DtypeError, InvalidInputError  # noqa: E402
-from fastpatch.neural.edm2 import Pulse, constant, latents, sample, sigma_grid  # noqa: E402
+from fastpatch.neural import Pulse, constant, latents, sample, sigma_grid  # noqa: E402
 from fastpatch.neural.pulse import PulseSettings  # noqa: E402
 from fastpatch.neural.pulse.conditions import conditions, scan_positions, trials  # noqa: E402
 from fastpatch.neural.pulse.plan import Plan  # noqa: E402

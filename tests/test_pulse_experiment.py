@@ -18,11 +18,11 @@ from edm2_cases import random_network  # noqa: E402
 from pulse_cases import experiment, gaussian_network, settings  # noqa: E402
 
 from fastpatch.errors import InvalidInputError, ResultFileError  # noqa: E402
-from fastpatch.neural.edm2 import GuidedDenoiser, Pulse, latents, sample  # noqa: E402
-from fastpatch.neural.edm2.sampler import heun  # noqa: E402
+from fastpatch.neural import GuidedDenoiser, Pulse, latents, sample  # noqa: E402
 from fastpatch.neural.pulse import PulseExperiment  # noqa: E402
 from fastpatch.neural.pulse.branches import Start, run_branches  # noqa: E402
 from fastpatch.neural.pulse.treatment import UNGUIDED, Treatment  # noqa: E402
+from fastpatch.neural.sampler import heun  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

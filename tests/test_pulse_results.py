@@ -21,7 +21,8 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 from edm2_cases import random_network  # noqa: E402
 from pulse_cases import MatchedFilter, experiment, gaussian_network, settings  # noqa: E402
 
-from fastpatch.neural.edm2 import analyze, load, save_network  # noqa: E402
+from fastpatch.neural import analyze  # noqa: E402
+from fastpatch.neural.edm2 import load, save_network  # noqa: E402
 from fastpatch.neural.pulse import PulseExperiment, check_classifier, critical_attributes, verdict  # noqa: E402
 from fastpatch.neural.pulse.scores import score  # noqa: E402
 from fastpatch.neural.pulse.statistics import difference, response  # noqa: E402
@@ -352,13 +353,13 @@ class TestCommand:
             invoke("--weights", tmp_path / "other.safetensors", *FEW, "--out", tmp_path)
 
     def test_measures_sigma_c_where_it_is_not_given(self, weights, measured, tmp_path, undrawn, monkeypatch):
-        from fastpatch.neural import edm2
+        from fastpatch import neural
 
         def found(net, classes, trajectories, **options):
             assert (classes, options["steps"]) == ([1, 7], 8)
             return few_classes(measured, sigma_c=1.5)
 
-        monkeypatch.setattr(edm2, "analyze", found)
+        monkeypatch.setattr(neural, "analyze", found)
         result = invoke("--weights", weights, *FEW, "--controls", "random", "--out", tmp_path)
         assert "measuring the critical noise level" in result.output
         assert fp.load(tmp_path / "analysis.nc").attrs["sigma_c"] == 1.5

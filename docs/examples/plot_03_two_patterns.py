@@ -2,8 +2,8 @@ r"""
 Two stored patterns: a bifurcation, not a band
 ==============================================
 
-An empirical score that knows two whole images :math:`\pm\mu` couples all sites through the overlap with :math:`\mu`. One
-direction softens, along :math:`\mu` itself; the low shells, which a local machine softens together, stay at
+An empirical score that knows two whole images :math:`\pm\mu` couples all sites through the overlap with :math:`\mu`.
+One direction softens, along :math:`\mu` itself; the low shells, which a local machine softens together, stay at
 :math:`\frac12` (paper Fig. 3, middle).
 """
 

@@ -2,8 +2,9 @@ r"""
 The dispersion over the whole Brillouin zone
 ============================================
 
-:math:`v^\top J v` along every cosine of the lattice at once, exact, from one FFT for each pattern. Before the onset it is that of the
-linear theory; while the pattern forms, the soft region around :math:`k = 0` turns negative: those waves grow.
+:math:`v^\top J v` along every cosine of the lattice at once, exact, from one FFT for each pattern. Before the onset
+it is that of the linear theory; while the pattern forms, the soft region around :math:`k = 0` turns negative: those
+waves grow.
 """
 
 import matplotlib.pyplot as plt

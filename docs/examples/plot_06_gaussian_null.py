@@ -3,8 +3,8 @@ The Gaussian null
 =================
 
 A Gaussian field with the second moments of the dictionary breaks no symmetry, and its density is log-concave at every
-time. Its :math:`\lambda_0` vanishes nevertheless, and :math:`\xi_\mathrm{eq}` diverges there. What tells the two apart is
-what comes after: the machine's modes turn unstable and lock, the null's stay where they are.
+time. Its :math:`\lambda_0` vanishes nevertheless, and :math:`\xi_\mathrm{eq}` diverges there. What tells the two
+apart is what comes after: the machine's modes turn unstable and lock, the null's stay where they are.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@ r"""
 Your own observable: domains and their walls
 ============================================
 
-States can be looked at while a run passes through them. Here: the share of neighbouring pairs of sites with unlike signs
-(the density of walls), and the largest connected domain.
+States can be looked at while a run passes through them. Here: the share of neighbouring pairs of sites with unlike
+signs (the density of walls), and the largest connected domain.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@ r"""
 A sweep: many runs into one dataset
 ===================================
 
-A design of parameters, run on Dask into a store that any interruption leaves resumable, and read back as one lazy dataset.
-Here: where :math:`\lambda_0` vanishes, against the prior mass of the two uniform patterns.
+A design of parameters, run on Dask into a store that any interruption leaves resumable, and read back as one lazy
+dataset. Here: where :math:`\lambda_0` vanishes, against the prior mass of the two uniform patterns.
 """
 
 import tempfile

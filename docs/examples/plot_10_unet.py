@@ -2,8 +2,9 @@ r"""
 A trained U-Net under the same measurement
 ==========================================
 
-The paper's U-Net on binarised Fashion-MNIST, as a model: the same call simulates it, the same observables are taken, with
-derivatives by forward-mode differentiation. Few steps and trajectories here; ``fastpatch unet analyze`` takes more.
+The paper's U-Net on binarised Fashion-MNIST, as a model: the same call simulates it, the same observables are taken,
+with derivatives by forward-mode differentiation. Few steps and trajectories here; ``fastpatch unet analyze`` takes
+more.
 """
 
 import matplotlib.pyplot as plt

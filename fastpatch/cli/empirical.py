@@ -30,7 +30,7 @@ def empirical(
     Writes result.nc, figure3.png and snapshots.png.
     """
     from ..models import EmpiricalModel, stripe_prototypes
-    from ..schedule import VPSchedule, log_time_grid
+    from ..process import VPSchedule, log_time_grid
     from .experiment import critical_report, run_experiment
 
     model = EmpiricalModel(stripe_prototypes(size), schedule=VPSchedule(beta))

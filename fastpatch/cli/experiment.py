@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidInputError, ResultFileError
+from ..errors import ResultFileError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,15 +20,11 @@ __all__ += ["set_threads", "shown"]
 
 
 def set_threads(threads: int | None) -> None:
-    """Limit Numba's threads; `InvalidInputError` outside 1 … the machine's number."""
-    import numba
-    from numba.core import config
+    """Limit the kernels' threads; `InvalidInputError` outside 1 … the machine's number."""
+    from .. import threads as process
 
     if threads is not None:
-        most = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # set at run time
-        if not 1 <= threads <= most:
-            raise InvalidInputError(f"threads is {threads}; expected a number from 1 to {most}")
-        numba.set_num_threads(threads)
+        process.set_threads(threads)
 
 
 def run_experiment(
@@ -48,7 +44,7 @@ def run_experiment(
     from ..atomic import writable_directory
 
     directory = writable_directory(out)
-    from ..simulation import simulate
+    from ..runs.simulation import simulate
 
     begin = time.perf_counter()
     dataset = simulate(model, progress=not quiet and sys.stderr.isatty(), **arguments)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from ..neural.data import Split, Variant
-    from ..neural.dynamics import UNetModel
+    from ..neural.unet.model import UNetModel
 
 __all__ = [
     "analysis_report",
@@ -59,7 +59,7 @@ def variant_of(grey: bool, weights: Path | None) -> "Variant":
     """
     asked: Variant = "grey" if grey else "binarised"
     if weights is not None:
-        from ..neural.weights import read_card
+        from ..neural.unet.weights import read_card
 
         trained = read_card(weights).get("variant", asked)
         if trained != asked:
@@ -106,8 +106,8 @@ def locality(
     model: "UNetModel", dataset: "xr.Dataset", omega: float | None, *, quiet: bool, **arguments: Any
 ) -> "xr.Dataset":
     """The dataset with the local response, and the critical time that the theory makes of it."""
-    from ..neural.locality import measure_locality
-    from ..neural.receptive_field import predicted_critical_time
+    from ..neural.probes.locality import measure_locality
+    from ..neural.probes.receptive_field import predicted_critical_time
 
     found = measure_locality(
         model, dataset, periodic=model.net.padding == "circular", progress=not quiet and sys.stderr.isatty(),
@@ -125,7 +125,7 @@ def locality(
 
 def analysis_report(dataset: "xr.Dataset", model: "UNetModel") -> str:
     """Critical times predicted from the receptive field and the data, the measured ones, and the local response."""
-    from ..neural.receptive_field import predicted_critical_time
+    from ..neural.probes.receptive_field import predicted_critical_time
     from .experiment import measured_lines, point_line
 
     times = dataset["snapshot_time"].to_numpy()
@@ -181,7 +181,7 @@ def sample_statistics(
     seed: int,
 ) -> "xr.Dataset":
     """The final fields and the snapshots, without the records along the way, and their statistics beside the data's."""
-    from ..neural.fidelity import compare_with_data
+    from ..neural.probes.sample_statistics import compare_with_data
 
     kept = dataset[["final", "snapshot"]]
     if train is None or test is None:

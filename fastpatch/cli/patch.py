@@ -40,7 +40,7 @@ def patch(
     """
     from ..dictionary import PatchDictionary
     from ..models import PatchModel
-    from ..schedule import VPSchedule, log_time_grid
+    from ..process import VPSchedule, log_time_grid
     from .experiment import critical_report, run_experiment, set_threads
 
     dictionary = PatchDictionary.random(random_patterns, sign_flips, uniform_mass, patch_size, dictionary_seed)

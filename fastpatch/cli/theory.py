@@ -30,7 +30,7 @@ def theory(
     from ..analysis.figures import draw_dispersion, save_figure
     from ..atomic import writable_directory
     from ..dictionary import PatchDictionary
-    from ..schedule import VPSchedule
+    from ..process import VPSchedule
     from .experiment import shown
 
     directory = writable_directory(out)

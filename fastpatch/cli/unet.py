@@ -50,8 +50,8 @@ def train(
     with options.packages_for("training"):
         from ..neural.data import image_hash, load_images
         from ..neural.devices import default_precision, resolve_device
-        from ..neural.settings import TrainingSettings
-        from ..neural.training import train as run
+        from ..neural.unet.settings import TrainingSettings
+        from ..neural.unet.training import train as run
 
     target = resolve_device(None if device == "auto" else device)
     settings = TrainingSettings(
@@ -95,10 +95,10 @@ def analyze(
     Writes result.nc, figure3.png, denoising.png and locality.png.
     """
     with options.packages_for("analysing a network"):
-        from ..neural.dynamics import UNetModel
-        from ..neural.weights import shipped_weights
+        from ..neural.unet.model import UNetModel
+        from ..neural.unet.weights import shipped_weights
 
-    from ..schedule import log_time_grid
+    from ..process import log_time_grid
     from ..validation import integer
     from . import network
     from .experiment import run_experiment
@@ -153,10 +153,10 @@ def sample(
     Writes result.nc, samples.png, denoising.png and statistics.png.
     """
     with options.packages_for("sampling"):
-        from ..neural.dynamics import UNetModel
-        from ..neural.weights import shipped_weights
+        from ..neural.unet.model import UNetModel
+        from ..neural.unet.weights import shipped_weights
 
-    from ..schedule import log_time_grid
+    from ..process import log_time_grid
     from . import network
     from .experiment import run_experiment
 

@@ -12,6 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from . import cpu
+from .arguments import Law
 from .plan import PatchPlan
 
 __all__ = ["posterior_mean", "suits", "window_response"]
@@ -33,7 +34,7 @@ def suits(plan: PatchPlan) -> bool:
     return bool(len(plan.rows) > _MOST_ROWS or units > _MOST_UNITS or cpu.tile_columns(size) < _NARROWEST_TILE)
 
 
-def posterior_mean(plan: PatchPlan, law: tuple[Any, ...], x: NDArray[Any]) -> NDArray[Any]:
+def posterior_mean(plan: PatchPlan, law: Law, x: NDArray[Any]) -> NDArray[Any]:
     """m (B, L1, L2) of eq. 38 for x (B, L1, L2), in its precision; ``law`` as `cpu.evaluate`."""
     mean = np.empty_like(x)
     units = _Units(plan, law, x.dtype)
@@ -44,7 +45,7 @@ def posterior_mean(plan: PatchPlan, law: tuple[Any, ...], x: NDArray[Any]) -> ND
     return mean
 
 
-def window_response(plan: PatchPlan, law: tuple[Any, ...], x: NDArray[Any]) -> NDArray[Any]:
+def window_response(plan: PatchPlan, law: Law, x: NDArray[Any]) -> NDArray[Any]:
     """R (B, P * P, L1, L2) with ``dm_i/dx_{i+u} = alpha/sigma^2 R_u(i)``, u in row-major order."""
     size = plan.patterns.shape[-1]
     response = np.empty((len(x), size * size, *x.shape[1:]), dtype=x.dtype)
@@ -58,8 +59,8 @@ def window_response(plan: PatchPlan, law: tuple[Any, ...], x: NDArray[Any]) -> N
 class _Units:
     """The units of a plan as blocks of matrices, with their constants of one time."""
 
-    def __init__(self, plan: PatchPlan, law: tuple[Any, ...], dtype: np.dtype[Any]) -> None:
-        self._slope, exponents, factors, _, _ = law
+    def __init__(self, plan: PatchPlan, law: Law, dtype: np.dtype[Any]) -> None:
+        self._slope, exponents, factors = law.slope, law.exponents, law.factors
         patterns, centers = plan.patterns.reshape(len(plan.patterns), -1).astype(dtype), plan.centers.astype(dtype)
         self._blocks = []
         for first in range(0, len(patterns), _UNITS):

@@ -1,5 +1,6 @@
 """How kernels are compiled, when their machine code on disk is renewed, and what to say when there can be none."""
 
+import os
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -7,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from numba import njit
+from numba.core.compiler_lock import global_compiler_lock
+
+from .compiler import PIPELINE
 
 __all__ = ["entry", "kernel", "renewed_with_callees"]
 
@@ -14,25 +18,33 @@ __all__ = ["entry", "kernel", "renewed_with_callees"]
 # fused multiply-add is written out, so the same seed gives the same bits on any CPU. No kernel is called from C.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "nogil": True, "no_cfunc_wrapper": True}
 
+# A child that was forked while another thread compiled would wait for that thread, which it does not have.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
+
 
 def kernel(*, inline: bool = False) -> Callable[[Callable[..., Any]], Any]:
     """``numba.njit`` for functions that only other kernels call, which need no wrapper for Python and no cache.
 
     ``inline`` makes LLVM inline the function whatever its size: a loop that calls is not vectorised.
     """
-    options = {**_OPTIONS, "no_cpython_wrapper": True, "forceinline": inline}
+    options = {**_OPTIONS, "no_cpython_wrapper": True, "forceinline": inline, **PIPELINE}
     decorator: Callable[[Callable[..., Any]], Any] = njit(**options)
     return decorator
 
 
-def entry(*, parallel: bool = False, inline: bool = False) -> Callable[[Callable[..., Any]], Any]:
+def entry(*, inline: bool = False) -> Callable[[Callable[..., Any]], Any]:
     """A kernel that Python calls, its machine code cached on disk where a directory can be written.
 
     Numba raises at import when neither the package's folder, nor the user's cache, nor ``NUMBA_CACHE_DIR`` is
     writable. The kernel then works uncached, after one warning that names the remedy.
     """
 
-    options = {**_OPTIONS, "parallel": parallel, "forceinline": inline}
+    options = {**_OPTIONS, "forceinline": inline}
 
     def compile_lazily(function: Callable[..., Any]) -> Any:
         try:

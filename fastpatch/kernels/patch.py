@@ -4,15 +4,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ..schedule import VPSchedule
+from ..process import VPSchedule
+from ..threads import get_threads
 from . import cpu, dense
+from .arguments import Counters, Law, Laws, Place, Records, Waves
 from .plan import PatchPlan
+from .pool import share
 
-__all__ = ["ModeTables", "Part", "Stepper", "mode_overlaps", "posterior_mean", "response", "scratch_space"]
+__all__ = ["ModeTables", "Part", "Stepper", "mode_overlaps", "posterior_mean", "response"]
 __all__ += ["step_constants", "tile_constants"]
 
 _DOUBLE = np.dtype(np.float64)
@@ -21,7 +23,10 @@ _DOUBLE = np.dtype(np.float64)
 _LARGEST_LOGIT = {"float32": 110.0, "float64": 900.0}
 _EMPTY3 = np.empty((0, 0, 0))
 _EMPTY4 = np.empty((0, 0, 0, 0))
-_NO_WAVES = (np.empty(0), np.empty(0), _EMPTY3, _EMPTY3)
+_NO_WAVES = Waves(np.empty(0), np.empty(0), _EMPTY3, _EMPTY3)
+
+# Rough costs on one thread, by which `share` judges whether other threads are worth waking: seconds a site and unit.
+_STEP, _EVALUATION = 1e-9, 2e-9
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,8 @@ class ModeTables:
         commensurate = (2 * self.shells) % sides[:, None] == 0
         return np.asarray(0.5 * self.shape[0] * self.shape[1] * (1.0 + commensurate))
 
-    def arrays(
-        self, dtype: np.dtype[Any], extent: tuple[int, int], origin: tuple[int, int] = (0, 0)
-    ) -> tuple[NDArray[Any], ...]:
-        """(risen, sine, even, odd) as `cpu.mode_sums` takes them, for arrays of that extent (H, W) and first site."""
+    def arrays(self, dtype: np.dtype[Any], extent: tuple[int, int], origin: tuple[int, int] = (0, 0)) -> Waves:
+        """The tables as kernels take them, for arrays of that extent (H, W) and first site."""
         first = np.array([*origin, sum(origin)])[: self.directions]
         coordinates = first[:, None, None] + np.arange(sum(extent))
         phase = 2.0 * self.wave_numbers[:, :, None] * coordinates
@@ -80,7 +83,7 @@ class ModeTables:
         even = np.einsum("kuv,dnuv->dkn", self.patterns, np.cos(pattern_phase))
         odd = np.einsum("kuv,dnuv->dkn", self.patterns, np.sin(pattern_phase))
         tables = (1.0 + np.cos(phase)).ravel(), np.sin(phase).ravel(), even, odd
-        return tuple(np.ascontiguousarray(table, dtype=dtype) for table in tables)
+        return Waves(*(np.ascontiguousarray(table, dtype=dtype) for table in tables))
 
 
 class Stepper:
@@ -88,7 +91,7 @@ class Stepper:
 
     def __init__(self, plan: PatchPlan, tables: ModeTables, part: Part, extent: tuple[int, int], dtype: Any) -> None:
         self.plan = plan.cast(dtype)
-        self._units, self._tables, self._part = plan, tables, (*part.lattice, *part.origin, *part.margin)
+        self._units, self._tables, self._place = plan, tables, Place(*part.lattice, *part.origin, *part.margin)
         self._waves = tables.arrays(dtype, extent, part.origin)
         self._scratch, self._noise = np.empty((0, 0), dtype=dtype), np.empty((0, 0), dtype=np.float32)
 
@@ -109,14 +112,16 @@ class Stepper:
         tables = self._tables
         bands = -(-x.shape[1] // cpu.BAND)
         sums = np.zeros((len(fields), len(x), bands, tables.directions, tables.shells.size))
-        threads = numba.get_num_threads()
-        if len(self._scratch) != threads:
-            self._scratch = scratch_space(self._units, x.dtype)
+        threads = get_threads()
+        if len(self._scratch) < threads:
+            self._scratch = _scratch_space(self._units, x.dtype)
             self._noise = np.empty((threads, cpu.NOISE_SIZE), dtype=np.float32)
-        by_trajectory = len(x) % threads == 0 or len(x) >= 4 * threads
-        space = self._scratch, self._noise
-        measured = records, fields, sums
-        cpu.advance(x, spare, self._part, by_trajectory, counters, constants, self.plan, self._waves, *space, measured)
+        share(
+            cpu.advance, x, spare, self._place, Counters(*counters), Laws(*constants), self.plan, self._waves,
+            self._scratch, self._noise, Records(records, fields, sums),
+            most=min(len(x) * bands, len(self._scratch)),
+            seconds=_STEP * len(records) * x.size * len(self._units.patterns),
+        )  # fmt: skip
         return np.moveaxis(sums.sum(axis=2) / tables.squared_norms, -2, -1)
 
 
@@ -152,10 +157,10 @@ def tile_constants(
     return slopes.astype(dtype), exponents.astype(dtype), factors, weights, bounds.astype(dtype)
 
 
-def scratch_space(plan: PatchPlan, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Working space of every thread, which also sets how many work."""
+def _scratch_space(plan: PatchPlan, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Working space of every thread that may work."""
     size = cpu.scratch_size(len(plan.patterns), len(plan.rows))
-    return np.empty((numba.get_num_threads(), size), dtype=dtype)
+    return np.empty((get_threads(), size), dtype=dtype)
 
 
 def posterior_mean(plan: PatchPlan, schedule: VPSchedule, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
@@ -163,8 +168,7 @@ def posterior_mean(plan: PatchPlan, schedule: VPSchedule, x: NDArray[np.float64]
     if dense.suits(plan):
         return dense.posterior_mean(plan, _law(plan, schedule, t), x)
     mean = np.empty_like(x)
-    law = _law(plan, schedule, t)
-    cpu.evaluate(x, law, plan.cast(_DOUBLE), _NO_WAVES, scratch_space(plan, _DOUBLE), mean, _EMPTY4, _EMPTY4)
+    _evaluate(plan, _law(plan, schedule, t), x, _NO_WAVES, mean, _EMPTY4, _EMPTY4)
     return mean
 
 
@@ -177,8 +181,7 @@ def response(
         windows = np.eye(size * size).reshape(-1, size, size)
         return dense.window_response(plan, _law(plan, schedule, t), x), windows
     fields = np.empty((x.shape[0], len(plan.patterns), *x.shape[1:]))
-    law = _law(plan, schedule, t)
-    cpu.evaluate(x, law, plan.cast(_DOUBLE), _NO_WAVES, scratch_space(plan, _DOUBLE), _EMPTY3, fields, _EMPTY4)
+    _evaluate(plan, _law(plan, schedule, t), x, _NO_WAVES, _EMPTY3, fields, _EMPTY4)
     return fields, plan.patterns
 
 
@@ -195,17 +198,32 @@ def mode_overlaps(
     if dense.suits(plan):
         fields, patterns = response(plan, schedule, x, t)
         return _line_overlaps(ModeTables(patterns, shape, shells, diagonal), fields)
-    law = _law(plan, schedule, t)
     tables = ModeTables(plan.patterns, shape, shells, diagonal)
     sums = np.zeros((x.shape[0], -(-shape[0] // cpu.BAND), tables.directions, shells.size))
-    scratch = scratch_space(plan, _DOUBLE)
-    cpu.evaluate(x, law, plan.cast(_DOUBLE), tables.arrays(_DOUBLE, shape), scratch, _EMPTY3, _EMPTY4, sums)
+    _evaluate(plan, _law(plan, schedule, t), x, tables.arrays(_DOUBLE, shape), _EMPTY3, _EMPTY4, sums)
     return np.asarray(sums.sum(axis=1) / tables.squared_norms)
 
 
-def _law(plan: PatchPlan, schedule: VPSchedule, t: float) -> tuple[Any, ...]:
+def _evaluate(
+    plan: PatchPlan,
+    law: Law,
+    x: NDArray[np.float64],
+    waves: Waves,
+    mean: NDArray[np.float64],
+    response: NDArray[np.float64],
+    projections: NDArray[np.float64],
+) -> None:
+    """`cpu.evaluate` on as many threads as that is worth."""
+    scratch, bands = _scratch_space(plan, _DOUBLE), -(-x.shape[1] // cpu.BAND)
+    share(
+        cpu.evaluate, x, law, plan.cast(_DOUBLE), waves, scratch, mean, response, projections,
+        most=min(len(x) * bands, len(scratch)), seconds=_EVALUATION * x.size * len(plan.patterns),
+    )  # fmt: skip
+
+
+def _law(plan: PatchPlan, schedule: VPSchedule, t: float) -> Law:
     """`tile_constants` of one time."""
-    return tuple(constant[0] for constant in tile_constants(plan, schedule, np.array([t]), _DOUBLE))
+    return Law(*(constant[0] for constant in tile_constants(plan, schedule, np.array([t]), _DOUBLE)))
 
 
 def _line_overlaps(tables: ModeTables, fields: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dictionary import PatchDictionary
+from .arguments import Plan
 
 __all__ = ["NEGLIGIBLE", "PatchPlan"]
 
@@ -76,9 +77,9 @@ class PatchPlan:
         excess = self.squared_norms - self.squared_norms.min()
         return np.asarray(self.log2_prior - np.log2(np.e) * np.multiply.outer(alpha2_over_2sigma2, excess))
 
-    def cast(self, dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    def cast(self, dtype: np.dtype[Any]) -> Plan:
         """The arrays a kernel takes, in its precision."""
-        return (
+        return Plan(
             self.rows.astype(dtype),
             self.unit_row,
             self.unit_sign.astype(dtype),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInputError
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from ..validation import floating_field, positive_time, shell_numbers
 
 __all__ = ["Model", "ModelWithModes", "PosteriorMeanModel"]

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
 from ..errors import DtypeError, InvalidInputError
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from ..validation import floating_field, integer
 from .base import PosteriorMeanModel
 

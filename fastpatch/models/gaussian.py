@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..dictionary import PatchDictionary
 from ..errors import DtypeError, InvalidInputError
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from ..validation import floating_field, lattice_shape
 from .base import PosteriorMeanModel
 

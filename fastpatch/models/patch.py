@@ -11,7 +11,7 @@ from ..dictionary import PatchDictionary
 from ..errors import DtypeError, InvalidInputError
 from ..kernels import patch as kernels
 from ..kernels.plan import PatchPlan
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from .base import PosteriorMeanModel
 
 __all__ = ["PatchModel"]

@@ -106,7 +106,7 @@ class Point:
         """The model of this point; raises what `PatchDictionary.random` and `VPSchedule` raise."""
         from ..dictionary import PatchDictionary
         from ..models import PatchModel
-        from ..schedule import VPSchedule
+        from ..process import VPSchedule
 
         p = self.parameters
         dictionary = PatchDictionary.random(p.K, p.sign_flips, p.uniform_mass, p.P, p.dictionary_seed)
@@ -114,7 +114,7 @@ class Point:
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of `fastpatch.simulate` that are this point's trajectories."""
-        from ..schedule import log_time_grid
+        from ..process import log_time_grid
 
         p = self.parameters
         return {
@@ -132,7 +132,7 @@ class Point:
 
         Whether this machine has the point's backend is not asked: another one will run it.
         """
-        from ..run import Run
+        from ..runs.setup import Run
 
         p = self.parameters
         try:
@@ -148,7 +148,7 @@ class Point:
 
         The same numbers, bit for bit, as the sweep has, with the fields of ``snapshots`` besides.
         """
-        from ..simulation import simulate
+        from ..runs.simulation import simulate
 
         return simulate(
             **self.arguments(),

@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import ParamSpec
 
-import numba
 from distributed import get_worker
 
 from ..errors import FastpatchError, OutputError, SweepError
-from ..kernels import ONE_AT_A_TIME
+from ..threads import thread_limit
 from .files import SweepFiles, digest, write, write_json
 from .layout import VARIABLES, encode_rows
 from .point import Point, Recording
@@ -54,8 +53,7 @@ def compute(
         raise OutputError(f"{files.manifest} is not to be seen from a worker; expected a directory that all share")
     if is_committed(files, shard) or files.staged(point.id).exists():
         return
-    with ONE_AT_A_TIME:
-        numba.set_num_threads(1)
+    with thread_limit(1):
         result = point.simulate(recording)
     write_staged(files.staged(point.id), result)
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DtypeError, InvalidInputError
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 
 PAPER_SCHEDULE = VPSchedule(beta=1.0)
 

@@ -25,7 +25,7 @@ from scipy.optimize import brentq
 
 from ..dictionary import PatchDictionary
 from ..errors import InvalidInputError
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from ..validation import finite_float
 from ._inputs import PAPER_SCHEDULE, NoiseLevels, levels_at, of_type, one_of
 from .hypercube import hypercube_volume

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import exprel
 
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from ..validation import finite_float, integer, positive_time
 from ._inputs import PAPER_SCHEDULE, noise_levels
 from .hypercube import hypercube_symbol

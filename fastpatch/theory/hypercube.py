@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from ..validation import integer, positive_time
 from ._inputs import PAPER_SCHEDULE, noise_levels, wave_vectors
 

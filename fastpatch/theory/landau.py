@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from ..validation import floating_field
 from ._inputs import PAPER_SCHEDULE, noise_levels, one_of
 from .hypercube import c_omega, hypercube_volume

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import convolve1d
 
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from ..validation import floating_field, integer, positive_time
 from ._inputs import PAPER_SCHEDULE, noise_levels
 

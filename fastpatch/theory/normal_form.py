@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from ..errors import InvalidInputError
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from ..validation import finite_float, positive_time
 from ._inputs import PAPER_SCHEDULE, noise_levels
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
 from ..errors import InvalidInputError
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from ..validation import positive_time
 from ._inputs import PAPER_SCHEDULE, noise_levels, real_array
 

@@ -18,7 +18,7 @@ from scipy.integrate import quad
 from scipy.special import ndtri, softmax
 
 from ..dictionary import PatchDictionary
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from ..validation import integer, positive_time
 from ._inputs import PAPER_SCHEDULE, NoiseLevels, noise_levels
 from .hypercube import hypercube_symbol, hypercube_volume

@@ -12,7 +12,7 @@ from scipy.special import softmax
 
 from ..dictionary import PatchDictionary
 from ..errors import InvalidInputError
-from ..schedule import VPSchedule
+from ..process import VPSchedule
 from ..validation import positive_time
 from ._inputs import PAPER_SCHEDULE, noise_levels, of_type, real_array, wave_vectors
 from .hypercube import hypercube_symbol

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from ...errors import DtypeError, InvalidInputError
-from ..edm2.denoiser import Denoiser
+from ..denoiser import Denoiser
 
 __all__ = ["Classifier", "check_images", "check_labels"]
 

@@ -1,7 +1,7 @@
-"""A compact convolutional classifier of Fashion-MNIST, for images of 28 x 28 or padded to 32 x 32."""
+"""Compact classifiers of Fashion-MNIST, for images of 28 x 28 or padded to 32 x 32; the convolutional network."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +10,11 @@ from ...errors import InvalidInputError, ResultFileError
 from ..data import CLASS_NAMES, SIDE
 from ..tensor_file import check_tensors, read_tensors
 from .base import check_images
+from .perceptron import FashionPerceptron
 
-__all__ = ["FashionClassifier", "FashionNet", "shipped_classifier"]
+__all__ = ["Architecture", "FashionClassifier", "FashionNet", "fashion_network", "shipped_classifier"]
+
+Architecture = Literal["convolutional", "perceptron"]
 
 _BATCH = 500
 
@@ -51,29 +54,40 @@ class FashionNet(nn.Module):
         return cast(Tensor, logits if self.training else logits / self.temperature)
 
 
+def fashion_network(architecture: Architecture = "convolutional") -> FashionNet | FashionPerceptron:
+    """A network of this architecture with random weights; `InvalidInputError` for another name."""
+    if architecture not in get_args(Architecture):
+        known = ", ".join(map(repr, get_args(Architecture)))
+        raise InvalidInputError(f"architecture is {architecture!r}; expected one of {known}")
+    return FashionNet() if architecture == "convolutional" else FashionPerceptron()
+
+
 class FashionClassifier:
-    """`FashionNet` with trained weights as a `Classifier`.
+    """`FashionNet` or `FashionPerceptron` with trained weights as a `Classifier`.
 
     ``card`` says how it was trained and how it scores on the test set. See `load` for the weights.
     """
 
-    def __init__(self, net: FashionNet, card: dict[str, Any]) -> None:
+    def __init__(self, net: FashionNet | FashionPerceptron, card: dict[str, Any]) -> None:
         self._net = net.eval()
         self.card = card
 
     @classmethod
     def load(cls, path: str | Path | None = None, device: torch.device | None = None) -> "FashionClassifier":
-        """From a file of `train_classifier`, by default the one that is shipped.
+        """From a file of `train_classifier`, by default the convolutional one that is shipped.
 
         Raises `ResultFileError` for a file that is missing, damaged or of another network.
         """
         source = shipped_classifier() if path is None else Path(path)
         card, tensors = read_tensors(source)
-        net = FashionNet()
-        if card.get("architecture") != net.architecture:
-            raise ResultFileError(
-                f"{source} holds the architecture {card.get('architecture')!r}; expected {net.architecture!r}"
-            )
+        found = card.get("architecture")
+        # Drawn and at once overwritten: the caller's random state is left alone.
+        with torch.random.fork_rng(devices=[]):
+            candidates = [fashion_network(name) for name in get_args(Architecture)]
+        net = next((one for one in candidates if one.architecture == found), None)
+        if net is None:
+            expected = " or ".join(repr(one.architecture) for one in candidates)
+            raise ResultFileError(f"{source} holds the architecture {found!r}; expected {expected}")
         check_tensors(tensors, net.state_dict(), source, net.NAME)
         net.load_state_dict(tensors)
         # Channels last is the layout in which both oneDNN and cuDNN convolve fastest.
@@ -103,12 +117,17 @@ class FashionClassifier:
         return {name: self.card.get(name) for name in names}
 
 
-def shipped_classifier() -> Path:
+def shipped_classifier(architecture: Architecture = "convolutional") -> Path:
     """The file of weights that comes with the package; `ResultFileError` where this installation has none."""
-    path = Path(__file__).resolve().parent.parent / "pretrained" / "classifier-fashion.safetensors"
+    suffix = {"convolutional": "", "perceptron": "-perceptron"}
+    if architecture not in suffix:
+        known = ", ".join(map(repr, suffix))
+        raise InvalidInputError(f"architecture is {architecture!r}; expected one of {known}")
+    directory = Path(__file__).resolve().parent.parent / "pretrained"
+    path = directory / f"classifier-fashion{suffix[architecture]}.safetensors"
     if not path.is_file():
         raise ResultFileError(
-            f"{path} does not exist: this installation has no classifier of Fashion-MNIST; "
-            "expected `fastpatch edm2 train-classifier` first, and then its file"
+            f"{path} does not exist: this installation has no such classifier of Fashion-MNIST; "
+            f"expected `fastpatch edm2 train-classifier --architecture {architecture}` first, and then its file"
         )
     return path

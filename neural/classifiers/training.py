@@ -17,10 +17,10 @@ from ...errors import InvalidInputError
 from ...validation import finite_float, floating_field, integer
 from ..data import CLASS_NAMES, image_hash, pad_images
 from ..devices import Precision, resolve_device
-from ..session import TrainingSession
 from ..tensor_file import write_tensors
+from ..trainer import TrainingSession
 from .calibration import accuracy, calibration_error, fit_temperature, log_loss
-from .fashion import FashionClassifier, FashionNet
+from .fashion import Architecture, FashionClassifier, FashionNet, fashion_network
 
 __all__ = ["ClassifierSettings", "train_classifier"]
 
@@ -44,6 +44,7 @@ class ClassifierSettings:
     held_out: int = 5000
     seed: int = 0
     precision: Precision = "float32"
+    architecture: Architecture = "convolutional"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "held_out"):
@@ -57,6 +58,10 @@ class ClassifierSettings:
         if self.precision not in get_args(Precision):
             raise InvalidInputError(
                 f"precision is {self.precision!r}; expected one of {', '.join(get_args(Precision))}"
+            )
+        if self.architecture not in get_args(Architecture):
+            raise InvalidInputError(
+                f"architecture is {self.architecture!r}; expected one of {', '.join(get_args(Architecture))}"
             )
 
     def rate(self, progress: float) -> float:
@@ -150,7 +155,7 @@ class _Session(TrainingSession):
         # Initial weights from the seed, without touching the caller's random state.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            net = FashionNet()
+            net = fashion_network(settings.architecture)
         self.net = net.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         super().__init__(
             out,
@@ -168,6 +173,7 @@ class _Session(TrainingSession):
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             n_images=kept,
+            sigma_rel=(),
         )
 
     def _step(self, chosen: Tensor) -> float:
@@ -202,9 +208,9 @@ class _Session(TrainingSession):
         test, classes = self._logits(classifier, self.test[0]), self.test[1]
         published = self.data_sha256 == image_hash("train")
         card = {
-            "architecture": self.net.architecture,
             **asdict(self.settings),
             **self._card(),
+            "architecture": self.net.architecture,
             "data_sha256": self.data_sha256,
             "temperature": self.net.temperature.item(),
             "test_images": len(classes),

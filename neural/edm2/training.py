@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from ...atomic import writable_directory
 from ...errors import DtypeError, InvalidInputError
 from ...validation import finite_float, floating_field, integer
-from ..continuation import read_earlier
 from ..data import image_hash
 from ..devices import resolve_device
 from ..ema import power_exponent
-from ..session import TrainingSession
+from ..trainer import TrainingSession
+from ..warm_start import read_earlier
 from .loss import denoising_loss, training_sigma
 from .network import EDM2Network
 from .network_file import described

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..batching import in_batches
+from ..denoiser import Denoiser
 from ..devices import reproducible
-from ..edm2.denoiser import Denoiser
-from ..edm2.guidance import LOW_SHELLS, Guide, guide_estimate, project
-from ..edm2.sampler import heun
+from ..guidance import LOW_SHELLS, Guide, guide_estimate, project
+from ..sampler import heun
 from .treatment import Treatment
 
 __all__ = ["BranchDenoiser", "Start", "run_branches"]

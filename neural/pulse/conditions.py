@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..edm2.guidance import Pulse
+from ..guidance import Pulse
 from .settings import PulseSettings
 from .treatment import UNGUIDED, Treatment, dose, middle, on_grid
 

@@ -15,7 +15,7 @@ CriticalBy = Literal["xi-eq", "xi-eq-first", "xi-x"]
 
 
 def critical_attributes(analysis: "xr.Dataset", chosen: CriticalBy | float) -> dict[str, float]:
-    """Attributes of a pulse experiment about sigma_c, from a result of `fastpatch.neural.edm2.analyze`.
+    """Attributes of a pulse experiment about sigma_c, from a result of `fastpatch.neural.analyze`.
 
     Parameters
     ----------

@@ -15,10 +15,10 @@ from tqdm import tqdm
 from ...errors import InvalidInputError
 from ...provenance import environment
 from ..classifiers.base import Classifier
+from ..denoiser import Denoiser, denoiser_identity
 from ..devices import device_name
-from ..edm2.denoiser import Denoiser, denoiser_identity
-from ..edm2.guidance import Guide, check_guide, guide_estimate
-from ..edm2.sampler import latents, placed
+from ..guidance import Guide, check_guide, guide_estimate
+from ..sampler import latents, placed
 from ..side_by_side import at_once, side_by_side
 from .branches import Start, run_branches
 from .plan import Block, Branch, Cost, Plan

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...errors import InvalidInputError
-from ..edm2.denoiser import Denoiser
-from ..edm2.guidance import Guide
-from ..edm2.sampler import Samples, latents, sample
+from ..denoiser import Denoiser
+from ..guidance import Guide
+from ..sampler import Samples, latents, sample
 from .conditions import Trial
 from .settings import PulseSettings
 from .store import Strips, Unguided

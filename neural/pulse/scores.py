@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...errors import InvalidInputError
 from ..classifiers.base import Classifier, check_labels
-from ..edm2.denoiser import Denoiser
+from ..denoiser import Denoiser
 
 __all__ = ["METRICS", "check_classifier", "score"]
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidInputError
 from ...validation import finite_float, integer
-from ..edm2.grid import SIGMA_MAX, SIGMA_MIN, sigma_grid
-from ..edm2.guidance import LOW_SHELLS, Pulse
+from ..edm_grid import SIGMA_MAX, SIGMA_MIN, sigma_grid
+from ..guidance import LOW_SHELLS, Pulse
 from .treatment import UNGUIDED, Treatment, on_grid
 
 __all__ = ["CONTROLS", "Control", "PulseSettings", "ScanBy"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..edm2.guidance import Band, Pulse
+from ..guidance import Band, Pulse
 
 __all__ = ["UNGUIDED", "Treatment", "dose", "middle", "on_grid"]
 

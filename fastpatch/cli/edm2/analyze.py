@@ -39,7 +39,7 @@ def analyze(
     Writes result.nc, figure1.png and softening.png.
     """
     with options.packages_for("analysing a network"):
-        from ...neural.edm2 import analyze as run
+        from ...neural import analyze as run
 
     from ...atomic import writable_directory
 

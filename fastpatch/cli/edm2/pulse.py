@@ -65,8 +65,8 @@ def pulse(
     result.nc, figure4.png, dose_response.png and conditions.png.
     """
     with options.packages_for("the pulse experiment"):
-        from ...neural.edm2 import chosen_classes
-        from ...neural.edm2.guidance import Pulse, check_guide
+        from ...neural import chosen_classes
+        from ...neural.guidance import Pulse, check_guide
         from ...neural.pulse import PulseExperiment, PulseSettings, check_classifier
 
     from ...atomic import writable_directory
@@ -131,7 +131,7 @@ def _critical_level(
     """
     if sigma_c is not None and analysis is None:
         return {"sigma_c": sigma_c}
-    from ...neural.edm2 import analyze
+    from ...neural import analyze
     from ...neural.identity import network_identity
     from ...neural.pulse import critical_attributes
     from ...results import load, provenance, save

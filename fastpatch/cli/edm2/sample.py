@@ -17,7 +17,8 @@ from . import common
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ...neural.edm2 import EDM2Network, Samples
+    from ...neural import Samples
+    from ...neural.edm2 import EDM2Network
 
 __all__ = ["sample"]
 
@@ -48,8 +49,8 @@ def sample(
     Writes result.nc and samples.png.
     """
     with options.packages_for("sampling"):
-        from ...neural.edm2 import Pulse, chosen_classes, constant, latents
-        from ...neural.edm2 import sample as run
+        from ...neural import Pulse, chosen_classes, constant, latents
+        from ...neural import sample as run
 
     from ...atomic import writable_directory
     from ...validation import integer

@@ -23,6 +23,10 @@ def train_classifier(
         Literal["auto", "float32", "bfloat16"],
         typer.Option(help="auto: bfloat16 where the device multiplies in it."),
     ] = "auto",
+    architecture: Annotated[
+        Literal["convolutional", "perceptron"],
+        typer.Option(help="The two share no kind of layer."),
+    ] = "convolutional",
     device: options.Device = "auto",
 ) -> None:
     """Train the classifier that scores Fashion-MNIST samples, or go on with a training found in --out.
@@ -45,6 +49,7 @@ def train_classifier(
         held_out=held_out,
         seed=seed,
         precision=default_precision(target) if precision == "auto" else precision,
+        architecture=architecture,
     )
     path = run(
         load_images("train", "grey", data),

@@ -50,11 +50,10 @@ def _correlate_rows(s, rows, out, n):
 @kernel()
 def correlate_tile(s, plan, correlated, n):
     """Row correlations of the tile in the scratch space."""
-    rows, binary = plan[0], plan[5]
-    if binary:
+    if plan.binary:
         _sign_combinations(s, correlated, n)
     else:
-        _correlate_rows(s, rows, correlated, n)
+        _correlate_rows(s, plan.rows, correlated, n)
 
 
 @kernel()

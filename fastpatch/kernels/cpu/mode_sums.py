@@ -64,9 +64,9 @@ def _contract(s, lines, extent, origin, direction, units, wave, out):
     (directions, U, shells)) are the same coefficients of the pattern. ``risen`` and ``sine`` hold 1 + cos(2 q i) and
     sin(2 q i), flattened from (directions, shells, coordinates).
     """
-    risen, sine, even, odd = wave
+    even, odd = wave.even, wave.odd
     directions, shells = out.shape
-    length = risen.size // (directions * shells)
+    length = wave.risen.size // (directions * shells)
     first, second = SUMS, SUMS + TILE
     n = (extent + 15) // 16 * 16
     for shell in range(shells):
@@ -89,7 +89,7 @@ def _contract(s, lines, extent, origin, direction, units, wave, out):
                 store(s, second + i, fma(b, h, s[second + i]))
         at = (direction * shells + shell) * length + origin
         for i in range(extent):
-            value = s[first + i] * load(risen, at + i) - load(s, second + i) * load(sine, at + i)
+            value = s[first + i] * load(wave.risen, at + i) - load(s, second + i) * load(wave.sine, at + i)
             store(s, first + i, value)
         out[direction, shell] += 0.5 * _sum(s, first, extent)
 

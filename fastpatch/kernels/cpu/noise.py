@@ -1,9 +1,9 @@
 """The counter-based noise: Threefry-4x32 and Box and Muller's transform, see `fastpatch.noise`."""
 
 import numpy as np
-from numba import prange
 
 from ..jit import entry, kernel
+from .crew import claim
 from .intrinsics import bits_of, fma, from_bits, rotate_left, store
 from .scratch import TILE, copy
 
@@ -124,19 +124,21 @@ def draw(noise, i, j, width, columns, step, trajectory, key):
         c += piece
 
 
-@entry(parallel=True)
-def standard_normals(out, origin, step, first_trajectory, key):
+@entry()
+def standard_normals(crew, out, origin, step, first_trajectory, key):
     """Fill out (T, L1, L2) with the normals of one step, from the site ``origin`` on; see `fastpatch.noise`."""
     count, height, width = out.shape
     row, column = origin
     first = row // 4
     blocks = (row + height + 3) // 4 - first
-    for task in prange(count * blocks):
+    z = np.empty(NOISE_SIZE, dtype=np.float32)
+    task = claim(crew)
+    while task < count * blocks:
         trajectory, block = task // blocks, first + task % blocks
-        z = np.empty(4 * TILE, dtype=np.float32)
         for j0 in range(0, width, TILE):
             columns = min(TILE, width - j0)
             _noise_block(z, 0, column + j0, columns, block, step, first_trajectory + trajectory, key)
             for lane in range(max(0, row - 4 * block), min(4, row + height - 4 * block)):
                 start = ((trajectory * height) + 4 * block + lane - row) * width + j0
                 copy(z, lane * TILE, out, start, columns)
+        task = claim(crew)

@@ -137,8 +137,8 @@ def posterior_run(s, start, n, stride, law, plan, correlated, small, want_respon
     Whichever way it takes, its bits are the same: tops are integers, so weights relative to another top are the same
     weights times a power of two; what one way leaves out rounds away in the other; and all add in the same order.
     """
-    row, sign, centers, n_pairs, dominance = plan[1], plan[2], plan[3], plan[4], plan[6]
-    slope, exponents, factors, weights, _ = law
+    row, sign, centers, n_pairs = plan.unit_row, plan.unit_sign, plan.centers, plan.n_pairs
+    slope, exponents, factors = law.slope, law.exponents, law.factors
     units, thirds = centers.size, n_pairs - n_pairs % 3
     folded = thirds if small else 0
     # Loops with long bodies are vectorised by 16, short ones unrolled to 64; a remainder is done one by one.
@@ -146,7 +146,7 @@ def posterior_run(s, start, n, stride, law, plan, correlated, small, want_respon
     fill(s, RUN_MEAN, 0.0, n)
     fill(s, TOTAL, 0.0, n)
     for k in range(0, folded, 3):
-        _fold_pairs(s, correlated + start, row, sign, k, stride, slope, weights, centers, exact)
+        _fold_pairs(s, correlated + start, row, sign, k, stride, slope, law.weights, centers, exact)
     fill(s, TOP, -np.inf, n)
     for k in range(folded, units):
         z = DOTS + 2 * k * TILE
@@ -158,7 +158,7 @@ def posterior_run(s, start, n, stride, law, plan, correlated, small, want_respon
     if folded > 0:
         fill(s, TOP, 0.0, n)
     # The lesser weights of all pairs add up to less than 2^-top of the total, since the priors do to at most 1.
-    dominant = folded == 0 and round_tops(s, n) > dominance
+    dominant = folded == 0 and round_tops(s, n) > plan.dominance
     alone = 0 if want_response else thirds
     for k in range(folded, alone, 3):
         if dominant:

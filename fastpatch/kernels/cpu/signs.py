@@ -2,10 +2,11 @@
 
 import numpy as np
 from llvmlite import ir
-from numba import prange, types
+from numba import types
 from numba.extending import intrinsic
 
 from ..jit import entry, kernel
+from .crew import claim
 
 __all__ = ["ROWS", "WORD", "count_unequal", "pack_signs"]
 
@@ -44,11 +45,12 @@ def _shifted(typing_context, low, high, count):
     return types.uint64(types.uint64, types.uint64, types.uint64), codegen
 
 
-@entry(parallel=True)
-def pack_signs(field, signs):
+@entry()
+def pack_signs(crew, field, signs):
     """Bit b of ``signs[i, w]`` (L1, W) is set where ``field`` (L1, L2) is negative at column (64 w + b) mod L2."""
     rows, columns = field.shape
-    for i in prange(rows):
+    i = claim(crew)
+    while i < rows:
         j = 0
         for w in range(signs.shape[1]):
             word = _U(0)
@@ -56,6 +58,7 @@ def pack_signs(field, signs):
                 word |= _U(field[i, j] < 0) << _U(b)
                 j = j + 1 if j + 1 < columns else 0
             signs[i, w] = word
+        i = claim(crew)
 
 
 @kernel()
@@ -68,8 +71,8 @@ def _unequal(signs, here, there, words, shift, mask):
     return total + _population((signs[_U(here)] ^ _shifted(signs[_U(there)], signs[_U(there + 1)], shift)) & mask)
 
 
-@entry(parallel=True)
-def count_unequal(signs, rows, columns, displacements, counts):
+@entry()
+def count_unequal(crew, signs, rows, columns, displacements, counts):
     """Numbers of sites (rows, columns) whose sign differs from that of the site at a displacement, by sixteen rows.
 
     ``displacements`` (D, 2) are (a, b) with 0 <= a <= rows, of which ``signs`` hold |b| columns beyond the sites and a
@@ -80,7 +83,8 @@ def count_unequal(signs, rows, columns, displacements, counts):
     flat = signs.ravel()
     words = (columns + WORD - 1) // WORD
     mask = _U(0xFFFFFFFFFFFFFFFF) >> _U(WORD * words - columns)
-    for block in prange(counts.shape[0]):
+    block = claim(crew)
+    while block < counts.shape[0]:
         for d in range(displacements.shape[0]):
             a, b = displacements[d, 0], displacements[d, 1]
             skipped, shift = abs(b) // WORD, _U(abs(b) % WORD)
@@ -91,3 +95,4 @@ def count_unequal(signs, rows, columns, displacements, counts):
                 here, there = (i, below) if b >= 0 else (below, i)
                 total += _unequal(flat, here * stride, there * stride + skipped, words, shift, mask)
             counts[block, d] = total
+        block = claim(crew)

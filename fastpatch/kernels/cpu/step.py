@@ -1,9 +1,10 @@
 """Euler-Maruyama steps of the reverse SDE (eq. 42), recording on the way."""
 
 import numpy as np
-from numba import prange
 
+from ..arguments import Law
 from ..jit import entry, kernel
+from .crew import claim, meet
 from .intrinsics import fma, load, store
 from .noise import draw
 from .scratch import BAND, MEAN, TILE, copy
@@ -21,80 +22,65 @@ def _update(x, y, at, s, mean, noise, eta, linear, pull, kick, n):
 
 
 @kernel()
-def _record_and_step(s, noise, n, path, band, x, y, part, counters, constants, plan, wave, records):
+def _record_and_step(s, noise, n, path, band, x, y, place, counters, laws, plan, waves, records):
     """Step n of one band of one trajectory, between the buffers x and y, and what is recorded of it before."""
-    lattice_rows, lattice_columns, first_row, first_column, margin_rows, margin_columns = part
-    first_trajectory, first_step, key = counters
-    slopes, exponents, factors, weights, bounds, coefficients = constants
-    record, fields, projections = records
     source, target = (x[path], y[path]) if n % 2 == 0 else (y[path], x[path])
-    linear, pull, kick = coefficients[n, 0], coefficients[n, 1], coefficients[n, 2]
-    law = slopes[n], exponents[n], factors[n], weights[n], bounds[n]
-    i0, height, widest = tiling(band, source.shape, plan[1].shape[1])
+    linear, pull, kick = laws.coefficients[n, 0], laws.coefficients[n, 1], laws.coefficients[n, 2]
+    law = Law(laws.slopes[n], laws.exponents[n], laws.factors[n], laws.weights[n], laws.bounds[n])
+    i0, height, widest = tiling(band, source.shape, plan.unit_row.shape[1])
     columns = source.shape[1]
-    r = record[n]
+    r = records.record[n]
     if r >= 0:
-        projection = projections[r, path, band]
-        copy(source, i0 * columns, fields[r, path], i0 * columns, height * columns)
+        projection = records.projections[r, path, band]
+        copy(source, i0 * columns, records.fields[r, path], i0 * columns, height * columns)
     else:
         projection = np.empty((0, 0), dtype=np.float64)
-    response, margin = np.empty((0, 0, 0), dtype=x.dtype), (margin_rows, margin_columns)
+    response, margin = np.empty((0, 0, 0), dtype=x.dtype), (place.margin_rows, place.margin_columns)
+    key, step, trajectory = counters.key, counters.first_step + n, counters.first_trajectory + path
     for j0 in range(0, columns, widest):
         width = min(widest, columns - j0)
-        stride = posterior_tile(s, source, i0, height, j0, width, law, plan, wave, margin, response, projection)
+        stride = posterior_tile(s, source, i0, height, j0, width, law, plan, waves, margin, response, projection)
         g = 0
         while g < height:
-            i = (first_row + i0 + g) % lattice_rows
-            draw(noise, i, first_column + j0, width, lattice_columns, first_step + n, first_trajectory + path, key)
+            i = (place.first_row + i0 + g) % place.lattice_rows
+            draw(noise, i, place.first_column + j0, width, place.lattice_columns, step, trajectory, key)
             # Four rows, fewer where they begin within a noise block or end with the array or the lattice.
-            end = min(g + 4 - i % 4, g + lattice_rows - i, height)
+            end = min(g + 4 - i % 4, g + place.lattice_rows - i, height)
             for lane in range(i % 4, i % 4 + end - g):
                 at, mean = (i0 + g) * columns + j0, MEAN + g * stride
                 _update(source, target, at, s, mean, noise, lane * TILE, linear, pull, kick, width)
                 g += 1
 
 
-@entry(parallel=True)
-def advance(x, y, part, by_trajectory, counters, constants, plan, wave, scratch, noise, records):
-    """Take ``len(slopes)`` steps from x, alternating between the buffers x and y (T, H, W).
+@entry()
+def advance(crew, x, y, place, counters, laws, plan, waves, scratch, noise, records):
+    """Take ``len(laws.slopes)`` steps from x, alternating between the buffers x and y (T, H, W).
 
-    ``part`` is (rows, columns) of the lattice, then of the site of it that comes first in the arrays, which go on
-    periodically from there, then of the margin on every side that mode sums leave out. Neighbourhoods that reach beyond
-    an array are wrapped around it: where it is not the whole lattice, each step makes the outermost R rows and columns
-    of those with a meaning meaningless.
+    ``place`` says where on the lattice the arrays lie. Neighbourhoods that reach beyond an array are wrapped around it:
+    where it is not the whole lattice, each step makes the outermost R rows and columns of those with a meaning
+    meaningless. The last state is in x after an even number of steps, else in y.
 
-    Parallel over whole trajectories (``by_trajectory``: threads meet once a call), or over bands (once a step), with
-    one worker a row of ``scratch`` (workers, `scratch_size`) and ``noise`` (workers, `NOISE_SIZE`).
-
-    ``counters = (first_trajectory, first_step, key)`` number the noise. ``constants`` are those of
-    `fastpatch.kernels.patch.tile_constants` and ``coefficients``: step n is ``x <- linear x + pull m(x) + kick eta``
-    with ``coefficients[n] = (linear, pull, kick)`` and eta the noise of step ``first_step + n``.
-    ``records = (record, fields, projections)``: where ``record[n]`` is r >= 0, the state before step n goes to
-    ``fields[r]`` (T, H, W) and its bands' mode sums to ``projections[r]`` (T, bands, directions, shells). The last
-    state is in x after an even number of steps, else in y.
+    The threads of the crew take whole trajectories, one after another, where these can be shared out evenly; else each
+    takes its bands of every step, and they meet before the next. Each uses its own row of ``scratch`` (workers,
+    `scratch_size`) and ``noise`` (workers, `NOISE_SIZE`).
     """
-    steps, count, workers = constants[0].size, x.shape[0], scratch.shape[0]
+    steps, count, workers = laws.slopes.size, x.shape[0], crew.workers
     bands = (x.shape[1] + BAND - 1) // BAND
-    # One parallel loop for both ways: each would be compiled with all that it calls.
-    meetings, together, tasks, share = (1, steps, count, bands) if by_trajectory else (steps, 1, count * bands, 1)
-    for meeting in range(meetings):
-        for worker in prange(workers):
-            for task in range(worker, tasks, workers):
-                for n in range(meeting, meeting + together):
-                    for piece in range(task * share, (task + 1) * share):
-                        path, band = piece // bands, piece % bands
-                        _record_and_step(
-                            scratch[worker],
-                            noise[worker],
-                            n,
-                            path,
-                            band,
-                            x,
-                            y,
-                            part,
-                            counters,
-                            constants,
-                            plan,
-                            wave,
-                            records,
-                        )
+    s, z = scratch[crew.worker], noise[crew.worker]
+    apart = count % workers == 0 or count >= 4 * workers
+    # One loop for both ways: each would be compiled with all that it calls.
+    rounds, together = (count, steps) if apart else (steps, 1)
+    for turn in range(rounds):
+        if apart:
+            path = claim(crew)
+            first, last, stride, n = path * bands, (path + 1) * bands, 1, 0
+            if path >= count:
+                break
+        else:
+            first, last, stride, n = crew.worker, count * bands, workers, turn
+            if turn > 0 and not meet(crew, turn):
+                break
+        for step in range(n, n + together):
+            for piece in range(first, last, stride):
+                path, band = piece // bands, piece % bands
+                _record_and_step(s, z, step, path, band, x, y, place, counters, laws, plan, waves, records)

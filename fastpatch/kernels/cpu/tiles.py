@@ -1,8 +1,7 @@
 """The posterior of whole fields, tile by tile."""
 
-from numba import prange
-
 from ..jit import entry, kernel
+from .crew import claim
 from .logits import correlate_tile, row_sums_within
 from .mode_sums import contract_tile, sum_lines
 from .posterior import posterior_run
@@ -17,14 +16,14 @@ def posterior_tile(s, x, i0, height, j0, width, law, plan, wave, margin, respons
 
     The mode sums leave out the margin (rows, columns) of x on every side.
     """
-    size, units = plan[1].shape[1], plan[3].size
+    size, units = plan.unit_row.shape[1], plan.centers.size
     stride = width + size - 1
     correlated = correlations_at(units)
     load_padded(x, i0, height, j0, width, size // 2, s)
     padded = (height + size - 1) * stride
     correlate_tile(s, plan, correlated, rounded(padded))
     want_response = response.size + projection.size > 0
-    small = size == 5 and not want_response and row_sums_within(s, padded, law[4])
+    small = size == 5 and not want_response and row_sums_within(s, padded, law.bound)
     top, bottom = max(margin[0] - i0, 0), min(x.shape[0] - margin[0] - i0, height)
     left, right = max(margin[1] - j0, 0), min(x.shape[1] - margin[1] - j0, width)
     if projection.size > 0:
@@ -59,7 +58,7 @@ def tiling(band, shape, size):
 @kernel()
 def _evaluate_band(s, x, band, law, plan, wave, mean, response, projection):
     """Posterior mean, response fields (U, L1, L2) and mode sums (directions, shells) of a band, each if not empty."""
-    i0, height, widest = tiling(band, x.shape, plan[1].shape[1])
+    i0, height, widest = tiling(band, x.shape, plan.unit_row.shape[1])
     for j0 in range(0, x.shape[1], widest):
         width = min(widest, x.shape[1] - j0)
         stride = posterior_tile(s, x, i0, height, j0, width, law, plan, wave, (0, 0), response, projection)
@@ -69,25 +68,25 @@ def _evaluate_band(s, x, band, law, plan, wave, mean, response, projection):
                     mean[i0 + g, j0 + c] = s[MEAN + g * stride + c]
 
 
-@entry(parallel=True)
-def evaluate(x, law, plan, wave, scratch, mean, response, projections):
+@entry()
+def evaluate(crew, x, law, plan, wave, scratch, mean, response, projections):
     """Fill what is not empty of mean (T, L1, L2), response (T, U, L1, L2), projections (T, bands, ways, shells).
 
-    ``scratch`` (workers, `scratch_size`) sets the number of parallel workers.
+    ``scratch`` (workers, `scratch_size`) has a row for every thread of the crew.
     """
     bands = (x.shape[1] + BAND - 1) // BAND
-    workers = scratch.shape[0]
-    for worker in prange(workers):
-        for task in range(worker, x.shape[0] * bands, workers):
-            path, band = task // bands, task % bands
-            _evaluate_band(
-                scratch[worker],
-                x[path],
-                band,
-                law,
-                plan,
-                wave,
-                mean[path if mean.size > 0 else 0],
-                response[path if response.size > 0 else 0],
-                projections[path if projections.size > 0 else 0, band if projections.size > 0 else 0],
-            )
+    task = claim(crew)
+    while task < x.shape[0] * bands:
+        path, band = task // bands, task % bands
+        _evaluate_band(
+            scratch[crew.worker],
+            x[path],
+            band,
+            law,
+            plan,
+            wave,
+            mean[path if mean.size > 0 else 0],
+            response[path if response.size > 0 else 0],
+            projections[path if projections.size > 0 else 0, band if projections.size > 0 else 0],
+        )
+        task = claim(crew)

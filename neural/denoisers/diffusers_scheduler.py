@@ -1,0 +1,68 @@
+"""What a scheduler of diffusers says about noise levels and the network's output, and levels in its units."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...errors import InvalidInputError
+from .predictions import Prediction
+from .schedules import EDMSchedule, FlowSchedule, NoiseSchedule, VPSchedule
+
+__all__ = ["schedule_of", "step_levels"]
+
+_PREDICTIONS: dict[str, Prediction] = {
+    "epsilon": "epsilon",
+    "sample": "sample",
+    "v_prediction": "v",
+    "flow_prediction": "flow",
+}
+_EDM_PREDICTIONS: dict[str, Prediction] = {"epsilon": "edm", "v_prediction": "edm-v"}
+
+
+def schedule_of(scheduler: Any) -> tuple[NoiseSchedule, Prediction]:
+    """The clock of a scheduler of diffusers and the prediction of the networks trained with it.
+
+    Flow-matching schedulers, those of EDM (``sigma_data``), and all with ``alphas_cumprod``, whose own numbers are
+    taken. Raises `InvalidInputError` for any other, or an unknown ``prediction_type``, named.
+    """
+    name, config = type(scheduler).__name__, getattr(scheduler, "config", {})
+    asked = config.get("prediction_type", "epsilon")
+    if name.startswith("FlowMatch") or asked == "flow_prediction":
+        steps = float(config.get("num_train_timesteps", 1000))
+        shift = float(config.get("shift", config.get("flow_shift", 1.0)) or 1.0)
+        return FlowSchedule(timesteps=steps, shift=shift), "flow"
+    known = _EDM_PREDICTIONS if name.startswith("EDM") else _PREDICTIONS
+    if asked not in known:
+        raise InvalidInputError(
+            f"prediction type is {asked!r} in the configuration of {name}; expected one of {', '.join(known)}"
+        )
+    if name.startswith("EDM"):
+        return (
+            EDMSchedule(
+                float(config.get("sigma_data", 0.5)),
+                sigma_min=float(config.get("sigma_min", 0.002)),
+                sigma_max=float(config.get("sigma_max", 80.0)),
+            ),
+            known[asked],
+        )
+    kept = getattr(scheduler, "alphas_cumprod", None)
+    if kept is None:
+        raise InvalidInputError(
+            f"the scheduler {name} has neither alphas_cumprod nor sigma_data and is no flow-matching one; expected one "
+            "that does, or `denoisers.from_callable` with the schedule named"
+        )
+    # In the float32 of the scheduler: these are the numbers by which the network was trained and is sampled.
+    return VPSchedule(torch.as_tensor(kept).double().cpu().numpy()), known[asked]
+
+
+def step_levels(scheduler: Any, schedule: NoiseSchedule, steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Noise levels and timesteps at which ``scheduler`` evaluates the network in a run of ``steps`` steps, (n,) each.
+
+    The scheduler itself is left alone. Second-order schedulers list some steps twice.
+    """
+    fresh = type(scheduler).from_config(scheduler.config)
+    fresh.set_timesteps(steps)
+    times = np.asarray(torch.as_tensor(fresh.timesteps).double().cpu())
+    return schedule.sigma(times), times

@@ -1,0 +1,142 @@
+"""Any torch score as a `Model`, so that `fastpatch.simulate` and every observable work on a trained network."""
+
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from ..analysis import directional_derivatives, distinct_modes, finite_difference_step
+from ..errors import InvalidInputError
+from ..process import VPSchedule
+from ..validation import floating_field, integer, positive_time, shell_numbers
+from .devices import reproducible, resolve_device
+from .jvp import jacobian_products
+
+__all__ = ["Method", "TorchModel"]
+
+Method = Literal["jvp", "finite-difference"]
+
+# Evaluations carried at once: more leave the CPU's caches, and each pair of a field and a tangent takes 5 MB.
+_BATCH = 32
+
+
+class TorchModel:
+    r"""Score, reverse drift and exact mode derivatives of a score that torch computes.
+
+    Parameters
+    ----------
+    score
+        ``score(x, t)`` for a tensor x (B, 1, L1, L2) of the given device and dtype and a float t, returning its shape.
+        Fields of a batch must not influence one another; with ``method="jvp"`` it must be differentiable by
+        `torch.func.jvp`. Neither is checked.
+    schedule
+        The forward process of which it is the score; ``VPSchedule()`` by default.
+    method
+        How `mode_derivatives` are taken: ``"jvp"``, exact forward-mode derivatives, or ``"finite-difference"``, the
+        paper's central differences with the step max(5e-5, 1e-3 sigma^2) (App. C.8), whose rounding in float32 is
+        some 0.3 % of the largest derivative, hence all of a soft mode's. Both cost about the same.
+    device, dtype
+        Where (see `resolve_device`) and in which precision the score is evaluated, whatever that of the fields.
+    batch
+        Most evaluations carried at once, which bounds the memory.
+
+    Fields are NumPy arrays (..., L1, L2), float32 or float64; results have their dtype. On one machine with one number
+    of threads results are reproducible bit for bit; between machines and between ways of grouping trajectories they
+    agree up to rounding only, which a trajectory amplifies where it bifurcates.
+
+    Raises `InvalidInputError` for an unknown method, a score of another shape, or what `resolve_device` refuses.
+    """
+
+    schedule: VPSchedule
+
+    def __init__(
+        self,
+        score: Callable[[Tensor, float], Tensor],
+        schedule: VPSchedule | None = None,
+        *,
+        method: Method = "jvp",
+        device: str | torch.device | None = "cpu",
+        dtype: torch.dtype = torch.float32,
+        batch: int = _BATCH,
+    ) -> None:
+        if method not in get_args(Method):
+            raise InvalidInputError(f"method is {method!r}; expected one of {', '.join(map(repr, get_args(Method)))}")
+        self.schedule = VPSchedule() if schedule is None else schedule
+        self.method: Method = method
+        self._device, self._dtype = resolve_device(device), dtype
+        self._batch = integer(batch, "batch", minimum=1)
+        self._of_tensor = score
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-ready identity for provenance: what is known of the score, and what evaluates it."""
+        name = getattr(self._of_tensor, "__qualname__", type(self._of_tensor).__name__)
+        return {
+            "type": type(self).__name__,
+            "score": name,
+            "beta": repr(self.schedule.beta),
+            "derivatives": self.method,
+            "network_dtype": str(self._dtype).removeprefix("torch."),
+            "device": self._device.type,
+            "torch": torch.__version__,
+        }
+
+    def score(self, x: ArrayLike, t: float) -> NDArray[Any]:
+        """s(x, t), same shape and dtype as ``x`` (..., L1, L2)."""
+        field, time = floating_field(x), positive_time(t)
+        with torch.no_grad(), reproducible(self._device, tf32=False):
+            found = torch.cat([self._checked(part, time) for part in torch.split(self._tensor(field), self._batch)])
+        return self._array(found).reshape(field.shape).astype(field.dtype, copy=False)
+
+    def drift(self, x: ArrayLike, t: float) -> NDArray[Any]:
+        """Reverse drift b = beta (-x/2 - s) (eq. 40), same shape and dtype as ``x``; time runs backwards along it."""
+        field = floating_field(x)
+        value = self.schedule.rate(positive_time(t)) * (-0.5 * field - self.score(field, t))
+        return np.asarray(value, dtype=field.dtype)
+
+    def jacobian_products(self, x: ArrayLike, t: float, directions: ArrayLike) -> NDArray[np.float64]:
+        """Exact responses (db/dx) v of the drift, (..., M, L1, L2), to directions v (M, L1, L2) on the lattice of x.
+
+        Responses are computed in the network's precision and returned as float64.
+        """
+        field, time = floating_field(x), positive_time(t)
+        along = floating_field(directions, "directions", minimum_ndim=3)
+        if along.ndim != 3 or along.shape[-2:] != field.shape[-2:]:
+            raise InvalidInputError(
+                f"directions has shape {along.shape}; expected (M, {field.shape[-2]}, {field.shape[-1]})"
+            )
+        with reproducible(self._device, tf32=False):
+            products = jacobian_products(
+                lambda part: self._checked(part, time), self._tensor(field), self._tensor(along), self._batch
+            )
+        score_response = self._array(products).astype(np.float64)
+        drift_response = self.schedule.rate(time) * (-0.5 * along - score_response)
+        return np.asarray(drift_response).reshape(*field.shape[:-2], *along.shape)
+
+    def mode_derivatives(
+        self, x: ArrayLike, t: float, shells: Any = range(7), *, diagonal: bool = False
+    ) -> NDArray[Any]:
+        """lambda_v = v^T (db/dx) v along the unit-norm modes of `fourier_modes`, (..., n_shells, directions)."""
+        field, numbers = floating_field(x), shell_numbers(shells)
+        modes, position = distinct_modes((field.shape[-2], field.shape[-1]), numbers, diagonal)
+        if self.method == "finite-difference":
+            step = finite_difference_step(self.schedule.sigma2(positive_time(t)))
+            derivatives = directional_derivatives(lambda y: self.drift(y, t), field, modes, step)
+        else:
+            derivatives = np.einsum("...mij,mij->...m", self.jacobian_products(field, t, modes), modes)
+        return np.asarray(derivatives[..., position], dtype=field.dtype)
+
+    def _checked(self, x: Tensor, t: float) -> Tensor:
+        score = self._of_tensor(x, t)
+        if score.shape != x.shape:
+            raise InvalidInputError(f"score(x, t) has shape {tuple(score.shape)}; expected that of x, {tuple(x.shape)}")
+        return score
+
+    def _tensor(self, field: NDArray[Any]) -> Tensor:
+        flat = np.ascontiguousarray(field).reshape(-1, 1, *field.shape[-2:])
+        return torch.from_numpy(flat).to(device=self._device, dtype=self._dtype)
+
+    def _array(self, tensor: Tensor) -> NDArray[Any]:
+        return np.asarray(tensor.squeeze(-3).cpu().numpy())

@@ -1,0 +1,54 @@
+"""Trained U-Nets as safetensors files that carry a card: what the network is and how it was trained."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...errors import ResultFileError
+from ..data import Variant
+from ..tensor_file import check_tensors, read_card, read_tensors, write_tensors
+from .network import UNet
+
+__all__ = ["load_weights", "read_card", "save_weights", "shipped_weights"]
+
+
+def save_weights(path: str | Path, net: UNet, card: Mapping[str, Any]) -> None:
+    """Write the float32 weights of ``net`` and its card, replacing ``path`` in one step.
+
+    ``card`` is any mapping that JSON can hold; the architecture (name, widths, padding) is added to it.
+    Raises `OutputError` where the file cannot be written.
+    """
+    tensors = {name: tensor.float() for name, tensor in net.state_dict().items()}
+    write_tensors(path, tensors, {"architecture": net.architecture, **card})
+
+
+def load_weights(path: str | Path) -> tuple[UNet, dict[str, Any]]:
+    """The network, float32 on the CPU in evaluation mode, and its card.
+
+    Names and shapes of all tensors are checked against the architecture that the card names.
+
+    Raises `ResultFileError` for a file that is missing, damaged, without a card, or of another architecture.
+    """
+    source = Path(path)
+    card, tensors = read_tensors(source)
+    architecture = card.get("architecture")
+    padding = architecture.get("padding") if isinstance(architecture, dict) else None
+    net = UNet(padding) if padding in ("zeros", "circular") else None
+    if net is None or architecture != net.architecture:
+        expected = UNet().architecture
+        raise ResultFileError(f"{source} holds the architecture {architecture!r}; expected {expected!r} or circular")
+    check_tensors(tensors, net.state_dict(), source, UNet.NAME)
+    net.load_state_dict(tensors)
+    return net.eval(), card
+
+
+def shipped_weights(variant: Variant = "binarised") -> Path:
+    """The file of weights that comes with the package; `ResultFileError` where this installation has none."""
+    path = Path(__file__).resolve().parent.parent / "pretrained" / f"unet-{variant}.safetensors"
+    if not path.is_file():
+        option = " --grey" if variant == "grey" else ""
+        raise ResultFileError(
+            f"{path} does not exist: this installation has no weights of the {variant} model; "
+            f"expected `fastpatch unet train{option}` first, and then its file in --weights"
+        )
+    return path
