@@ -32,8 +32,7 @@ extensions = [
     "sphinx_design",
 ]
 exclude_patterns = ["_build", "_ext", "examples", "**/*.py", "gallery/*.ipynb", "gallery/*.json"]
-# Sections collect the pages of a topic by a pattern that may match none.
-suppress_warnings = ["config.cache", "toc.empty_glob"]
+suppress_warnings = ["config.cache"]
 nitpicky = True
 default_role = "py:obj"
 
@@ -91,3 +90,18 @@ pygments_style = "friendly"
 pygments_dark_style = "native"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+
+def setup(app):
+    """Sections collect the pages of a topic by a pattern; one that matches none is left out."""
+
+    def drop_empty_patterns(app, name, source):
+        lines = source[0].splitlines()
+        kept = [
+            line
+            for line in lines
+            if not line.endswith("*") or " " in line or line.startswith("*") or any(HERE.glob(f"**/{line}.*"))
+        ]
+        source[0] = "\n".join(kept) + "\n"
+
+    app.connect("source-read", drop_empty_patterns)

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import fastpatch as fp
-from fastpatch.neural import UNetModel, load_weights, shipped_weights
+from fastpatch.neural.unet import UNetModel, load_weights, shipped_weights
 
 torch.set_num_threads(2)
 model = UNetModel(*load_weights(shipped_weights("binarised")))

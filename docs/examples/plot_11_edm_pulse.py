@@ -9,17 +9,18 @@ levels, and guided only while :math:`\sigma` lies in a window. One column a clas
 import matplotlib.pyplot as plt
 import torch
 
+from fastpatch import neural
 from fastpatch.neural import edm2
 
 torch.set_num_threads(2)
 network = edm2.load(edm2.shipped_network())
 classes = [0, 1, 5, 7, 8, 9]
-noise = edm2.latents(range(len(classes)), network)
-pulse = edm2.Pulse(centre=2.2, half_width=1.1, weight=3.0)
+noise = neural.latents(range(len(classes)), network)
+pulse = neural.Pulse(centre=2.2, half_width=1.1, weight=3.0)
 samples = {
-    "unguided": edm2.sample(network, noise, classes),
-    "everywhere": edm2.sample(network, noise, classes, guide="zero-label", guidance=edm2.constant(3.0)),
-    "pulse": edm2.sample(network, noise, classes, guide="zero-label", guidance=pulse),
+    "unguided": neural.sample(network, noise, classes),
+    "everywhere": neural.sample(network, noise, classes, guide="zero-label", guidance=neural.constant(3.0)),
+    "pulse": neural.sample(network, noise, classes, guide="zero-label", guidance=pulse),
 }
 
 figure, axes = plt.subplots(3, len(classes), figsize=(7, 4.4), layout="constrained")
