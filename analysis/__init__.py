@@ -11,8 +11,8 @@ Correlation: `autocorrelation`, `radial_average`, `radial_correlation`, `correla
 
 from .correlation import autocorrelation, radial_average
 from .correlation_length import correlation_length, length_from_correlation
+from .critical_interval import CriticalPoint
 from .critical_points import (
-    CriticalPoint,
     critical_points,
     equilibrium_length_peak,
     fastest_growth,

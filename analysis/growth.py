@@ -1,10 +1,12 @@
 """Derivative of a noisy curve with respect to log t (paper Sec. 6 and App. C.7)."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter1d
+from scipy.optimize import brentq
 
 from ..errors import InvalidInputError
 from ..validation import finite_float, time_grid
@@ -38,11 +40,16 @@ def log_time_derivative(xi: ArrayLike, times: ArrayLike, width: float = 0.2) -> 
 
     Notes
     -----
-    A curve is continued beyond both ends by point reflection, so that a straight line keeps its slope up to the ends.
+    Inside, the curve is smoothed and differentiated. Within four widths of an end, where a part of the Gaussian falls
+    outside, the derivative is the slope of a straight line fitted to the curve with Gaussian weights, whose width grows
+    towards the end (to 1.9 times ``width``) so far that uncorrelated errors of the curve have the same effect there as
+    inside. A straight line keeps its slope up to the ends; what a curvature adds is larger there by the wider average.
+    On a grid shorter than that the width ends at the straight line fitted to all of it. With ``width = 0`` the ends are
+    one-sided differences.
     Where log t is not uniformly spaced (to 1e-3), the curve is first interpolated linearly on a uniform grid of the
     smallest spacing, or a quarter of ``width`` if that is less, and the derivative is interpolated back.
-    NaN marks missing values: they are bridged linearly in log t, held constant beyond the first and last value, and
-    are NaN again in the result. A curve with fewer than two values gives NaN.
+    NaN marks missing values: they are bridged linearly in log t and are NaN again in the result; the first and the last
+    value are the ends of the curve. A curve with fewer than two values gives NaN.
 
     Raises
     ------
@@ -65,9 +72,14 @@ def log_time_derivative(xi: ArrayLike, times: ArrayLike, width: float = 0.2) -> 
         present = ~np.isnan(curve[::-1])
         if present.sum() < 2:
             continue
-        samples = np.interp(uniform, log_t[present], curve[::-1][present])
-        smooth_slope = _smoothed_gradient(samples, smoothing / spacing) / spacing
-        derivative[:] = np.where(present, np.interp(log_t, uniform, smooth_slope), np.nan)[::-1]
+        known = log_t[present]
+        within = uniform[(uniform > known[0] - 0.5 * spacing) & (uniform < known[-1] + 0.5 * spacing)]
+        if len(within) < 2:
+            within = known[[0, -1]]
+        samples = np.interp(within, known, curve[::-1][present])
+        step = float(within[1] - within[0])
+        slope = _smoothed_gradient(samples, smoothing / step) / step
+        derivative[:] = np.where(present, np.interp(log_t, within, slope), np.nan)[::-1]
     return result
 
 
@@ -78,7 +90,50 @@ def _smoothed_gradient(samples: NDArray[np.float64], sigma: float) -> NDArray[np
     continued = np.pad(samples, margin, mode="reflect", reflect_type="odd")
     if sigma > 0.0:
         continued = gaussian_filter1d(continued, sigma)
-    return np.asarray(np.gradient(continued)[margin:-margin])
+    slope = np.asarray(np.gradient(continued)[margin:-margin])
+    if sigma > 0.0:
+        ends = _end_kernels(sigma, len(samples))
+        count, width = ends.shape
+        slope[:count] = ends @ samples[:width]
+        # Seen from the other end everything runs backwards.
+        slope[len(samples) - count :] = -(ends @ samples[::-1][:width])[::-1]
+    return slope
+
+
+@lru_cache(maxsize=32)
+def _end_kernels(sigma: float, samples: int) -> NDArray[np.float64]:
+    """Weights (positions, width) by which the slopes at the first positions follow from the first samples.
+
+    Weighted straight lines, as wide as makes the sum of the squared weights, which is the variance for uncorrelated
+    errors of unit variance, that of the kernel inside.
+    """
+    margin = math.ceil(4.0 * sigma) + 1
+    impulse = np.zeros(4 * margin + 1)
+    impulse[2 * margin] = 1.0
+    inside = float((np.gradient(gaussian_filter1d(impulse, sigma)) ** 2).sum())
+    positions = min(margin, (samples + 1) // 2)
+    width = min(samples, 3 * margin)
+    kernels = np.array([_line_kernel(at, width, sigma, inside) for at in range(positions)])
+    kernels.setflags(write=False)
+    return kernels
+
+
+def _line_kernel(at: int, width: int, sigma: float, variance: float) -> NDArray[np.float64]:
+    """The narrowest Gaussian-weighted straight line around sample ``at`` whose slope has at most this variance."""
+    distance = np.arange(width, dtype=np.float64) - at
+
+    def kernel(log_sigma: float) -> NDArray[np.float64]:
+        weights = np.exp(-0.5 * (distance / math.exp(log_sigma)) ** 2)
+        moment = weights * (distance - weights @ distance / weights.sum())
+        return np.asarray(moment / (moment @ distance))
+
+    def excess(log_sigma: float) -> float:
+        return float((kernel(log_sigma) ** 2).sum()) / variance - 1.0
+
+    low, high = math.log(max(0.5 * sigma, 0.3)), math.log(max(10.0 * width, sigma))
+    if excess(high) > 0.0:
+        return kernel(high)
+    return kernel(low if excess(low) < 0.0 else float(brentq(excess, low, high, xtol=1e-6)))
 
 
 def _uniform_grid(log_t: NDArray[np.float64], width: float) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from .errors import OutputError
 from .locks import is_free, open_regular, take
 
-__all__ = ["atomic_path", "is_leftover", "remove_leftovers", "writable_directory"]
+__all__ = ["atomic_path", "exclusive_directory", "is_leftover", "remove_leftovers", "writable_directory"]
 
 _UNDER_WAY = re.compile(r"\.fastpatch-[0-9a-f]{16}(\.[^.]+)?")
 
@@ -81,6 +81,28 @@ def writable_directory(path: str | Path) -> Path:
         raise OutputError(f"{directory} cannot be written ({error.strerror}); expected a writable directory") from None
     remove_leftovers(directory)
     return directory
+
+
+@contextmanager
+def exclusive_directory(path: str | Path, use: str) -> Iterator[Path]:
+    """A `writable_directory` from which every other process of this machine that asks for the same is kept out.
+
+    The lock is on the file ``.lock`` in it, whose content is left alone. Raises `OutputError` where another process
+    holds it, naming the ``use`` that is made of the directory, where ``.lock`` is a link or no regular file, and where
+    it cannot be opened. File systems without locks, and Windows, keep nobody out.
+    """
+    directory = writable_directory(path)
+    lock = directory / ".lock"
+    try:
+        descriptor = open_regular(lock, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise OutputError(f"{lock} cannot be locked ({error.strerror}); expected a directory of one's own") from None
+    try:
+        if not take(descriptor):
+            raise OutputError(f"{directory} is in use by another {use}; expected one at a time")
+        yield directory
+    finally:
+        os.close(descriptor)
 
 
 def is_leftover(path: Path) -> bool:

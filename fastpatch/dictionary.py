@@ -1,12 +1,14 @@
 """The dictionary of local patterns that the patch model mixes (paper Sec. 6 and App. C.1)."""
 
 import hashlib
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import image_patches, sign_patterns
 from .errors import DtypeError, InvalidInputError
 from .validation import finite_float, integer
 
@@ -34,10 +36,12 @@ class PatchDictionary:
     ------
     InvalidInputError, DtypeError
         Naming the offending shape, entry or sum. Duplicate patterns are allowed: they add their priors.
+
+    The millions of patterns of `from_images` are held as bits, and ``patterns`` is written out when it is asked for.
     """
 
-    patterns: NDArray[np.float64]
     prior: NDArray[np.float64]
+    size: int
 
     def __init__(self, patterns: ArrayLike, prior: ArrayLike | None = None) -> None:
         entries = _numbers(patterns, "patterns")
@@ -55,6 +59,7 @@ class PatchDictionary:
         total = float(weights.sum())
         if abs(total - 1.0) > 1e-6:
             raise InvalidInputError(f"prior sums to {total}; expected 1")
+        self.size = size
         self.patterns = np.array(entries)
         self.prior = weights / total
         self.patterns.setflags(write=False)
@@ -102,8 +107,86 @@ class PatchDictionary:
             priors.append(np.full(2, mass / 2.0))
         return cls(np.concatenate(blocks), np.concatenate(priors))
 
+    @classmethod
+    def from_images(
+        cls,
+        images: ArrayLike,
+        size: int = 5,
+        boundary: str = "periodic",
+        *,
+        labels: ArrayLike | None = None,
+        classes: Any = None,
+    ) -> "PatchDictionary":
+        """The distinct patches of images with their frequencies as prior.
+
+        Parameters
+        ----------
+        images
+            Array (N, H, W) or (N, 1, H, W) of finite real numbers.
+        size
+            Odd side P of a patch, at most the images' sides.
+        boundary
+            ``"periodic"``: a patch around every pixel, wrapped around the image; ``"interior"``: only those that lie
+            within it; ``"padded"``: a patch around every pixel, zero outside, as a zero-padded network sees it.
+        labels, classes
+            With both, only images whose entry of ``labels`` (N,) is among ``classes`` (one label or several).
+
+        Images of +-1 that are not padded, and P <= 7, are held as bits: 16 or 20 bytes a pattern. Others are held as
+        float64, exactly deduplicated: 8 P^2 bytes a pattern, and P^2 multiply-adds a pattern and site in every
+        evaluation. Patterns are sorted by their bits, pixel (P - 1, P - 1) first.
+
+        Raises `InvalidInputError` or `DtypeError` for images, sizes, boundaries and labels that do not fit each other,
+        and for patterns that would take more than 2 GiB.
+        """
+        found, side, signs = image_patches.checked_images(images, size, boundary)
+        if (labels is None) != (classes is None):
+            raise InvalidInputError("only one of labels and classes is given; expected both or neither")
+        if labels is not None:
+            found = _of_classes(found, np.asarray(labels), np.atleast_1d(classes))
+        if not signs or side > sign_patterns.LARGEST_CODED_SIZE:
+            patterns, counts = image_patches.grey_patches(found, side, boundary)
+        elif boundary == "padded":
+            patterns, counts = image_patches.padded_patches(found, side)
+        else:
+            codes, counts = image_patches.coded_patches(found, side, boundary)
+            dictionary = cls.__new__(cls)
+            dictionary.size = side
+            weights = counts / counts.sum()
+            dictionary.prior = weights / weights.sum()
+            # A cached property: given here, it is not computed from the patterns.
+            dictionary.__dict__["codes"] = codes
+            dictionary.prior.setflags(write=False)
+            codes.setflags(write=False)
+            return dictionary
+        return cls(patterns, counts / counts.sum())
+
+    @cached_property
+    def patterns(self) -> NDArray[np.float64]:
+        """The patterns, (K, P, P); `InvalidInputError` where they would take more than 2 GiB."""
+        needed = 8 * len(self) * self.size**2
+        if needed > image_patches.MOST_PATTERN_BYTES:
+            raise InvalidInputError(
+                f"{len(self)} patterns of {self.size}x{self.size} would take {needed / 2**30:.1f} GiB as float64; "
+                f"expected at most {image_patches.MOST_PATTERN_BYTES / 2**30:.0f} GiB, or their codes"
+            )
+        patterns = sign_patterns.decode(self.__dict__["codes"], self.size)
+        patterns.setflags(write=False)
+        return patterns
+
+    @cached_property
+    def codes(self) -> NDArray[Any] | None:
+        """Patterns of +-1 with P <= 7 as unsigned integers (K,): bit ``P u + v`` is set where pixel (u, v) is +1.
+
+        None for other patterns.
+        """
+        if self.size > sign_patterns.LARGEST_CODED_SIZE or not (np.abs(self.patterns) == 1.0).all():
+            return None
+        codes = sign_patterns.encode(self.patterns)
+        codes.setflags(write=False)
+        return codes
+
     def __len__(self) -> int:
-        return len(self.patterns)
+        return len(self.prior)
 
     def __repr__(self) -> str:
         symmetry = "Z2-symmetric" if self.is_z2_symmetric else "not Z2-symmetric"
@@ -118,11 +201,6 @@ class PatchDictionary:
         return hash(self.digest)
 
     @property
-    def size(self) -> int:
-        """Side P of a pattern."""
-        return int(self.patterns.shape[-1])
-
-    @property
     def radius(self) -> int:
         """R = P // 2, the reach of a pattern from its centre pixel."""
         return self.size // 2
@@ -130,30 +208,58 @@ class PatchDictionary:
     @property
     def centers(self) -> NDArray[np.float64]:
         """Centre pixel c_k of every pattern, (K,)."""
-        return self.patterns[:, self.radius, self.radius]
+        if self.codes is None:
+            return self.patterns[:, self.radius, self.radius]
+        word = self.codes.dtype.type
+        return np.where(self.codes >> word(self.size**2 // 2) & word(1), 1.0, -1.0)
 
     @property
     def squared_norms(self) -> NDArray[np.float64]:
         """||p_k||^2, (K,)."""
+        if self.codes is not None:
+            return np.full(len(self), float(self.size**2))
         return np.asarray(np.einsum("kuv,kuv->k", self.patterns, self.patterns))
 
     @cached_property
     def is_z2_symmetric(self) -> bool:
         """Whether every pattern's sign flip carries the same total prior mass (to 1e-12)."""
-        mass: dict[bytes, float] = {}
-        for pattern, weight in zip(self.patterns, self.prior, strict=True):
+        if self.codes is None:
             # Adding 0.0 turns -0.0 into 0.0, so that equal patterns have equal bytes.
-            for sign in (1.0, -1.0):
-                key = (sign * pattern + 0.0).tobytes()
-                mass[key] = mass.get(key, 0.0) + sign * float(weight)
-        return all(abs(excess) < 1e-12 for excess in mass.values())
+            flat = self.patterns.reshape(len(self), -1) + 0.0
+            _, kind = np.unique(np.concatenate([flat, 0.0 - flat]), axis=0, return_inverse=True)
+        else:
+            flips = sign_patterns.flipped(self.codes, self.size)
+            _, kind = np.unique(np.concatenate([self.codes, flips]), return_inverse=True)
+        excess = np.bincount(kind, np.concatenate([self.prior, -self.prior]))
+        return bool((np.abs(excess) < 1e-12).all())
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of patterns and prior, the dictionary's identity in provenance."""
-        shape = np.asarray(self.patterns.shape, dtype="<i8").tobytes()
-        content = self.patterns.astype("<f8").tobytes() + self.prior.astype("<f8").tobytes()
-        return hashlib.sha256(shape + content).hexdigest()
+        found = hashlib.sha256(np.asarray((len(self), self.size, self.size), dtype="<i8").tobytes())
+        for patterns in self._blocks():
+            found.update(patterns.astype("<f8", copy=False).tobytes())
+        found.update(self.prior.astype("<f8", copy=False).tobytes())
+        return found.hexdigest()
+
+    def _blocks(self, count: int = 2**16) -> Iterator[NDArray[np.float64]]:
+        """The patterns, some at a time, written out only for that."""
+        for first in range(0, len(self), count):
+            block = slice(first, first + count)
+            # Where there are only codes.
+            if "patterns" not in self.__dict__:
+                yield sign_patterns.decode(self.__dict__["codes"][block], self.size)
+            else:
+                yield self.patterns[block]
+
+
+def _of_classes(images: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
+    if labels.shape != (len(images),):
+        raise InvalidInputError(f"labels has shape {labels.shape}; expected ({len(images)},), one an image")
+    chosen = np.isin(labels, classes)
+    if not chosen.any():
+        raise InvalidInputError(f"no image has a label among {classes.tolist()}; expected labels that occur")
+    return images[chosen]
 
 
 def _numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:

@@ -4,6 +4,8 @@ Each one is also the built-in exception that a NumPy user would expect, so ``exc
 Messages are one sentence naming what was found and what was expected.
 """
 
+from .messages import one_line
+
 __all__ = [
     "BackendUnavailableError",
     "DtypeError",
@@ -18,7 +20,10 @@ __all__ = [
 
 
 class FastpatchError(Exception):
-    """Base class of every error that fastpatch raises on purpose."""
+    """Base class of every error raised on purpose; the message is one printable line, whatever it quotes."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class InvalidInputError(FastpatchError, ValueError):

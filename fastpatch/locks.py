@@ -3,37 +3,12 @@
 import os
 import stat
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from .errors import OutputError
 
 if sys.platform != "win32":  # where nothing is locked, and nothing is known to be free
     import fcntl
 
-__all__ = ["exclusive", "is_free", "open_regular", "take"]
-
-
-@contextmanager
-def exclusive(directory: Path, use: str) -> Iterator[None]:
-    """Keep every other process of this machine that asks for the same out of ``directory``, which must exist.
-
-    The lock is on the file ``.lock`` in it, whose content is left alone. Raises `OutputError` where another process
-    holds it, naming the ``use`` that is made of the directory, where ``.lock`` is a link or no regular file, and where
-    it cannot be opened. File systems without locks keep nobody out.
-    """
-    path = directory / ".lock"
-    try:
-        descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be locked ({error.strerror}); expected a directory of one's own") from None
-    try:
-        if not take(descriptor):
-            raise OutputError(f"{directory} is in use by another {use}; expected one at a time")
-        yield
-    finally:
-        os.close(descriptor)
+__all__ = ["is_free", "open_regular", "take"]
 
 
 def open_regular(path: Path, flags: int) -> int:

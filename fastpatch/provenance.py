@@ -1,8 +1,9 @@
-"""What a result was made with: versions, revision, machine."""
+"""What a result was made with: versions, revision, machine. What cannot be found out is None, and costs no result."""
 
 import os
 import platform
 import subprocess
+import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -28,9 +29,12 @@ def environment() -> dict[str, Any]:
 
 
 @cache
-def _version(package: str) -> str:
-    """Of an installed package; looking it up takes longer than a small run."""
-    return metadata.version(package)
+def _version(package: str) -> str | None:
+    """Of a package; looking it up takes longer than a small run. None for one on the path that is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return getattr(sys.modules.get(package), "__version__", None)
 
 
 @cache
@@ -41,8 +45,9 @@ def git_revision() -> str | None:
     def git(*arguments: str) -> str | None:
         try:
             done = subprocess.run(
-                ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
-            )
+                ["git", "-C", str(folder), *arguments], capture_output=True, text=True, errors="replace", timeout=10,
+                check=False,
+            )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None
@@ -60,7 +65,7 @@ def git_revision() -> str | None:
 def cpu_name() -> str:
     """The CPU's own name where the system tells it."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     except OSError:

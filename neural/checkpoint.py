@@ -1,6 +1,7 @@
 """The complete state of a training between two optimiser steps, and its file."""
 
 import io
+import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -10,7 +11,9 @@ import torch
 from torch import nn
 
 from ..atomic import atomic_path
+from ..digests import append_digest, check_digest
 from ..errors import InvalidInputError, ResultFileError
+from ..messages import reason
 from .identity import differences
 
 __all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
@@ -58,7 +61,8 @@ def save_checkpoint(
     """Replace ``path`` in one step; ``identity`` holds all the settings that the training's course depends on.
 
     ``modules`` names what is trained and what is kept beside it, such as a moving average.
-    The content is tensors, numbers and strings only, so ``torch.load(path, weights_only=True)`` reads it.
+    The content is tensors, numbers and strings only, so ``torch.load(path, weights_only=True)`` reads it; the file
+    ends with its digest.
     Raises `OutputError` where the file cannot be written.
     """
     buffer = io.BytesIO()
@@ -73,6 +77,7 @@ def save_checkpoint(
     # Through memory, so that a full disk is the OSError that `atomic_path` reports and not one of torch's own.
     with atomic_path(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
+        append_digest(temporary)
 
 
 def load_checkpoint(
@@ -81,11 +86,13 @@ def load_checkpoint(
     """Restore ``modules`` and ``optimizer`` in place and return the progress, or None where there is no checkpoint.
 
     Raises `InvalidInputError` if the checkpoint was made under another identity, naming every setting that
-    differs, and `ResultFileError` for a file that is not such a checkpoint.
+    differs, and `ResultFileError` for a file that is damaged or not such a checkpoint. One without a digest, as
+    earlier versions wrote them, is accepted.
     """
     if not path.exists():
         return None
     try:
+        check_digest(path)
         # `load_state_dict` copies to wherever module and optimiser are.
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content["format"] != _FORMAT:
@@ -96,11 +103,15 @@ def load_checkpoint(
                 module.load_state_dict(content[name])
             optimizer.load_state_dict(content["optimizer"])
             return Progress(**{entry.name: content["progress"][entry.name] for entry in fields(Progress)})
-    except Exception as error:  # whatever unpickling a foreign or damaged file raises
-        raise ResultFileError(
-            f"{path} is not a readable checkpoint ({error}); expected one written by this training"
-        ) from error
+    except pickle.UnpicklingError:  # torch's words advise to read it all the same
+        raise _unreadable(path, "it holds other objects than tensors, numbers and text") from None
+    except Exception as error:  # whatever reading a foreign or damaged file raises
+        raise _unreadable(path, reason(error)) from error
     raise InvalidInputError(
         f"{path} belongs to another training, with {', '.join(differing)}; "
         "expected the same settings, or another output directory"
     )
+
+
+def _unreadable(path: Path, why: str) -> ResultFileError:
+    return ResultFileError(f"{path} is not a readable checkpoint ({why}); expected one written by this training")

@@ -188,8 +188,8 @@ def _cached(published: _Published, download: bool) -> Path:
         import pooch
     except ImportError as error:
         raise DataFileError(
-            f"downloading Fashion-MNIST needs pooch; expected `pip install fastpatch[neural]`, or the files of {_HOME} "
-            f"in a directory named by --data or {DATA_VARIABLE}"
+            'downloading Fashion-MNIST needs pooch; expected `pip install "fastpatch[neural]"`, or the files of '
+            f"{_HOME} in a directory named by --data or {DATA_VARIABLE}"
         ) from error
     archive = f"{published.name}.gz"
     cache = pooch.os_cache("fastpatch") / "fashion-mnist"

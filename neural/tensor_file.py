@@ -1,20 +1,24 @@
 """Named tensors and their card, JSON that says what they are and where they come from, in one safetensors file."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from ..atomic import atomic_path
 from ..errors import ResultFileError
+from ..messages import reason
 
 __all__ = ["check_tensors", "read_card", "read_tensors", "write_tensors"]
 
 _CARD = "fastpatch"
+_DIGEST = "fastpatch-sha256"
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
@@ -23,7 +27,8 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], card: Mapping
     Raises `OutputError` where the file cannot be written.
     """
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {"format": "pt", _CARD: json.dumps(card, indent=1)}
+    text = json.dumps(card, indent=1)
+    metadata = {"format": "pt", _CARD: text, _DIGEST: _digest(content, text)}
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(content, metadata=metadata))
 
@@ -36,7 +41,8 @@ def read_card(path: str | Path) -> dict[str, Any]:
 def read_tensors(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The card and the tensors by name, on the CPU in their stored dtype.
 
-    Raises `ResultFileError` for a file that is missing, damaged or without a card.
+    Raises `ResultFileError` for a file that is missing, damaged or without a card. One without a digest, as earlier
+    versions wrote them, is accepted.
     """
     return _read(Path(path), tensors=True)
 
@@ -66,11 +72,23 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, Tenso
             metadata = file.metadata() or {}
             found = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ResultFileError(f"{path} is not a readable safetensors file ({error})") from error
+        raise ResultFileError(f"{path} is not a readable safetensors file ({reason(error)})") from error
     try:
         card = json.loads(metadata[_CARD])
     except (KeyError, ValueError, RecursionError):  # the last for a tower of brackets
         card = None
     if not isinstance(card, dict):
         raise ResultFileError(f"{path} has no fastpatch card in its metadata; expected weights saved by fastpatch")
+    if tensors and metadata.get(_DIGEST, "") not in ("", _digest(found, metadata[_CARD])):
+        raise ResultFileError(f"{path} is damaged: its tensors have another SHA-256 than it says; expected it whole")
     return card, found
+
+
+def _digest(tensors: Mapping[str, Tensor], card: str) -> str:
+    """SHA-256 of the card, and of names, dtypes, shapes and values of the tensors."""
+    digest = hashlib.sha256(card.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        # As bytes: NumPy has no bfloat16.
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

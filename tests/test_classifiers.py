@@ -271,5 +271,5 @@ def test_dinov2_refuses_other_directories(dinov2_directory, tmp_path, monkeypatc
         with pytest.raises(ResultFileError, match="expected a Dinov2 image classifier"):
             DINOv2(tmp_path)
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    with pytest.raises(BackendUnavailableError, match=r"DINOv2 needs transformers.*pip install fastpatch\[imagenet\]"):
+    with pytest.raises(BackendUnavailableError, match=r"DINOv2 needs transformers.*pip install .fastpatch\[imagenet\]"):
         DINOv2(source)

@@ -160,7 +160,7 @@ def test_without_torch_says_what_to_install(command, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("fastpatch.neural")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(FastpatchError, match=r"needs torch, which is not installed; expected `pip install fastpatch"):
+    with pytest.raises(FastpatchError, match=r"needs torch, which is not installed; expected `pip install .fastpatch"):
         invoke(command)
 
 

@@ -32,7 +32,7 @@ def test_without_torch_says_what_to_install(monkeypatch, command):
     result = runner.invoke(app, [command])
     assert isinstance(result.exception, FastpatchError)
     assert "training needs torch" in str(result.exception)
-    assert "pip install fastpatch[neural]" in str(result.exception)
+    assert 'pip install "fastpatch[neural]"' in str(result.exception)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import matplotlib as mpl
+import matplotlib.style
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -131,7 +132,7 @@ def test_dispersion_shows_its_curves(tmp_path):
 
 
 def test_drawing_is_deterministic_and_leaves_settings_alone(small_result, tmp_path):
-    with mpl.rc_context({"font.size": 31.0, "axes.grid": False}):
+    with mpl.style.context("dark_background"), mpl.rc_context({"font.size": 31.0, "text.usetex": True}):
         before = dict(mpl.rcParams)
         for name in ("first.png", "second.png"):
             save_figure(draw_dynamics(small_result), tmp_path / name, dpi=60)

@@ -58,6 +58,21 @@ def test_noise_is_averaged_as_a_gaussian_filter_predicts():
     assert log_time_derivative(noise, GRID, width)[:, 200:-200].std() == pytest.approx(expected, rel=0.1)
 
 
+@pytest.mark.parametrize(("times", "width"), [(GRID, 0.2), (GRID, 0.05), (np.geomspace(80.0, 0.002, 32), 0.4)])
+def test_noise_at_the_ends_is_that_of_the_inside(times, width):
+    noise = np.random.default_rng(4).standard_normal((3000, len(times)))
+    error = log_time_derivative(noise, times, width).std(axis=0)
+    inside = np.sqrt((error**2)[len(times) // 3 : -(len(times) // 3)].mean())
+    # Each standard deviation is known to 1.3 %.
+    np.testing.assert_allclose(error / inside, 1.0, atol=0.07)
+
+
+def test_a_curve_may_end_before_the_grid_does():
+    xi = np.where(np.abs(np.log(GRID)) < 2.0, 3.0 + 0.7 * np.log(GRID), np.nan)
+    present = ~np.isnan(xi)
+    np.testing.assert_allclose(log_time_derivative(xi, GRID)[present], 0.7, rtol=1e-9)
+
+
 def test_linear_in_the_curve_and_blind_to_constants():
     a, b = np.random.default_rng(2).standard_normal((2, len(GRID)))
     da, db = log_time_derivative(np.stack([a, b]), GRID)

@@ -61,7 +61,7 @@ def test_versions_agree():
 
 
 def test_the_command_is_an_entry_point():
-    assert PROJECT["project"]["scripts"] == {"fastpatch": "fastpatch.cli:main"}
+    assert PROJECT["project"]["scripts"] == {"fastpatch": "fastpatch.__main__:main"}
 
 
 def test_nothing_is_pinned_in_the_package_and_everything_in_the_constraints():

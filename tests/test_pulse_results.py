@@ -396,7 +396,7 @@ class TestCommand:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "torch", None)
         with pytest.raises(
-            FastpatchError, match=r"needs torch, which is not installed; expected `pip install fastpatch"
+            FastpatchError, match=r"needs torch, which is not installed; expected `pip install .fastpatch"
         ):
             invoke()
 

@@ -193,14 +193,14 @@ def test_flipped_bits_in_the_fields_are_noticed(checkpoint, tmp_path):
     whole[whole.index(b"x.npy") + 400] ^= 0x10
     damaged = tmp_path / "state.npz"
     damaged.write_bytes(whole)
-    with pytest.raises(ResultFileError, match=r"not a readable checkpoint \(Bad CRC-32"):
+    with pytest.raises(ResultFileError, match=r"not a readable checkpoint \(its SHA-256 is not"):
         fp.State.load(damaged)
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
-    with pytest.raises(ResultFileError, match=r"none.npz does not exist; expected a checkpoint"):
+    with pytest.raises(ResultFileError, match=r"none.npz is not there; expected a checkpoint"):
         fp.State.load(tmp_path / "none.npz")
-    with pytest.raises(ResultFileError, match="Is a directory"):
+    with pytest.raises(ResultFileError, match="is no file; expected a checkpoint"):
         fp.State.load(tmp_path)
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     with pytest.raises(ResultFileError, match=r"other\.npz is not a readable checkpoint"):

@@ -35,8 +35,10 @@ _STYLE: dict[str, Any] = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """The project's style inside the block; the caller's settings outside it."""
-    with mpl.rc_context(_STYLE):  # type: ignore[arg-type]  # matplotlib types the keys as literals
+    """The project's style over Matplotlib's own defaults inside the block; the caller's settings outside it."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)  # type: ignore[arg-type]  # matplotlib types the keys as literals
         yield
 
 

@@ -1,7 +1,9 @@
 """The command line. Heavy imports stay inside the commands, so that ``--help`` answers at once."""
 
 import ctypes
+import io
 import os
+import signal
 import sys
 
 import typer
@@ -18,6 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Phase transitions that seed pattern formation in diffusion models.",
+    # What describes the commands are the docstrings of their functions.
+    epilog=None if __doc__ else "Python's option -OO has removed the descriptions of the commands.",
 )
 app.command("patch")(patch.patch)
 app.command("empirical")(empirical.empirical)
@@ -33,15 +37,23 @@ def main() -> None:
     """Run the command line; a user's mistake ends in one sentence, never in a traceback."""
     # Idle OpenMP threads that spin slow every other process down, and this one with them on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # A notebook's kernel names a backend here that its children need not have; figures are drawn without any.
+    os.environ.pop("MPLBACKEND", None)
     keep_freed_memory()
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without a letter gets "?" in its place, rather than no report.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app()
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     except FastpatchError as error:
         print(f"fastpatch: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, InvalidInputError | DtypeError) else 1)
     except (OSError, UnicodeError) as error:
-        # Of printing, to a full disk or a terminal without these letters: files have errors of their own.
-        print(f"fastpatch: the output cannot be written ({error}); expected UTF-8 and room for it", file=sys.stderr)
+        # Of printing, to a full disk: files have errors of their own.
+        print(f"fastpatch: the output cannot be written ({error}); expected room for it", file=sys.stderr)
         sys.exit(1)
     except MemoryError as error:
         print(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ResultFileError
+from ..errors import FastpatchError, OutputError, ResultFileError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,7 +37,7 @@ def run_experiment(
     quiet: bool,
     **arguments: Any,
 ) -> None:
-    """Simulate, write ``result.nc`` and its figures into ``out``, and print the report.
+    """Simulate, write ``result.nc`` into ``out``, print the report, and draw the figures.
 
     ``extend`` may add to the dataset, or take from it, before anything is written.
     """
@@ -58,17 +58,27 @@ def run_experiment(
 def publish(
     dataset: "xr.Dataset", directory: Path, report: Callable[["xr.Dataset"], str], *, begin: float, simulated: float
 ) -> None:
-    """Write ``result.nc`` and its figures into ``directory``, and print the report, the times and the paths.
+    """Write ``result.nc`` into ``directory``, print the report, draw the figures, and print the times and the paths.
 
+    The result comes first, then the report: neither is lost where a figure cannot be drawn, which is an `OutputError`.
     ``begin`` is the value of `time.perf_counter` at the start, ``simulated`` the seconds that the run itself took.
     """
     from ..results import save
 
-    save(dataset, directory / "result.nc")
-    written = draw_figures(dataset, directory)
-    print(report(dataset))
+    file = directory / "result.nc"
+    save(dataset, file)
+    print(report(dataset), flush=True)
+    try:
+        written = draw_figures(dataset, directory)
+    except FastpatchError:
+        raise
+    except Exception as error:  # of Matplotlib, its fonts and its settings, which are the host's
+        raise OutputError(
+            f"{file} is complete, but its figures cannot be drawn ({type(error).__name__}: {error}); "
+            "expected `fastpatch plot` to draw them once that is mended"
+        ) from error
     print(f"{'wall time (s)':<36}{time.perf_counter() - begin:14.2f}     simulation: {simulated:.2f}")
-    print("wrote " + ", ".join(str(path) for path in (directory / "result.nc", *written)))
+    print("wrote " + "\n      ".join(str(path) for path in (file, *written)))
 
 
 def draw_figures(dataset: "xr.Dataset", directory: Path) -> list[Path]:
@@ -136,17 +146,14 @@ def measured_lines(dataset: "xr.Dataset") -> list[str]:
     """The measured critical times, or noise levels, and the final correlation lengths, as lines of the table."""
     import numpy as np
 
-    from ..analysis import critical_points
+    from ..analysis.critical_interval import FEWEST_TRAJECTORIES
+    from ..analysis.critical_points import critical_points
 
     along = "sigma" if "sigma" in dataset.dims else "time"
-    zero_modes = dataset["mode_derivative"].sel(shell=0).isel(direction=slice(0, 2))
-    lambda_0 = zero_modes.mean([dim for dim in zero_modes.dims if dim not in ("trajectory", along)])
-    measured = critical_points(
-        dataset[along].to_numpy(), dataset["xi_x"].to_numpy(), dataset["xi_eq"].to_numpy(), lambda_0.to_numpy()
-    )
+    measured = critical_points(dataset)
     count = dataset.sizes["trajectory"]
     symbol = "t" if along == "time" else along
-    lines = [f"{f'measured, median of {count}':<36}{symbol:>14}     bootstrap interval (nominally 95 %)"]
+    lines = [f"{f'measured, median of {count}':<36}{symbol:>14}{'95 % interval':>20}{'found':>9}"]
     labels = {
         "zero_mode_crossing": "lambda_0 crosses zero",
         "softest_zero_mode": "|lambda_0| smallest",
@@ -154,9 +161,12 @@ def measured_lines(dataset: "xr.Dataset") -> list[str]:
         "fastest_growth": "xi_x grows fastest",
     }
     lines += [point_line(label, measured[key]) for key, label in labels.items()]
+    if count < FEWEST_TRAJECTORIES:
+        lines.append(f"  no intervals: {count} trajectories carry none; expected at least {FEWEST_TRAJECTORIES}")
     final = dataset["xi_x"].isel({along: -1}).to_numpy()
-    each = ", ".join(f"{value:.2f}" for value in final[:8]) + (" …" if count > 8 else "")
-    lines.append(f"{'final xi_x (sites)':<36}{np.median(final):14.4g}     each: {each}")
+    low, high = np.quantile(final, [0.25, 0.75])
+    spread = f"{f'[{low:.3g}, {high:.3g}]':>20} quartiles" if count > 1 else ""
+    lines.append(f"{'final xi_x (sites)':<36}{np.median(final):14.4g}{spread}")
     return lines
 
 
@@ -166,6 +176,7 @@ def shown(t: float, digits: str = ".4g") -> str:
 
 
 def point_line(label: str, point: "CriticalPoint") -> str:
-    """One critical time and its interval as a line of the table."""
-    interval = "" if math.isnan(point.low) else f"     [{point.low:.4g}, {point.high:.4g}]"
-    return f"  {label:<34}{shown(point.time):>14}{interval}"
+    """One critical time, its interval, and the share of the resamples in which it exists, as a line of the table."""
+    interval = "" if math.isnan(point.low) else f"[{point.low:.4g}, {point.high:.4g}]"
+    found = "" if math.isnan(point.found) else f"{100.0 * point.found:.0f} %"
+    return f"  {label:<34}{shown(point.time):>14}{interval:>20}{found:>9}".rstrip()

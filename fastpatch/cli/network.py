@@ -130,15 +130,15 @@ def analysis_report(dataset: "xr.Dataset", model: "UNetModel") -> str:
 
     times = dataset["snapshot_time"].to_numpy()
     predicted = predicted_critical_time(times, dataset["receptive_sites"].to_numpy(), model.schedule)
-    lines = [f"{'predicted critical times':<36}{'t':>14}     bootstrap interval (nominally 95 %)"]
+    lines = [f"{'predicted critical times':<36}{'t':>14}{'95 % interval':>20}{'found':>9}"]
     lines.append(point_line("log(1 + Omega), receptive field", predicted))
     omega = dataset.attrs.get("data_omega")
     if omega is not None:
         lines.append(f"  {'log(1 + Omega), data covariance':<34}{math.log1p(omega):14.4g}     Omega = {omega:.4g}")
     lines += measured_lines(dataset)
     lines += _sanity_lines(dataset)
-    titles = f"{'radius 90 %':>13}{'95 %':>7}{'Omega':>8}{'off-diagonal':>14}{'shift defect':>14}{'softest |k|':>13}"
-    lines.append(f"{'local response, medians at':<33}t{titles}")
+    lines.append("local response, medians: radius that holds 90 and 95 % of it, share off the diagonal")
+    lines.append(f"{'t':>10}{'90 %':>10}{'95 %':>10}{'Omega':>12}{'off-diag':>12}{'shift defect':>13}{'soft |k|':>12}")
     median = dataset.median("trajectory")
     mean = dataset["dispersion"].mean("trajectory").to_numpy()
     length = np.hypot(dataset["ky"].to_numpy()[:, None], dataset["kx"].to_numpy()).ravel()
@@ -147,8 +147,8 @@ def analysis_report(dataset: "xr.Dataset", model: "UNetModel") -> str:
         radii = at["receptive_radius"].to_numpy()
         softest = length[mean[index].argmin()]
         lines.append(
-            f"{t:34.3g}{radii[0]:13.3g}{radii[1]:7.3g}{float(at['receptive_sites']):8.3g}"
-            f"{float(at['off_diagonal_share']):14.3f}{float(at['shift_defect']):14.3f}{softest:13.3g}"
+            f"{t:10.3g}{radii[0]:10.3g}{radii[1]:10.3g}{float(at['receptive_sites']):12.3g}"
+            f"{float(at['off_diagonal_share']):12.3f}{float(at['shift_defect']):13.3f}{softest:12.3g}"
         )
     return "\n".join(lines)
 

@@ -56,5 +56,5 @@ def packages_for(purpose: str, extra: str = "neural") -> Iterator[None]:
         yield
     except ImportError as error:
         raise BackendUnavailableError(
-            f"{purpose} needs {error.name}, which is not installed; expected `pip install fastpatch[{extra}]`"
+            f'{purpose} needs {error.name}, which is not installed; expected `pip install "fastpatch[{extra}]"`'
         ) from error

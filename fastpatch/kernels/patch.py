@@ -14,7 +14,7 @@ from .arguments import Counters, Law, Laws, Place, Records, Waves
 from .plan import PatchPlan
 from .pool import share
 
-__all__ = ["ModeTables", "Part", "Stepper", "mode_overlaps", "posterior_mean", "response"]
+__all__ = ["ModeTables", "Part", "Stepper", "line_overlaps", "mode_overlaps", "posterior_mean", "response"]
 __all__ += ["step_constants", "tile_constants"]
 
 _DOUBLE = np.dtype(np.float64)
@@ -197,7 +197,7 @@ def mode_overlaps(
     shape = (x.shape[-2], x.shape[-1])
     if dense.suits(plan):
         fields, patterns = response(plan, schedule, x, t)
-        return _line_overlaps(ModeTables(patterns, shape, shells, diagonal), fields)
+        return line_overlaps(ModeTables(patterns, shape, shells, diagonal), fields)
     tables = ModeTables(plan.patterns, shape, shells, diagonal)
     sums = np.zeros((x.shape[0], -(-shape[0] // cpu.BAND), tables.directions, shells.size))
     _evaluate(plan, _law(plan, schedule, t), x, tables.arrays(_DOUBLE, shape), _EMPTY3, _EMPTY4, sums)
@@ -226,11 +226,11 @@ def _law(plan: PatchPlan, schedule: VPSchedule, t: float) -> Law:
     return Law(*(constant[0] for constant in tile_constants(plan, schedule, np.array([t]), _DOUBLE)))
 
 
-def _line_overlaps(tables: ModeTables, fields: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`cpu.mode_sums` for whole response fields (B, U, L1, L2)."""
+def line_overlaps(tables: ModeTables, fields: NDArray[Any]) -> NDArray[np.float64]:
+    """`mode_overlaps` from whole response fields (B, U, L1, L2)."""
     risen, sine, even, odd = tables.arrays(_DOUBLE, tables.shape)
     risen, sine = (table.reshape(tables.directions, tables.shells.size, -1) for table in (risen, sine))
-    lines = [fields.sum(axis=-1), fields.sum(axis=-2)]
+    lines = [fields.sum(axis=-1, dtype=np.float64), fields.sum(axis=-2, dtype=np.float64)]
     if tables.diagonal:
         sheared = [np.roll(fields[..., i, :], i, axis=-1) for i in range(tables.shape[0])]
         lines.append(np.sum(sheared, axis=0))

@@ -40,8 +40,8 @@ class PosteriorMeanModel(ABC):
             - \frac{\alpha}{\sigma^2}\, v^\top\frac{\partial m}{\partial x}v\Bigr], \quad |v| = 1
 
     (eqs. 39, 40, 46). Fields are float32 or float64 with any leading batch axes; results have the dtype of ``x``
-    and are computed in float64. Methods raise `DtypeError` for any other dtype and `InvalidInputError` for
-    NaN or infinite entries, a lattice that does not fit the model, or ``t`` outside (0, inf).
+    and are computed in float64, unless a model says otherwise. Methods raise `DtypeError` for any other dtype and
+    `InvalidInputError` for NaN or infinite entries, a lattice that does not fit the model, or ``t`` outside (0, inf).
     """
 
     schedule: VPSchedule
@@ -143,7 +143,12 @@ class PosteriorMeanModel(ABC):
         return np.asarray((alpha * self._posterior_mean(x, t) - x) / sigma2)
 
     def _batch(self, x: ArrayLike) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        """The validated field and its (B, L1, L2) float64 view or copy."""
+        """The validated field and its (B, L1, L2) view or copy in the precision that the model computes in."""
         field = floating_field(x)
         self.check_lattice((field.shape[-2], field.shape[-1]))
-        return field, np.ascontiguousarray(field, dtype=np.float64).reshape(-1, *field.shape[-2:])
+        precision = self._precision(field.dtype)
+        return field, np.ascontiguousarray(field, dtype=precision).reshape(-1, *field.shape[-2:])
+
+    def _precision(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """What fields of a dtype are computed in."""
+        return np.dtype(np.float64)

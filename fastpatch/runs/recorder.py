@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis import fit_equilibrium_length
-from .engines.base import Engine
 from ..models.base import Model
 from ..provenance import environment
+from .engines.base import Engine
 from .setup import Run
 
 if TYPE_CHECKING:

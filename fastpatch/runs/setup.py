@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..atomic import atomic_path
-from .backends import resolve_backend
-from ..errors import BackendUnavailableError, InvalidInputError, ResultFileError
+from ..errors import BackendUnavailableError, DtypeError, InvalidInputError
 from ..models.base import Model
 from ..noise import MAX_COUNT, NoiseStream, standard_normals
-from .pacing import paced
 from ..process import log_time_grid
 from ..validation import floating_dtype, integer, lattice_shape, time_grid
+from .backends import resolve_backend
+from .pacing import paced
+from .state_file import check_state, first_difference, read_state, write_state
 
 __all__ = ["Run", "State", "states"]
-
-_FORMAT = "fastpatch-state-1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,28 +44,20 @@ class State:
     identity: str
 
     def save(self, path: str | Path) -> None:
-        """Write a checkpoint (NumPy's npz), replacing ``path`` only when it is complete.
+        """Write a checkpoint (NumPy's npz) with its digest, replacing ``path`` only when it is complete.
 
         Raises `OutputError` where the path cannot be written.
         """
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, format=_FORMAT, x=self.x, step=self.step, time=self.time, identity=self.identity)
+        write_state(Path(path), self.x, self.step, self.time, self.identity)
 
     @classmethod
     def load(cls, path: str | Path) -> "State":
-        """Read a checkpoint; nothing in it is unpickled. Raises `ResultFileError` if it is missing or damaged."""
-        try:
-            # NpzFile itself rather than np.load, which would take a plain array, too.
-            with open(path, "rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as content:
-                if str(content["format"]) != _FORMAT:
-                    raise ResultFileError(f"{path} has format {content['format']}; expected {_FORMAT}")
-                return cls(content["x"], int(content["step"]), float(content["time"]), str(content["identity"]))
-        except FileNotFoundError:
-            raise ResultFileError(f"{path} does not exist; expected a checkpoint") from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            if isinstance(error, ResultFileError):
-                raise
-            raise ResultFileError(f"{path} is not a readable checkpoint ({error}); expected {_FORMAT}") from None
+        """Read a checkpoint; nothing in it is unpickled.
+
+        Raises `ResultFileError` if it is missing, damaged, or holds anything but the arrays of a state. Whether these
+        belong to some run is asked where one goes on from them.
+        """
+        return cls(*read_state(Path(path)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,11 +132,14 @@ class Run:
 
     def resume_from(self, start: "State") -> NDArray[Any]:
         """The fields of a checkpoint, if it is one of this run."""
+        if not isinstance(start, State):
+            raise DtypeError(f"start is a {type(start).__name__}; expected a State, which State.load reads from a file")
         if start.identity != self.identity:
             raise InvalidInputError(
-                f"start belongs to another run ({_first_difference(start.identity, self.identity)}); "
+                f"start belongs to another run ({first_difference(start.identity, self.identity)}); "
                 "expected a state of a run with the same model, grid, seed and precision"
             )
+        check_state(start.x, start.step, start.time, (self.trajectories, *self.shape), self.dtype, self.times)
         return start.x.copy()
 
 
@@ -168,8 +160,9 @@ def states(
     The parameters are those of `fastpatch.simulate`. ``start`` resumes from a saved state, which is yielded first;
     the states that follow are those of an undisturbed run, bit for bit.
 
-    Raises what `fastpatch.simulate` raises, at the call and not at the first state; `InvalidInputError` for a
-    ``start`` of another run; `BackendUnavailableError` for the backend "dask", whose states are in no one place.
+    Raises what `fastpatch.simulate` raises, at the call and not at the first state; `InvalidInputError` or `DtypeError`
+    for a ``start`` of another run, or one that no run can have; `BackendUnavailableError` for the backend "dask", whose
+    states are in no one place.
     """
     from .engines.choice import integrator
 
@@ -177,8 +170,8 @@ def states(
     if run.backend == "dask":
         raise BackendUnavailableError("backend 'dask' has no states in one piece to yield; expected 'cpu' or 'cuda'")
     interval = integer(every, "every", minimum=1)
-    step = 0 if start is None else start.step
     x = run.initial() if start is None else run.resume_from(start)
+    step = 0 if start is None else start.step
     engine = integrator(
         model, x, run.times, step=step, seed=run.seed, first_trajectory=run.first_trajectory,
         shells=np.arange(1), diagonal=False, backend=run.backend,
@@ -197,11 +190,3 @@ def states(
                 engine.advance(np.full(len(window), -1), nothing)
 
     return generate()
-
-
-def _first_difference(found: str, expected: str) -> str:
-    theirs, ours = json.loads(found), json.loads(expected)
-    for key in ours:
-        if theirs.get(key) != ours[key]:
-            return f"{key} is {theirs.get(key)} in the checkpoint and {ours[key]} here"
-    return "another format"

@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
+from ..errors import BackendUnavailableError, InvalidInputError
+from ..models.base import Model
+from ..validation import integer, shell_numbers
 from .engines.base import Engine
 from .engines.choice import integrator
 from .engines.flow import FlowEngine
-from ..errors import BackendUnavailableError, InvalidInputError
-from ..models.base import Model
 from .pacing import paced
 from .recorder import FITTED_SHELLS, Recorder
 from .setup import Run
-from ..validation import integer, shell_numbers
 
 if TYPE_CHECKING:
     import xarray as xr

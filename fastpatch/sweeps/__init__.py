@@ -1,7 +1,7 @@
 """Sweeps: many runs of the patch machine over a design of parameters, on Dask, into one Zarr store.
 
 `sweep` computes what is missing and `open_sweep` opens what is there; the rest is what they are made of. The names load
-on first use; running and opening sweeps needs ``pip install fastpatch[sweep]``, reading a spec does not.
+on first use; running and opening sweeps needs ``pip install "fastpatch[sweep]"``, reading a spec does not.
 """
 
 from typing import TYPE_CHECKING

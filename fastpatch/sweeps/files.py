@@ -23,9 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..atomic import atomic_path, is_leftover, remove_leftovers, writable_directory
+from ..atomic import atomic_path, exclusive_directory, is_leftover, remove_leftovers, writable_directory
 from ..errors import OutputError, ResultFileError
-from ..locks import exclusive
 
 __all__ = ["SweepFiles", "digest", "read_json", "write", "write_json"]
 
@@ -76,11 +75,10 @@ class SweepFiles:
 
         Raises `OutputError` where they cannot be written, hold links, or another process on this machine is using them.
         """
-        for folder in (self.directory, self.store, self.commits, self.staging):
-            if folder is not self.directory:
+        with exclusive_directory(self.directory, "sweep"):
+            for folder in (self.store, self.commits, self.staging):
                 _refuse_links(folder)
-            writable_directory(folder)
-        with exclusive(self.directory, "sweep"):
+                writable_directory(folder)
             for folder in self.store.iterdir():
                 remove_leftovers(folder)
             yield

@@ -53,7 +53,7 @@ class DINOv2:
             from transformers.utils import logging
         except ImportError as error:
             raise BackendUnavailableError(
-                f"DINOv2 needs {error.name}, which is not installed; expected `pip install fastpatch[imagenet]`"
+                f'DINOv2 needs {error.name}, which is not installed; expected `pip install "fastpatch[imagenet]"`'
             ) from error
         missing = [name for name in _FILES if not (source / name).is_file()]
         if missing:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...atomic import writable_directory
+from ...atomic import exclusive_directory
 from ...errors import InvalidInputError
 from ...validation import finite_float, floating_field, integer
 from ..data import CLASS_NAMES, image_hash, pad_images
@@ -107,8 +107,9 @@ def train_classifier(
     if len(sets[0][0]) <= settings.held_out:
         raise InvalidInputError(f"held_out is {settings.held_out} of {len(sets[0][0])} images; expected fewer")
     interval = 60.0 * finite_float(checkpoint_minutes, "checkpoint_minutes")
-    session = _Session(*sets[0], *sets[1], settings, writable_directory(out), resolve_device(device), data_sha256)
-    session.run(interval, progress)
+    with exclusive_directory(out, "training") as directory:
+        session = _Session(*sets[0], *sets[1], settings, directory, resolve_device(device), data_sha256)
+        session.run(interval, progress)
     return session.weights
 
 

@@ -1,7 +1,7 @@
 """Anybody's diffusion model as one denoiser: ``net(x, sigma, class_labels=None) -> D(x)``, x (B, C, H, W).
 
-The public names load on first use, and need torch (``pip install fastpatch[neural]``); `from_diffusers` needs
-diffusers (``pip install fastpatch[diffusers]``).
+The public names load on first use, and need torch (``pip install "fastpatch[neural]"``); `from_diffusers` needs
+diffusers (``pip install "fastpatch[diffusers]"``).
 """
 
 from typing import TYPE_CHECKING

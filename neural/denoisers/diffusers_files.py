@@ -120,7 +120,7 @@ def _directory(source: str | Path) -> Path:
     except ImportError as error:
         raise BackendUnavailableError(
             f"{text!r} is no directory, and names of the hub need huggingface_hub; expected "
-            "`pip install fastpatch[diffusers]`, or a directory"
+            '`pip install "fastpatch[diffusers]"`, or a directory'
         ) from error
     except Exception as error:  # the hub's client raises those of several HTTP libraries
         raise ResultFileError(
@@ -158,7 +158,7 @@ def _class(package: str, name: Any, file: Path) -> Any:
         found = getattr(import_module(package), str(name), None)
     except ImportError as error:
         raise BackendUnavailableError(
-            f"{file} needs {package}, which is not installed; expected `pip install fastpatch[diffusers]`"
+            f'{file} needs {package}, which is not installed; expected `pip install "fastpatch[diffusers]"`'
         ) from error
     if not isinstance(found, type):
         raise ResultFileError(f"{file} names the class {name!r}; expected one of the installed {package}")

@@ -37,7 +37,9 @@ def fetch(name: str) -> tuple[Path, bool]:
     try:
         import pooch
     except ImportError as error:
-        raise ResultFileError(f"downloading {name} needs pooch (`pip install fastpatch[neural]`); {by_hand}") from error
+        raise ResultFileError(
+            f'downloading {name} needs pooch (`pip install "fastpatch[neural]"`); {by_hand}'
+        ) from error
     path = Path(pooch.os_cache("fastpatch")) / "edm2" / f"{name}.pkl"
     if path.is_file():
         return path, False

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from ...atomic import writable_directory
+from ...atomic import exclusive_directory
 from ...errors import DtypeError, InvalidInputError
 from ...validation import finite_float, floating_field, integer
 from ..data import image_hash
@@ -80,7 +80,8 @@ def train(
     TrainingDivergedError
         At the first loss or gradient that is not finite; the last checkpoint stays as it was.
     ResultFileError, OutputError
-        For an unreadable checkpoint or ``earlier``, and for a directory that cannot be written.
+        For an unreadable or damaged checkpoint or ``earlier``, and for a directory that cannot be written or in which
+        another training is at work.
     """
     fields = floating_field(images, "images", minimum_ndim=4)
     if fields.ndim != 4 or fields.shape[2] != fields.shape[3]:
@@ -89,17 +90,18 @@ def train(
     interval = 60.0 * finite_float(checkpoint_minutes, "checkpoint_minutes")
     contiguous = np.ascontiguousarray(fields, dtype=np.float32)
     digest = hashlib.sha256(contiguous.data).hexdigest() if data_sha256 is None else data_sha256
-    session = _Session(
-        contiguous,
-        classes,
-        n_classes,
-        settings,
-        writable_directory(out),
-        resolve_device(device),
-        digest,
-        earlier,
-    )
-    session.run(interval, progress)
+    with exclusive_directory(out, "training") as directory:
+        session = _Session(
+            contiguous,
+            classes,
+            n_classes,
+            settings,
+            directory,
+            resolve_device(device),
+            digest,
+            earlier,
+        )
+        session.run(interval, progress)
     return session.weights
 
 

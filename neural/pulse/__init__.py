@@ -1,6 +1,6 @@
 """Guidance pulses: does guidance act most at the critical noise level? (paper Sec. 7 and App. F)
 
-The public names load on first use, and need torch (``pip install fastpatch[neural]``).
+The public names load on first use, and need torch (``pip install "fastpatch[neural]"``).
 """
 
 from typing import TYPE_CHECKING

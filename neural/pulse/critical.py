@@ -30,7 +30,8 @@ def critical_attributes(analysis: "xr.Dataset", chosen: CriticalBy | float) -> d
     -------
     dict
         ``sigma_c``, and all three as ``sigma_xi_eq``, ``sigma_xi_eq_first`` and ``sigma_xi_x``, each with its
-        bootstrap interval ``…_low``, ``…_high``; NaN where the analysis has no such level, or no interval.
+        interval ``…_low``, ``…_high`` and the share ``…_found`` of the resamples in which it exists; NaN where the
+        analysis has no such level, or no interval.
 
     Raises `InvalidInputError` for an unknown name, or a level that the analysis does not have.
     """
@@ -56,4 +57,4 @@ def _point(analysis: "xr.Dataset", name: str) -> CriticalPoint:
 
 
 def _attributes(name: str, point: CriticalPoint) -> dict[str, float]:
-    return {name: point.time, f"{name}_low": point.low, f"{name}_high": point.high}
+    return {name: point.time, f"{name}_low": point.low, f"{name}_high": point.high, f"{name}_found": point.found}

@@ -85,7 +85,7 @@ class PulseExperiment:
             "guide": guide if isinstance(guide, str) else denoiser_identity(guide),
             **settings.identity,
         }
-        self.store = SampleStore(directory, self.identity)
+        self.store = SampleStore(directory, self.identity, tuple(latents([], net).shape[1:]))
 
     @property
     def remaining(self) -> Cost:
@@ -127,10 +127,14 @@ class PulseExperiment:
         ``progress`` shows a bar on standard error, in evaluations of single images.
 
         Raises `InvalidInputError` where a sample is not finite, `BackendUnavailableError` where a GPU
-        cannot hold a single image, and `OutputError` where a file cannot be written.
+        cannot hold a single image, and `OutputError` where a file cannot be written or another experiment is at work
+        in the directory.
         """
         total = sum(self.remaining)
-        with tqdm(total=total, unit="eval", unit_scale=True, disable=not progress, leave=False, smoothing=0.05) as bar:
+        with (
+            self.store.in_use(),
+            tqdm(total=total, unit="eval", unit_scale=True, disable=not progress, leave=False, smoothing=0.05) as bar,
+        ):
 
             def advance(cost: Cost) -> None:
                 bar.update(sum(cost))
@@ -160,11 +164,12 @@ class PulseExperiment:
             for branches, images in self.finished(block):
                 targets = [self.plan.trials[branch.trial].class_label for branch in branches]
                 scores.update(zip(branches, score(classifier, torch.from_numpy(images), targets), strict=True))
+        shown = self.store.strips(len(self.settings.classes), self.settings.steps)
         provenance = {
             "run": {**self.identity, "classifier": classifier.describe()},
             "environment": {**environment(), "torch": torch.__version__, "device": device_name(self.device)},
         }
-        dataset = build_dataset(self.plan, scores, classifier.labels, self.store.strips())
+        dataset = build_dataset(self.plan, scores, classifier.labels, shown)
         return dataset.assign_attrs(provenance=json.dumps(provenance, sort_keys=True))
 
     def _unfinished(self, block: Block) -> list[int]:

@@ -7,16 +7,18 @@ written.
 
 import io
 import json
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...atomic import atomic_path, writable_directory
+from ...atomic import atomic_path, exclusive_directory, writable_directory
+from ...digests import append_digest, check_digest
 from ...errors import InvalidInputError, ResultFileError
+from ...messages import reason
 from ..identity import differences
 
 __all__ = ["SampleStore", "Strips", "Unguided"]
@@ -49,30 +51,37 @@ class SampleStore:
         Of this experiment alone.
     identity
         Everything on which the samples depend, as JSON values.
+    shape
+        (C, H, W) of an image.
 
     Raises `InvalidInputError` where the directory holds samples of another identity, `ResultFileError` where it holds
-    samples without one, and `OutputError` where it cannot be written. That no other process writes to it is not
-    checked.
+    samples without one, and `OutputError` where it cannot be written.
     """
 
-    def __init__(self, directory: str | Path, identity: Mapping[str, Any]) -> None:
-        self.directory = writable_directory(directory)
+    def __init__(self, directory: str | Path, identity: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+        self.directory, self._shape = writable_directory(directory), shape
         manifest = self.directory / "manifest.json"
         if manifest.exists():
             self._check(manifest, identity)
             return
         if any(self.directory.glob("*.npz")):
             raise ResultFileError(f"{manifest} is missing beside samples; expected it, or another output directory")
-        with atomic_path(manifest) as temporary:
+        with atomic_path(manifest, follow_links=False) as temporary:
             temporary.write_text(json.dumps({"format": _FORMAT, "identity": dict(identity)}, indent=1, sort_keys=True))
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep other experiments out of the directory; `OutputError` where one is at work in it."""
+        with exclusive_directory(self.directory, "pulse experiment"):
+            yield
 
     def has_branches(self, block: int, batch: int) -> bool:
         return self._branches(block, batch).exists()
 
     def branches(self, block: int, batch: int, count: int) -> NDArray[np.float32]:
         """The ``count`` samples (B, C, H, W) of a batch; `ResultFileError` if it is not finished, or damaged."""
-        path = self._branches(block, batch)
-        return _counted(_read(path, "images")[0], count, path)
+        (images,) = _read(self._branches(block, batch), images=(count, *self._shape))
+        return images
 
     def save_branches(self, block: int, batch: int, images: NDArray[np.float32]) -> None:
         _write(self._branches(block, batch), images=images)
@@ -80,13 +89,15 @@ class SampleStore:
     def unguided_steps(self, block: int) -> tuple[int, ...] | None:
         """The steps whose states are on disk, None where the unguided runs of the block are still to be made."""
         path = self._unguided(block)
-        return tuple(_read(path, "steps")[0].tolist()) if path.exists() else None
+        return tuple(_read(path, steps=(None,))[0].tolist()) if path.exists() else None
 
     def unguided(self, block: int, count: int) -> Unguided:
         """The ``count`` unguided runs of a block; `ResultFileError` if they are not finished, or damaged."""
-        path = self._unguided(block)
-        images, steps, states = _read(path, "images", "steps", "states")
-        return Unguided(_counted(images, count, path), tuple(steps.tolist()), states)
+        path, one = self._unguided(block), (count, *self._shape)
+        images, steps, states = _read(path, images=one, steps=(None,), states=(None, *one))
+        if len(steps) != len(states):
+            raise ResultFileError(f"{path} holds {len(states)} states at {len(steps)} steps; expected one a step")
+        return Unguided(images, tuple(steps.tolist()), states)
 
     def save_unguided(self, block: int, runs: Unguided) -> None:
         _write(self._unguided(block), images=runs.images, steps=np.array(runs.steps, np.int64), states=runs.states)
@@ -94,8 +105,12 @@ class SampleStore:
     def has_strips(self) -> bool:
         return self._strips.exists()
 
-    def strips(self) -> Strips:
-        steps, unguided, critical = _read(self._strips, *Strips._fields)
+    def strips(self, classes: int, levels: int) -> Strips:
+        """The strips of so many classes at some of so many steps; `ResultFileError` if not finished, or damaged."""
+        images = (classes, None, *self._shape)
+        steps, unguided, critical = _read(self._strips, steps=(None,), unguided=images, critical=images)
+        if not (len(steps) == unguided.shape[1] == critical.shape[1] and set(steps.tolist()) <= set(range(levels))):
+            raise ResultFileError(f"{self._strips} holds other steps than images; expected samples of this experiment")
         return Strips(tuple(steps.tolist()), unguided, critical)
 
     def save_strips(self, strips: Strips) -> None:
@@ -117,9 +132,9 @@ class SampleStore:
             found, version = content["identity"], content["format"]
             if version != _FORMAT or not isinstance(found, dict):
                 raise ValueError(f"format {version}, expected {_FORMAT}")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ResultFileError(
-                f"{manifest} is not readable ({error}); expected one written by a pulse experiment"
+                f"{manifest} is not readable ({reason(error)}); expected one written by a pulse experiment"
             ) from None
         differing = differences(found, json.loads(json.dumps(identity)))
         if differing:
@@ -129,26 +144,37 @@ class SampleStore:
             )
 
 
-def _counted(images: NDArray[Any], count: int, path: Path) -> NDArray[np.float32]:
-    if len(images) != count:
-        raise ResultFileError(f"{path} holds {len(images)} samples; expected {count}")
-    return images
-
-
 def _write(path: Path, **arrays: NDArray[Any]) -> None:
     # Through memory: a full disk is then the OSError that `atomic_path` reports.
     content = io.BytesIO()
     np.savez(content, **arrays)  # type: ignore[arg-type]  # none of them is named allow_pickle
-    with atomic_path(path) as temporary:
+    with atomic_path(path, follow_links=False) as temporary:
         temporary.write_bytes(content.getbuffer())
+        append_digest(temporary)
 
 
-def _read(path: Path, *names: str) -> list[NDArray[Any]]:
+def _read(path: Path, **expected: tuple[int | None, ...]) -> list[NDArray[Any]]:
+    """The arrays of these names and shapes, None for any length: whole numbers for steps, and finite float32."""
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return [file[name] for name in names]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        check_digest(path)
+        with path.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as file:
+            arrays = [file[name] for name in expected]
+    # A flipped bit may meet any layer of ZIP and NumPy's formats, each with exceptions of its own.
+    except Exception as error:
         raise ResultFileError(
-            f"{path} is not readable ({error}); expected samples of this experiment, which are computed again where "
-            "the file is removed"
+            f"{path} is not readable ({reason(error)}); expected samples of this experiment, which are computed again "
+            "where the file is removed"
         ) from None
+    for array, (name, shape) in zip(arrays, expected.items(), strict=True):
+        kind = "int64" if name == "steps" else "float32"
+        fits = array.ndim == len(shape) and all(
+            want in (None, have) for have, want in zip(array.shape, shape, strict=True)
+        )
+        if not fits or array.dtype != kind:
+            lengths = ", ".join("any" if length is None else str(length) for length in shape)
+            raise ResultFileError(
+                f"{path} holds {name} of shape {array.shape} and dtype {array.dtype}; expected ({lengths}) and {kind}"
+            )
+        if not np.isfinite(array).all():
+            raise ResultFileError(f"{path} holds {name} that are not finite; expected samples of this experiment")
+    return arrays

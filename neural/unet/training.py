@@ -16,7 +16,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from ...atomic import writable_directory
+from ...atomic import exclusive_directory
 from ...errors import InvalidInputError
 from ...validation import finite_float, floating_field
 from ..data import image_hash
@@ -83,7 +83,8 @@ def train(
     TrainingDivergedError
         At the first loss or gradient that is not finite; the last checkpoint stays as it was.
     ResultFileError, OutputError
-        For an unreadable checkpoint or ``earlier``, and for a directory that cannot be written.
+        For an unreadable or damaged checkpoint or ``earlier``, and for a directory that cannot be written or in which
+        another training is at work.
     """
     fields = floating_field(images, "images", minimum_ndim=4)
     stride = UNet.TOTAL_STRIDE
@@ -94,15 +95,16 @@ def train(
     interval = 60.0 * finite_float(checkpoint_minutes, "checkpoint_minutes")
     contiguous = np.ascontiguousarray(fields, dtype=np.float32)
     digest = hashlib.sha256(contiguous.data).hexdigest() if data_sha256 is None else data_sha256
-    session = _Session(
-        torch.from_numpy(contiguous),
-        settings,
-        writable_directory(out),
-        resolve_device(device),
-        digest,
-        earlier,
-    )
-    session.run(interval, progress)
+    with exclusive_directory(out, "training") as directory:
+        session = _Session(
+            torch.from_numpy(contiguous),
+            settings,
+            directory,
+            resolve_device(device),
+            digest,
+            earlier,
+        )
+        session.run(interval, progress)
     return session.weights
 
 

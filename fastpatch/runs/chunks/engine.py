@@ -8,11 +8,11 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engines.base import euler_coefficients, require_finite
 from ...errors import BackendUnavailableError
 from ...kernels import dense
 from ...kernels.patch import tile_constants
 from ...models.patch import PatchModel
+from ..engines.base import euler_coefficients, require_finite
 from ..setup import Run
 from .arrays import exchanged, initial
 from .correlation import correlation_lengths
@@ -57,7 +57,7 @@ class ChunkedPatchEngine:
         exchange_every: int | None,
         scratch: str | Path | None,
     ) -> None:
-        if not isinstance(run.model, PatchModel) or dense.suits(run.model.plan):
+        if not isinstance(run.model, PatchModel) or run.model.tree is not None or dense.suits(run.model.plan):
             raise BackendUnavailableError(
                 f"backend 'dask' has no kernels for {run.model!r}; "
                 "expected a PatchModel with a dictionary of moderate size, or backend='cpu'"

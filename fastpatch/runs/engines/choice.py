@@ -12,6 +12,7 @@ from ...models.patch import PatchModel
 from .base import Engine
 from .drift import DriftEngine
 from .patch import PatchEngine
+from .tree import TreeEngine
 
 __all__ = ["integrator"]
 
@@ -40,6 +41,8 @@ def integrator(
         from .cuda import CudaPatchEngine
 
         return CudaPatchEngine(model, x, times, step, seed, first_trajectory, shells, diagonal)
+    if isinstance(model, PatchModel) and model.tree is not None:
+        return TreeEngine(model, model.tree, x, times, step, seed, first_trajectory, shells, diagonal)
     if isinstance(model, PatchModel) and not dense.suits(model.plan):
         return PatchEngine(model, x, times, step, seed, first_trajectory, shells, diagonal)
     return DriftEngine(model, x, times, step, seed, first_trajectory, shells, diagonal)

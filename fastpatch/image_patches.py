@@ -1,0 +1,163 @@
+"""The distinct patches of a set of images and how often each occurs."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import DtypeError, InvalidInputError
+from .sign_patterns import code_dtype, decode
+from .validation import integer
+
+__all__ = ["MOST_PATTERN_BYTES", "Boundary", "checked_images", "coded_patches", "grey_patches", "padded_patches"]
+
+Boundary = Literal["periodic", "interior", "padded"]
+
+# Beyond this, patterns are not written out as arrays of float64.
+MOST_PATTERN_BYTES = 2 * 2**30
+
+# Patches sorted at a time: what sorting takes beside the result is some ten bytes each.
+_CHUNK = 2**23
+
+
+def checked_images(images: ArrayLike, size: Any, boundary: str) -> tuple[NDArray[Any], int, bool]:
+    """Images (N, H, W), the patch size, and whether all pixels are +-1.
+
+    Raises `InvalidInputError` or `DtypeError` for pixels that are no finite real numbers, a shape other than (N, H, W)
+    or (N, 1, H, W), no images, sides shorter than a patch, an even size, or an unknown boundary.
+    """
+    if boundary not in get_args(Boundary):
+        raise InvalidInputError(f"boundary is {boundary!r}; expected one of {', '.join(get_args(Boundary))}")
+    side = integer(size, "size", minimum=1)
+    if side % 2 == 0:
+        raise InvalidInputError(f"size is {side}; expected an odd patch size")
+    try:
+        found: NDArray[Any] = np.asarray(images)
+    except ValueError:
+        raise InvalidInputError("images are of unequal shape; expected one array (N, H, W)") from None
+    if found.dtype.kind not in "iuf":
+        raise DtypeError(f"images has dtype {found.dtype.name}; expected real numbers")
+    if found.ndim == 4 and found.shape[1] == 1:
+        found = found[:, 0]
+    if found.ndim != 3 or len(found) == 0:
+        raise InvalidInputError(f"images has shape {np.shape(images)}; expected (N, H, W) with N >= 1 images")
+    if min(found.shape[1:]) < side:
+        raise InvalidInputError(
+            f"images are {found.shape[1]}x{found.shape[2]}; expected sides of at least the patch size {side}"
+        )
+    signs = True
+    for first in range(0, len(found), 4096):
+        part = found[first : first + 4096]
+        if part.dtype.kind == "f" and not np.isfinite(part).all():
+            at = tuple(map(int, np.argwhere(~np.isfinite(part))[0]))
+            raise InvalidInputError(
+                f"images holds {part[at]} at index {(first + at[0], *at[1:])}; expected finite numbers"
+            )
+        signs = signs and bool((np.abs(part) == 1).all())
+    return found, side, signs
+
+
+def coded_patches(images: NDArray[Any], size: int, boundary: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Sorted codes of the distinct patches of images of +-1, ``"periodic"`` or ``"interior"``, and their counts."""
+    dtype, periodic = code_dtype(size), boundary == "periodic"
+
+    def codes(part: NDArray[Any]) -> NDArray[Any]:
+        radius = size // 2
+        bits = (part > 0).astype(dtype)
+        if periodic:
+            bits = np.pad(bits, [(0, 0), (radius, radius), (radius, radius)], mode="wrap")
+        return _window_codes(bits, size)
+
+    return _counted(images, codes)
+
+
+def padded_patches(images: NDArray[Any], size: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Distinct patches (K, P, P) of images of +-1 with zeros around them, and their counts."""
+    radius, (height, width) = size // 2, images.shape[1:]
+    word = np.uint64
+    # Which pixels lie outside depends on the site alone: number these shapes, and count patches by (shape, bits).
+    rows, columns = (
+        np.minimum(np.arange(n), radius) - np.minimum(n - 1 - np.arange(n), radius) for n in (height, width)
+    )
+    shapes = ((rows[:, None] + radius) * size + (columns[None, :] + radius)).astype(word)
+
+    def keys(part: NDArray[Any]) -> NDArray[Any]:
+        bits = np.pad((part > 0).astype(word), [(0, 0), (radius, radius), (radius, radius)])
+        codes = _window_codes(bits, size)
+        return np.asarray(codes.reshape(len(part), -1) | (shapes.ravel() << word(size * size)))
+
+    found, counts = _counted(images, keys)
+    _require_room(found.size, size)
+    patterns = decode(found & word(2 ** (size * size) - 1), size)
+    inside = np.pad(np.ones((height, width)), radius)
+    outside = np.empty((size * size, size, size), dtype=bool)
+    for (i, j), number in np.ndenumerate(shapes):
+        outside[int(number)] = inside[i : i + size, j : j + size] == 0.0
+    patterns[outside[(found >> word(size * size)).astype(np.int64)]] = 0.0
+    return patterns, counts
+
+
+def grey_patches(images: NDArray[Any], size: int, boundary: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Distinct patches (K, P, P) of images of any numbers, and their counts."""
+    radius, (height, width) = size // 2, images.shape[1:]
+    margin = 2 * radius if boundary == "interior" else 0
+    _require_room(len(images) * (height - margin) * (width - margin), size)
+    levels, indices = np.unique(np.append(images.ravel(), 0), return_inverse=True)
+    kind = np.min_scalar_type(levels.size - 1)
+    grey = indices[:-1].astype(kind).reshape(images.shape)
+    margins = [(0, 0), (radius, radius), (radius, radius)]
+    if boundary == "periodic":
+        grey = np.pad(grey, margins, mode="wrap")
+    elif boundary == "padded":
+        grey = np.pad(grey, margins, constant_values=indices[-1])
+    windows = np.ascontiguousarray(sliding_window_view(grey, (size, size), axis=(1, 2))).reshape(-1, size * size)
+    whole = windows.view(np.dtype((np.void, windows.dtype.itemsize * size * size)))[:, 0]
+    distinct, counts = np.unique(whole, return_counts=True)
+    patterns = levels.astype(np.float64)[distinct.view(kind).reshape(-1, size, size)]
+    return patterns, counts
+
+
+def _window_codes(bits: NDArray[Any], size: int) -> NDArray[Any]:
+    """Codes of all windows of bits (N, H, W), (N, H - P + 1, W - P + 1), see `sign_patterns.encode`."""
+    word = bits.dtype.type
+    height, width = bits.shape[1] - size + 1, bits.shape[2] - size + 1
+    rows = bits[:, :, :width].copy()
+    for v in range(1, size):
+        rows |= bits[:, :, v : v + width] << word(v)
+    codes = rows[:, :height].copy()
+    for u in range(1, size):
+        codes |= rows[:, u : u + height] << word(size * u)
+    return codes
+
+
+def _counted(
+    images: NDArray[Any], codes: Callable[[NDArray[Any]], NDArray[Any]]
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Distinct codes, sorted, and how often each occurs."""
+    parts = [np.unique(codes(part), return_counts=True) for part in _chunks(images)]
+    if len(parts) == 1:
+        return parts[0]
+    found = np.concatenate([part[0] for part in parts])
+    counts = np.concatenate([part[1] for part in parts])
+    # Stable sorting merges the sorted parts.
+    order = np.argsort(found, kind="stable")
+    found = found[order]
+    first = np.flatnonzero(np.append(True, found[1:] != found[:-1]))
+    return found[first], np.add.reduceat(counts[order], first)
+
+
+def _chunks(images: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    count = max(1, _CHUNK // (images.shape[1] * images.shape[2]))
+    for first in range(0, len(images), count):
+        yield images[first : first + count]
+
+
+def _require_room(count: int, size: int) -> None:
+    needed = 8 * count * size * size
+    if needed > MOST_PATTERN_BYTES:
+        raise InvalidInputError(
+            f"{count} patches of {size}x{size} would take {needed / 2**30:.1f} GiB as float64; "
+            f"expected at most {MOST_PATTERN_BYTES / 2**30:.0f} GiB, from fewer images or a smaller size"
+        )

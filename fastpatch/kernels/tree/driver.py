@@ -1,0 +1,139 @@
+"""The tree's kernels on whole fields: which sites go which way, and how threads share them."""
+
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arguments import Crew
+from ..pool import share
+from .build import PatchTree
+from .evaluate import evaluate, search_sites
+from .leaves import BLOCK
+
+__all__ = ["TreeKernels"]
+
+# A total weight below this, relative to that of the likeliest signs, may have lost patterns to underflow.
+_LEAST = {"float32": 2.0**-80, "float64": 2.0**-940}
+# Weights below 2^-cut of the heaviest are left out of a search: together, of at most 2^23 patterns, beneath rounding.
+_CUT = {"float32": 48.0, "float64": 80.0}
+# From this alpha / sigma^2 on a search is tried first, and given up after so many leaves (a share of all of them)
+# that contracting the tree takes as long.
+_SEARCHED = {"float32": 5.0, "float64": 7.0}
+_SHARE_OF_LEAVES = 128
+_FEWEST_LEAVES = 1024
+# A leaf at a site, and a site searched, at least: whether more threads are worth waking.
+_LEAF_SECONDS, _SEARCH_SECONDS = 6e-11, 5e-6
+# Sites that a thread takes at a time.
+_TURN = 4 * BLOCK
+
+
+class TreeKernels:
+    """Posterior mean and response of a dictionary of +-1 patterns by its `PatchTree`.
+
+    Every site's result depends on its own neighbourhood alone, bit for bit: not on the batch, the sites beside it in a
+    block, or the threads.
+    """
+
+    def __init__(self, tree: PatchTree) -> None:
+        self.tree = tree
+        masses = [tree.weights]
+        for first in reversed(tree.firsts):
+            masses.insert(0, np.add.reduceat(masses[0], first[:-1]))
+        self._masses = tuple(np.log2(mass) for mass in masses)
+        self._arrays: dict[str, tuple[Any, ...]] = {}
+        self._spaces: dict[tuple[str, bool], SimpleQueue[Any]] = {}
+
+    def posterior_mean(self, x: NDArray[Any], slope: float) -> NDArray[Any]:
+        """m (B, H, W) of fields x (B, H, W), in their precision; ``slope`` is alpha / sigma^2."""
+        return self._evaluate(x, slope, respond=False)[0].reshape(x.shape)
+
+    def response(self, x: NDArray[Any], slope: float) -> tuple[NDArray[Any], NDArray[Any]]:
+        """m, and R (B, P P, H, W) with ``dm_i/dx_{i+u} = alpha/sigma^2 R_u(i)``, u in row-major order."""
+        mean, response = self._evaluate(x, slope, respond=True)
+        return mean.reshape(x.shape), response.reshape(len(x), self.tree.size**2, *x.shape[1:])
+
+    def _evaluate(self, x: NDArray[Any], slope: float, *, respond: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Posterior mean and response (empty if not wanted), flat."""
+        x = np.ascontiguousarray(x)
+        size, name = self.tree.size, x.dtype.name
+        mean = np.empty(x.size, dtype=x.dtype)
+        response = np.empty(x.size * size * size if respond else 0, dtype=x.dtype)
+        sites = np.arange(x.size)
+        base2 = float(slope) / np.log(2.0)
+        if slope >= _SEARCHED[name]:
+            most = max(len(self.tree.weights) // _SHARE_OF_LEAVES, _FEWEST_LEAVES)
+            self._search(x, sites, base2, most, mean, response)
+            sites = np.flatnonzero(np.isnan(mean))
+        self._contract(x, sites, base2, mean, response)
+        lost = sites[np.isnan(mean[sites])]
+        self._search(x, lost, base2, len(self.tree.weights), mean, response)
+        return mean, response
+
+    def _contract(
+        self, x: NDArray[Any], sites: NDArray[np.int64], slope: float, mean: NDArray[Any], response: NDArray[Any]
+    ) -> None:
+        name, respond = x.dtype.name, response.size > 0
+        if name not in self._arrays:
+            self._arrays[name] = self.tree.arrays(x.dtype)
+        least = x.dtype.type(_LEAST[name])
+        spaces = self._spaces.setdefault((name, respond), SimpleQueue())
+
+        def work(begin: int, end: int) -> None:
+            space = self._space(x.dtype, respond) if spaces.empty() else spaces.get()
+            pairs, pair_shares, rest = space
+            evaluate(x, sites, begin, end, slope, self._arrays[name], pairs, pair_shares, rest, least, mean, response)
+            spaces.put(space)
+
+        _share(work, sites.size, _LEAF_SECONDS * len(self.tree.weights))
+
+    def _search(
+        self,
+        x: NDArray[Any],
+        sites: NDArray[np.int64],
+        slope: float,
+        most: int,
+        mean: NDArray[Any],
+        response: NDArray[Any],
+    ) -> None:
+        if "float64" not in self._arrays:
+            self._arrays["float64"] = self.tree.arrays(np.dtype(np.float64))
+        size, cut = self.tree.size, _CUT[x.dtype.name]
+
+        def work(begin: int, end: int) -> None:
+            windows, tables = np.empty((size * size, BLOCK)), np.empty((2, size, 2**size))
+            search_sites(
+                x, sites, begin, end, slope, self._arrays["float64"], self._masses, cut, most,
+                windows, tables[0], tables[1], mean, response,
+            )  # fmt: skip
+
+        _share(work, sites.size, _SEARCH_SECONDS)
+
+    def _space(self, dtype: np.dtype[Any], respond: bool) -> tuple[Any, ...]:
+        """Working space of one thread, see `evaluate`."""
+        size = self.tree.size
+        row = 2**size * BLOCK
+        pairs = tuple(np.empty(count * BLOCK, dtype=dtype) for count in self.tree.table_sizes)
+        pair_shares = tuple(np.empty(pair.size if respond else 0, dtype=dtype) for pair in pairs)
+        rest = (
+            np.empty((size * size, BLOCK)),
+            np.empty((size, row), dtype=dtype),
+            np.empty((8, BLOCK), dtype=dtype),
+            np.empty((self.tree.nodes if respond else 1) * BLOCK, dtype=dtype),
+            np.empty((3, row if respond else 0), dtype=dtype),
+            np.empty((size * size, BLOCK), dtype=dtype),
+        )
+        return pairs, pair_shares, rest
+
+
+def _share(work: Callable[[int, int], None], count: int, seconds: float) -> None:
+    """Call ``work(begin, end)`` for turns of sites, in this thread and those that help it."""
+    turns = -(-count // _TURN)
+
+    def some(crew: Crew) -> None:
+        for turn in range(crew.worker, turns, crew.workers):
+            work(turn * _TURN, min((turn + 1) * _TURN, count))
+
+    share(some, most=turns, seconds=seconds * count)

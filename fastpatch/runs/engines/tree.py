@@ -1,0 +1,69 @@
+"""A patch model of millions of patterns on a CPU, by its tree."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...kernels.patch import ModeTables, line_overlaps
+from ...kernels.tree import TreeKernels
+from ...models.patch import PatchModel
+from ...noise import standard_normals
+from .base import HostStates, euler_coefficients
+
+__all__ = ["TreeEngine"]
+
+
+class TreeEngine(HostStates):
+    """Euler-Maruyama steps of the patch model (eqs. 40-42) with one evaluation of the tree a step.
+
+    Where a state is recorded the same evaluation gives its response, and by that its mode derivatives, in the
+    precision of the states.
+    """
+
+    def __init__(
+        self,
+        model: PatchModel,
+        kernels: TreeKernels,
+        x: NDArray[Any],
+        times: NDArray[np.float64],
+        step: int,
+        seed: int,
+        first_trajectory: int,
+        shells: NDArray[np.int64],
+        diagonal: bool,
+    ) -> None:
+        self.x = np.ascontiguousarray(x)
+        self.step = step
+        self._model, self._kernels, self._times = model, kernels, times
+        self._seed, self._first = seed, first_trajectory
+        size = model.dictionary.size
+        pixels = np.eye(size * size).reshape(-1, size, size)
+        self._tables = ModeTables(pixels, (x.shape[1], x.shape[2]), shells, diagonal)
+        self._coefficients = euler_coefficients(model, times).astype(x.dtype)
+        self._slopes = model.schedule.alpha(times) / model.schedule.sigma2(times)
+
+    def advance(self, records: NDArray[np.int64], fields: NDArray[Any]) -> NDArray[np.float64]:
+        derivatives = np.empty((len(fields), len(self.x), self._tables.shells.size, self._tables.directions))
+        for r in records:
+            if r >= 0:
+                fields[r] = self.x
+                mean, derivatives[r] = self._measured()
+            else:
+                mean = self._kernels.posterior_mean(self.x, self._slopes[self.step])
+            linear, pull, kick = self._coefficients[self.step]
+            noise = standard_normals(
+                self.x.shape, seed=self._seed, step=self.step, first_trajectory=self._first, dtype=self.x.dtype
+            )
+            self.x = linear * self.x + (pull * mean + kick * noise)
+            self.step += 1
+        return derivatives
+
+    def measure(self) -> NDArray[np.float64]:
+        return self._measured()[1]
+
+    def _measured(self) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """Posterior mean and lambda (T, n_shells, directions) of the present states."""
+        mean, response = self._kernels.response(self.x, self._slopes[self.step])
+        overlaps = np.moveaxis(line_overlaps(self._tables, response), -2, -1)
+        return mean, self._model.derivative_of_overlap(overlaps, float(self._times[self.step]))
