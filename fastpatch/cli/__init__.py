@@ -9,7 +9,7 @@ import sys
 import typer
 
 from ..errors import DtypeError, FastpatchError, InvalidInputError
-from . import edm2, empirical, info, patch, plot, sweep, theory, unet
+from . import edm2, empirical, explore, info, patch, plot, sweep, theory, unet
 
 __all__ = ["app", "keep_freed_memory", "main"]
 
@@ -28,6 +28,7 @@ app.command("empirical")(empirical.empirical)
 app.command("theory")(theory.theory)
 app.command("sweep")(sweep.sweep)
 app.command("plot")(plot.plot)
+app.command("explore")(explore.explore)
 app.command("info")(info.info)
 app.add_typer(unet.app, name="unet")
 app.add_typer(edm2.app, name="edm2")
