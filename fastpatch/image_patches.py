@@ -11,7 +11,8 @@ from .errors import DtypeError, InvalidInputError
 from .sign_patterns import code_dtype, decode
 from .validation import integer
 
-__all__ = ["MOST_PATTERN_BYTES", "Boundary", "checked_images", "coded_patches", "grey_patches", "padded_patches"]
+__all__ = ["MOST_PATTERN_BYTES", "Boundary", "checked_images", "coded_patches", "grey_patches", "overlap_shapes"]
+__all__ += ["padded_codes", "padded_patches"]
 
 Boundary = Literal["periodic", "interior", "padded"]
 
@@ -73,29 +74,42 @@ def coded_patches(images: NDArray[Any], size: int, boundary: str) -> tuple[NDArr
     return _counted(images, codes)
 
 
-def padded_patches(images: NDArray[Any], size: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Distinct patches (K, P, P) of images of +-1 with zeros around them, and their counts."""
-    radius, (height, width) = size // 2, images.shape[1:]
-    word = np.uint64
-    # Which pixels lie outside depends on the site alone: number these shapes, and count patches by (shape, bits).
+def overlap_shapes(height: int, width: int, size: int) -> NDArray[np.int64]:
+    """Which pixels of the patch around a site lie within an image, numbered 0 ... P P - 1: (H, W)."""
+    radius = size // 2
     rows, columns = (
-        np.minimum(np.arange(n), radius) - np.minimum(n - 1 - np.arange(n), radius) for n in (height, width)
+        np.minimum(np.arange(n), radius) - np.minimum(n - 1 - np.arange(n), radius) + radius for n in (height, width)
     )
-    shapes = ((rows[:, None] + radius) * size + (columns[None, :] + radius)).astype(word)
+    return np.asarray(rows[:, None] * size + columns[None, :])
+
+
+def padded_codes(images: NDArray[Any], size: int) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
+    """Distinct patches of images of +-1 that may reach beyond them: overlap shapes, codes and counts, (K,) each.
+
+    Sorted by shape; pixels outside have the bits of -1.
+    """
+    radius, word = size // 2, np.uint64
+    shapes = overlap_shapes(images.shape[1], images.shape[2], size).ravel().astype(word) << word(size * size)
 
     def keys(part: NDArray[Any]) -> NDArray[Any]:
         bits = np.pad((part > 0).astype(word), [(0, 0), (radius, radius), (radius, radius)])
-        codes = _window_codes(bits, size)
-        return np.asarray(codes.reshape(len(part), -1) | (shapes.ravel() << word(size * size)))
+        return np.asarray(_window_codes(bits, size).reshape(len(part), -1) | shapes)
 
     found, counts = _counted(images, keys)
-    _require_room(found.size, size)
-    patterns = decode(found & word(2 ** (size * size) - 1), size)
+    return (found >> word(size * size)).astype(np.int64), found & word(2 ** (size * size) - 1), counts
+
+
+def padded_patches(images: NDArray[Any], size: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Distinct patches (K, P, P) of images of +-1 with zeros around them, and their counts."""
+    radius, (height, width) = size // 2, images.shape[1:]
+    shapes, codes, counts = padded_codes(images, size)
+    _require_room(codes.size, size)
+    patterns = decode(codes, size)
     inside = np.pad(np.ones((height, width)), radius)
     outside = np.empty((size * size, size, size), dtype=bool)
-    for (i, j), number in np.ndenumerate(shapes):
-        outside[int(number)] = inside[i : i + size, j : j + size] == 0.0
-    patterns[outside[(found >> word(size * size)).astype(np.int64)]] = 0.0
+    for (i, j), number in np.ndenumerate(overlap_shapes(height, width, size)):
+        outside[number] = inside[i : i + size, j : j + size] == 0.0
+    patterns[outside[shapes]] = 0.0
     return patterns, counts
 
 

@@ -3,6 +3,7 @@
 import math
 import operator
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +22,8 @@ __all__ = [
     "shell_numbers",
     "time_grid",
 ]
+
+_MOST_SHELLS = 65536
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -88,7 +91,9 @@ def integer(value: Any, name: str, *, minimum: int, maximum: int | None = None) 
         raise DtypeError(f"{name} is {value!r}; expected an integer") from None
     if found < minimum or (maximum is not None and found > maximum):
         upper = "" if maximum is None else f" and at most {maximum}"
-        raise InvalidInputError(f"{name} is {found}; expected at least {minimum}{upper}")
+        # Python refuses to write out integers of thousands of digits.
+        shown = str(found) if found.bit_length() < 1000 else f"an integer of {found.bit_length()} bits"
+        raise InvalidInputError(f"{name} is {shown}; expected at least {minimum}{upper}")
     return found
 
 
@@ -148,11 +153,14 @@ def lattice_shape(shape: Any) -> tuple[int, int]:
 def shell_numbers(shells: Any) -> NDArray[np.int64]:
     """Distinct non-negative shell numbers n of the modes cos(n k_min i)."""
     try:
-        found = [integer(n, "a shell number", minimum=0) for n in shells]
+        # One more than may be, so that a range of billions is not gone through.
+        found = [integer(n, "a shell number", minimum=0, maximum=2**63 - 1) for n in islice(shells, _MOST_SHELLS + 1)]
     except TypeError as error:
         if isinstance(error, DtypeError):
             raise
         raise DtypeError(f"shells is {shells!r}; expected a sequence of integers") from None
+    if len(found) > _MOST_SHELLS:
+        raise InvalidInputError(f"shells are more than {_MOST_SHELLS}; expected fewer")
     if not found or len(set(found)) != len(found):
         raise InvalidInputError(f"shells is {found}; expected at least one shell number, each once")
     return np.asarray(found, dtype=np.int64)

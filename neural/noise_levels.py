@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from tqdm import tqdm
 
 from ..analysis import (
     CriticalPoint,
@@ -17,6 +16,7 @@ from ..analysis import (
     shell_average,
 )
 from ..errors import InvalidInputError
+from ..progress import progress_bar
 from ..provenance import environment
 from ..validation import floating_field, integer, shell_numbers
 from .denoiser import Denoiser, denoiser_identity
@@ -122,7 +122,7 @@ def analyze(
                 method=method, batch=batch,
             )
             for x, sigma in zip(
-                tqdm(runs.states, unit="noise level", disable=not progress, leave=False), runs.sigmas, strict=True
+                progress_bar(runs.states, unit="noise level", show=progress, leave=False), runs.sigmas, strict=True
             )
         ],
         axis=1,

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ..errors import InvalidInputError
 from ..noise import NoiseStream, standard_normals
+from ..progress import progress_bar
 from ..validation import integer
 from .batching import in_batches
 from .denoiser import Denoiser, checked_labels, image_shape
@@ -148,7 +148,7 @@ def sample(
     with (
         torch.no_grad(),
         reproducible(target, tf32=False),
-        tqdm(total=len(noise), disable=not progress, leave=False, bar_format=_BAR) as bar,
+        progress_bar(total=len(noise), show=progress, leave=False, bar_format=_BAR) as bar,
     ):
 
         def finish(part: slice) -> _Part:

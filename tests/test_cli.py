@@ -128,7 +128,10 @@ def test_patch_writes_a_result_two_figures_and_a_table(patch_run):
         assert float(re.findall(r"\d+\.\d+", row.split(")")[-1])[0]) == pytest.approx(time_of, abs=6e-4)
     for name in (
         "renormalised",
+        "Gaussian closure",
+        "Gaussian null",
         "lambda_0 crosses zero",
+        "score Jacobian crosses zero",
         "xi_eq largest",
         "xi_x grows fastest",
         "final xi_x",
@@ -199,14 +202,19 @@ def test_empirical_end_to_end(command, tmp_path):
     np.testing.assert_array_equal(fp.load(tmp_path / "result.nc")["prototype"], fp.stripe_prototypes(12))
 
 
-def test_theory_prints_the_four_critical_times_and_draws_the_dispersion(command, tmp_path):
+def test_theory_prints_the_critical_times_and_draws_the_dispersion(command, tmp_path):
     status, shown, errors = command("theory", "--out", tmp_path)
     assert (status, errors) == (0, "")
-    found = {line.split()[0]: [float(x) for x in line.split()[-2:]] for line in shown.splitlines()[2:6]}
+    found = {line.split()[0]: [float(x) for x in line.split()[-2:]] for line in shown.splitlines()[2:7]}
     assert found["score"][0] == pytest.approx(np.log(26.0), abs=1e-4)
     assert found["eq17"][0] == pytest.approx(2.889, abs=1e-3)
     assert found["drift"][0] == pytest.approx(3.912, abs=1e-3)
     assert found["renormalised"][1] == pytest.approx(3.35, abs=0.02)
+    assert found["closure"] == pytest.approx([3.284, 3.185], abs=2e-3)
+    null = next(line for line in shown.splitlines() if line.startswith("null"))
+    spectrum = fp.GaussianModel.from_dictionary(fp.PatchDictionary.random()).data_spectrum
+    assert float(null.split()[-1]) == pytest.approx(np.log(spectrum[0, 0] - 1.0), abs=1e-4)
+    assert max(map(len, shown.splitlines()[:-1])) <= 80
     assert imread(tmp_path / "dispersion.png").shape[:2] == (576, 896)
     # d = 3: Omega = 125.
     status, shown, _ = command("theory", "--dimension", "3", "--out", tmp_path)

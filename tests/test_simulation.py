@@ -238,7 +238,7 @@ def test_the_dataset_is_the_one_promised(dtype):
     np.testing.assert_array_equal(found["pattern"], MODEL.dictionary.patterns)
     np.testing.assert_array_equal(found["prior"], MODEL.dictionary.prior)
     np.testing.assert_array_equal(found["final"], found["snapshot"].isel(snapshot_time=-1))
-    assert found.attrs["critical_time"] == pytest.approx(np.log(26.0))
+    assert found.attrs["critical_time"] == pytest.approx(fp.theory.critical_time("score", dictionary=MODEL.dictionary))
     assert run(shape=(14, 14), diagonal=True)["direction"].to_numpy().tolist() == ["y", "x", "diagonal"]
 
 

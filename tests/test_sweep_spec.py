@@ -293,12 +293,15 @@ def test_a_design_of_a_billion_points_is_refused_at_once():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"dynamics": "ode", "backend": "cuda"}, "backend 'cuda' has no kernels for dynamics 'ode'"),
-        ({"dictionary_seed": 2**63}, "dictionary_seed is 9223372036854775808; expected at least 0 and at most"),
+        ({"dynamics": "ode", "backend": "cuda"}, "is impossible: backend 'cuda' has no kernels for dynamics 'ode'"),
+        (
+            {"dictionary_seed": 2**63},
+            "the spec: dictionary_seed is 9223372036854775808; expected at least 0 and at most",
+        ),
     ],
 )
 def test_points_that_no_worker_could_run(parameters, message, tmp_path):
-    with pytest.raises(InvalidInputError, match=f"is impossible: {message}"):
+    with pytest.raises(InvalidInputError, match=message):
         SweepStore.plan(tmp_path / "out", load_spec({"parameters": parameters}), extend=False, over_budget=False)
     with pytest.raises(InvalidInputError, match="beta is an integer beyond 1e308; expected a finite number"):
         load_spec({"parameters": {"beta": 10**400}})

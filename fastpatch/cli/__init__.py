@@ -9,6 +9,7 @@ import sys
 import typer
 
 from ..errors import DtypeError, FastpatchError, InvalidInputError
+from ..messages import reason, tell
 from . import edm2, empirical, explore, info, patch, plot, sweep, theory, unet
 
 __all__ = ["app", "keep_freed_memory", "main"]
@@ -41,6 +42,8 @@ def main() -> None:
     # A notebook's kernel names a backend here that its children need not have; figures are drawn without any.
     os.environ.pop("MPLBACKEND", None)
     keep_freed_memory()
+    # Ends as an interrupt does, with what is temporary removed.
+    signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         # A terminal without a letter gets "?" in its place, rather than no report.
         if isinstance(stream, io.TextIOWrapper):
@@ -50,17 +53,19 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except FastpatchError as error:
-        print(f"fastpatch: {error}", file=sys.stderr)
+        tell(f"fastpatch: {error}")
         sys.exit(2 if isinstance(error, InvalidInputError | DtypeError) else 1)
     except (OSError, UnicodeError) as error:
         # Of printing, to a full disk: files have errors of their own.
-        print(f"fastpatch: the output cannot be written ({error}); expected room for it", file=sys.stderr)
+        tell(f"fastpatch: the output cannot be written ({reason(error)}); expected room for it")
         sys.exit(1)
     except MemoryError as error:
-        print(
-            f"fastpatch: not enough memory ({error}); expected a smaller lattice or fewer trajectories", file=sys.stderr
-        )
+        tell(f"fastpatch: not enough memory ({reason(error)}); expected a smaller lattice or fewer trajectories")
         sys.exit(1)
+
+
+def _terminate(number: int, frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def keep_freed_memory() -> None:

@@ -1,10 +1,10 @@
 """The patch model: the score of independent local patches (paper Sec. 6 and App. C)."""
 
+import math
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from ..dictionary import PatchDictionary
@@ -14,12 +14,13 @@ from ..kernels.plan import PatchPlan
 from ..kernels.tree import TreeKernels
 from ..kernels.tree.choice import tree_of
 from ..process import VPSchedule
-from .base import PosteriorMeanModel
+from .linear_response import first_softening
+from .local import LocalPosteriorModel, pixel_patterns
 
 __all__ = ["PatchModel"]
 
 
-class PatchModel(PosteriorMeanModel):
+class PatchModel(LocalPosteriorModel):
     r"""Posterior over a dictionary of patterns at every site of a periodic lattice, from its P x P neighbourhood y.
 
     .. math:: w_k \propto \pi_k \exp\Bigl(-\frac{|y - \alpha p_k|^2}{2\sigma^2}\Bigr), \qquad m = \sum_k w_k c_k
@@ -65,6 +66,17 @@ class PatchModel(PosteriorMeanModel):
         """Sites of a patch, P^2: exact for the two uniform patterns alone, the paper's estimate for a dictionary."""
         return float(self.dictionary.size**2)
 
+    @property
+    def critical_time(self) -> float:
+        """Where the score's Jacobian at x = 0 first loses its sign along some wave vector, coming from large t.
+
+        ``sigma^2 = alpha^2 g`` with the dictionary's own largest coupling g, which is P^2 for the two uniform patterns
+        alone: the paper's log(1 + P^2) then. nan where no mode softens. Not checked: that x = 0 is a fixed point, which
+        it is for a Z2-symmetric dictionary.
+        """
+        rate = first_softening(self.dictionary)
+        return rate if math.isnan(rate) else self.schedule.time_of(rate)
+
     def describe(self) -> dict[str, Any]:
         return {
             "type": "PatchModel",
@@ -92,22 +104,9 @@ class PatchModel(PosteriorMeanModel):
         return super()._precision(dtype) if self.tree is None else dtype
 
     def response(self, x: NDArray[Any], t: float) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        """Fields H (B, U, L1, L2) and patterns p (U, P, P) with ``dm_i/dx_{i+u} = alpha/sigma^2 sum_k H_k(i) p_k(u)``.
-
-        ``x`` (B, L1, L2) is not checked.
-        """
         if self.tree is None:
             return kernels.response(self.plan, self.schedule, x, t)
-        return self.tree.response(x, self._slope(t))[1], self._pixels
-
-    @cached_property
-    def _pixels(self) -> NDArray[np.float64]:
-        """The patterns that are one pixel each, (P P, P, P)."""
-        size = self.dictionary.size
-        return np.eye(size * size).reshape(-1, size, size)
-
-    def _slope(self, t: float) -> float:
-        return float(self.schedule.alpha(t) / self.schedule.sigma2(t))
+        return self.tree.response(x, self._slope(t))[1], pixel_patterns(self.dictionary.size)
 
     def _posterior_mean(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
         if self.tree is not None:
@@ -118,27 +117,5 @@ class PatchModel(PosteriorMeanModel):
         self, x: NDArray[np.float64], t: float, shells: NDArray[np.int64], diagonal: bool
     ) -> NDArray[np.float64]:
         if self.tree is not None:
-            fields, pixels = self.response(x, t)
-            tables = kernels.ModeTables(pixels, (x.shape[-2], x.shape[-1]), shells, diagonal)
-            return kernels.line_overlaps(tables, fields)
+            return super()._mode_overlaps(x, t, shells, diagonal)
         return kernels.mode_overlaps(self.plan, self.schedule, x, t, shells, diagonal)
-
-    def _spectrum_overlap(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
-        # With v = cos(q i): sum_i v_i H_k(i) v_{i+u} = [cos(q u) (F(0) + Re F(2q)) - sin(q u) Im F(2q)] / 2,
-        # F(2q) = sum_i H_k(i) exp(2 i q i). One FFT of H_k holds F at every q.
-        height, width = x.shape[-2:]
-        half = width // 2 + 1
-        rows, columns = (2 * np.arange(height)) % height, (2 * np.arange(half)) % width
-        radius = self.dictionary.radius
-        offset = np.arange(-radius, radius + 1)
-        along_rows = np.exp(2j * np.pi * np.outer(np.arange(height), offset) / height)
-        along_columns = np.exp(2j * np.pi * np.outer(np.arange(half), offset) / width)
-        total = np.zeros((height, half))
-        fields, patterns = self.response(x, t)
-        for pattern, field in zip(patterns, fields[0], strict=True):
-            transform = np.conj(scipy.fft.fft2(field))
-            symbol = along_rows @ pattern @ along_columns.T
-            doubled = transform[np.ix_(rows, columns)]
-            total += 0.5 * (symbol.real * (transform[0, 0].real + doubled.real) - symbol.imag * doubled.imag)
-        standing = (rows[:, None] == 0) & (columns[None, :] == 0)
-        return np.asarray(total / (0.5 * height * width * (1.0 + standing)))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BackendUnavailableError, DtypeError, InvalidInputError
+from ..memory import require_memory, run_memory
 from ..models.base import Model
 from ..noise import MAX_COUNT, NoiseStream, standard_normals
 from ..process import log_time_grid
@@ -121,7 +122,10 @@ class Run:
         return json.dumps(parts, sort_keys=True)
 
     def initial(self) -> NDArray[Any]:
-        """x(T) ~ N(0, 1) at every site."""
+        """x(T) ~ N(0, 1) at every site; `InvalidInputError` where the states exceed the free memory."""
+        needed = run_memory(self.shape, self.trajectories, self.dtype.itemsize, snapshots=0, records=0, shells=0)
+        sides = "×".join(map(str, self.shape))
+        require_memory(needed, f"the run of {self.trajectories} trajectories on {sides} sites takes")
         return standard_normals(
             (self.trajectories, *self.shape),
             seed=self.seed,

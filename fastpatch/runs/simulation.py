@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tqdm import tqdm
 
 from ..errors import BackendUnavailableError, InvalidInputError
+from ..memory import require_memory, run_memory
 from ..models.base import Model
+from ..progress import progress_bar
+from ..results import open_text
 from ..validation import integer, shell_numbers
 from .engines.base import Engine
 from .engines.choice import integrator
@@ -107,7 +109,7 @@ def simulate(
     Raises
     ------
     InvalidInputError, DtypeError
-        For any argument outside what is stated above.
+        For any argument outside what is stated above, and for a run in one piece that exceeds the free memory.
     BackendUnavailableError
         For a backend that this machine cannot run.
 
@@ -143,6 +145,11 @@ def simulate(
     kept = _snapshot_steps(snapshots, run.times)
     last = len(run.times) - 1
     recorded = [*range(0, last, interval), last]
+    if run.backend != "dask":
+        counts = {"snapshots": len(kept), "records": len(recorded), "shells": len(numbers)}
+        needed = run_memory(run.shape, run.trajectories, run.dtype.itemsize, **counts)
+        sides = "×".join(map(str, run.shape))
+        require_memory(needed, f"the run of {run.trajectories} trajectories on {sides} sites takes")
     engine: Engine
     recording = {"record_every": interval, "backend": run.backend, "dynamics": dynamics}
     if run.backend == "dask":
@@ -158,13 +165,13 @@ def simulate(
     else:
         engine = FlowEngine(model, run.initial(), run.times, 0, run.seed, run.first_trajectory, numbers, diagonal)
     recorder = Recorder(run, engine, recorded, kept, numbers, diagonal)
-    with tqdm(total=last, unit="step", disable=not progress, leave=False) as bar:
+    with progress_bar(total=last, unit="step", show=progress, leave=False) as bar:
         for window in paced(0, last, engine.least_steps):
             recorder.run_through(window)
             bar.update(len(window))
     derivatives = engine.measure()
     recorder.keep([last], engine.present(), derivatives[None])
-    return recorder.dataset(engine.x, recording)
+    return open_text(recorder.dataset(engine.x, recording))
 
 
 def _snapshot_steps(snapshots: int | ArrayLike, times: NDArray[np.float64]) -> list[int]:

@@ -46,27 +46,34 @@ class TreeKernels:
         self._arrays: dict[str, tuple[Any, ...]] = {}
         self._spaces: dict[tuple[str, bool], SimpleQueue[Any]] = {}
 
-    def posterior_mean(self, x: NDArray[Any], slope: float) -> NDArray[Any]:
-        """m (B, H, W) of fields x (B, H, W), in their precision; ``slope`` is alpha / sigma^2."""
-        return self._evaluate(x, slope, respond=False)[0].reshape(x.shape)
+    def posterior_mean(self, x: NDArray[Any], slope: float, sites: NDArray[np.int64] | None = None) -> NDArray[Any]:
+        """m (B, H, W) of fields x (B, H, W), in their precision; ``slope`` is alpha / sigma^2.
 
-    def response(self, x: NDArray[Any], slope: float) -> tuple[NDArray[Any], NDArray[Any]]:
+        With ``sites``, numbers in the flattened batch, only there; the rest is arbitrary.
+        """
+        return self._evaluate(x, slope, sites, respond=False)[0].reshape(x.shape)
+
+    def response(
+        self, x: NDArray[Any], slope: float, sites: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """m, and R (B, P P, H, W) with ``dm_i/dx_{i+u} = alpha/sigma^2 R_u(i)``, u in row-major order."""
-        mean, response = self._evaluate(x, slope, respond=True)
+        mean, response = self._evaluate(x, slope, sites, respond=True)
         return mean.reshape(x.shape), response.reshape(len(x), self.tree.size**2, *x.shape[1:])
 
-    def _evaluate(self, x: NDArray[Any], slope: float, *, respond: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _evaluate(
+        self, x: NDArray[Any], slope: float, sites: NDArray[np.int64] | None, *, respond: bool
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Posterior mean and response (empty if not wanted), flat."""
         x = np.ascontiguousarray(x)
         size, name = self.tree.size, x.dtype.name
         mean = np.empty(x.size, dtype=x.dtype)
         response = np.empty(x.size * size * size if respond else 0, dtype=x.dtype)
-        sites = np.arange(x.size)
+        sites = np.arange(x.size) if sites is None else sites
         base2 = float(slope) / np.log(2.0)
         if slope >= _SEARCHED[name]:
             most = max(len(self.tree.weights) // _SHARE_OF_LEAVES, _FEWEST_LEAVES)
             self._search(x, sites, base2, most, mean, response)
-            sites = np.flatnonzero(np.isnan(mean))
+            sites = sites[np.isnan(mean[sites])]
         self._contract(x, sites, base2, mean, response)
         lost = sites[np.isnan(mean[sites])]
         self._search(x, lost, base2, len(self.tree.weights), mean, response)

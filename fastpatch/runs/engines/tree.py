@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ...kernels.patch import ModeTables, line_overlaps
 from ...kernels.tree import TreeKernels
+from ...models.local import pixel_patterns
 from ...models.patch import PatchModel
 from ...noise import standard_normals
 from .base import HostStates, euler_coefficients
@@ -37,8 +38,7 @@ class TreeEngine(HostStates):
         self.step = step
         self._model, self._kernels, self._times = model, kernels, times
         self._seed, self._first = seed, first_trajectory
-        size = model.dictionary.size
-        pixels = np.eye(size * size).reshape(-1, size, size)
+        pixels = pixel_patterns(model.dictionary.size)
         self._tables = ModeTables(pixels, (x.shape[1], x.shape[2]), shells, diagonal)
         self._coefficients = euler_coefficients(model, times).astype(x.dtype)
         self._slopes = model.schedule.alpha(times) / model.schedule.sigma2(times)
