@@ -93,6 +93,7 @@ def page(tmp_path):
             opened = browser.new_page(viewport={"width": 1400, "height": 950})
             opened.complaints = []
             opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
+            opened.set_default_timeout(200_000)
             opened.goto(address)
             yield opened
             browser.close()
@@ -112,7 +113,7 @@ def model(name):
 
 
 def wait(page, condition):
-    page.wait_for_function(f"() => window.Bokeh && Bokeh.documents.length && {condition}", timeout=200_000)
+    page.wait_for_function(f"() => window.Bokeh && Bokeh.documents.length && {condition}")
 
 
 def test_the_page_in_a_browser(page, tmp_path):

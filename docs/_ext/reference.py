@@ -255,13 +255,13 @@ def as_restructured_text(app: Sphinx, what: str, name: str, obj: Any, options: A
             mathematics = ".. math::" in line or (mathematics and line.startswith(" "))
         if not mathematics:
             line = formulas_escaped(line)
-        itemised = section in ITEMISED and line[:1] not in ("", " ", "-")
-        if itemised and " : " in line:
+        outside = line[:1] not in ("", " ", "-")
+        if section in ITEMISED and outside and " : " in line:
             label, _, text = line.partition(" : ")
             kind = text.startswith(KINDS) and following.startswith(" ")
             rewritten += [label, f"    {text}:" if kind else f"    {text}"]
             continue
-        if itemised and line != section and not following.startswith(" "):
+        if section in (*ITEMISED, "Raises") and outside and line != section and not following.startswith(" "):
             section = ""
             rewritten.append("")
         rewritten.append(line)
