@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .data import DataFileError, image_hash, load_images, load_labels
     from .denoiser import Denoiser, drift
     from .edm_grid import sigma_grid
+    from .gaussian import GaussianDenoiser
     from .guidance import GuidedDenoiser, Pulse, constant
     from .modes import mode_derivatives
     from .noise_levels import analyze, chosen_classes, luminance
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
     from .probes.locality import measure_locality
     from .probes.receptive_field import containing_radius, participating_sites, predicted_critical_time, response_power
     from .probes.sample_statistics import compare_with_data, nearest_neighbours
+    from .probes.softest_mode import softest_mode
     from .sampler import Samples, latents, sample
     from .torch_model import TorchModel
 
 _HOME = {
     "DataFileError": "data",
     "Denoiser": "denoiser",
+    "GaussianDenoiser": "gaussian",
     "GuidedDenoiser": "guidance",
     "LocalDispersion": "probes.dispersion",
     "Pulse": "guidance",
@@ -52,6 +55,7 @@ _HOME = {
     "predicted_critical_time": "probes.receptive_field",
     "response_power": "probes.receptive_field",
     "sample": "sampler",
+    "softest_mode": "probes.softest_mode",
     "shift_defect": "probes.equivariance_error",
     "sigma_grid": "edm_grid",
 }
@@ -60,6 +64,7 @@ _SUBPACKAGES = ("classifiers", "edm2", "pulse", "unet")
 __all__ = [
     "DataFileError",
     "Denoiser",
+    "GaussianDenoiser",
     "GuidedDenoiser",
     "LocalDispersion",
     "Pulse",
@@ -89,6 +94,7 @@ __all__ = [
     "sample",
     "shift_defect",
     "sigma_grid",
+    "softest_mode",
     "unet",
 ]
 

@@ -228,7 +228,17 @@ def test_info_tells_what_it_runs_on(command):
     rows = {line[:18].strip(): line[18:] for line in shown.splitlines()}
     assert rows["fastpatch"] == fp.__version__
     assert rows["numpy"] == np.__version__
-    assert {"python", "numba", "CPU", "threads", "threading layer", "GPU", "kernel cache", "torch"} <= rows.keys()
+    assert {
+        "python",
+        "numba",
+        "CPU",
+        "vector units",
+        "threads",
+        "kernels",
+        "kernel cache",
+        "GPU",
+        "torch",
+    } <= rows.keys()
     assert re.fullmatch(r"\d+ of \d+", rows["threads"])
 
 
@@ -245,6 +255,18 @@ def test_plot_draws_the_same_figures_from_the_file_alone(command, patch_run, tmp
         assert again[..., :3].std() > 0.01
         np.testing.assert_array_equal(again, imread(directory / name))
         assert str(tmp_path / "figures" / name) in shown
+
+
+def test_plot_draws_vectors_for_print(command, patch_run, tmp_path):
+    status, shown, _ = command(
+        "plot", patch_run[0] / "result.nc", "--out", tmp_path, "--style", "paper", "--format", "pdf"
+    )  # fmt: skip
+    assert status == 0
+    assert listing(tmp_path) == ["figure3.pdf", "snapshots.pdf"]
+    assert str(tmp_path / "figure3.pdf") in shown
+    # A page of 7.1 inches at 72 points.
+    box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", (tmp_path / "figure3.pdf").read_bytes())
+    assert float(box[1]) == pytest.approx(7.1 * 72, abs=0.5)
 
 
 def test_plot_draws_beside_the_file_where_no_directory_is_named(command, patch_run, tmp_path, monkeypatch):

@@ -58,8 +58,10 @@ def test_a_job_writes_only_what_it_says(workflow, job):
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_no_expression_of_a_contributor_reaches_a_shell(path):
+def test_steps_run_neither_words_of_a_contributor_nor_code_that_can_be_moved(path):
     for job in load(path)["jobs"].values():
         for step in job["steps"]:
             assert "${{ github.event" not in step.get("run", "")
             assert "head_ref" not in step.get("run", "")
+            # A tag can be moved to other code, a commit cannot.
+            assert re.search(r"@[0-9a-f]{40}$", step.get("uses", f"@{'0' * 40}"))

@@ -7,7 +7,7 @@ from .locality import draw_locality
 from .noise_levels import draw_noise_levels, draw_relative_softening
 from .pulse import draw_condition_gains, draw_dose_response, draw_pulse_figure
 from .samples import draw_denoising, draw_fidelity, draw_samples
-from .style import save_figure
+from .style import figure_style, save_figure
 
 __all__ = [
     "draw_condition_gains",
@@ -22,5 +22,6 @@ __all__ = [
     "draw_relative_softening",
     "draw_samples",
     "draw_snapshots",
+    "figure_style",
     "save_figure",
 ]

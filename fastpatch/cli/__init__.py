@@ -10,7 +10,7 @@ import typer
 
 from ..errors import DtypeError, FastpatchError, InvalidInputError
 from ..messages import reason, tell
-from . import edm2, empirical, explore, info, patch, plot, sweep, theory, unet
+from . import edm2, empirical, explore, info, kernels, patch, plot, sweep, theory, unet
 
 __all__ = ["app", "keep_freed_memory", "main"]
 
@@ -30,6 +30,7 @@ app.command("theory")(theory.theory)
 app.command("sweep")(sweep.sweep)
 app.command("plot")(plot.plot)
 app.command("explore")(explore.explore)
+app.command("compile")(kernels.compile_kernels)
 app.command("info")(info.info)
 app.add_typer(unet.app, name="unet")
 app.add_typer(edm2.app, name="edm2")
@@ -37,7 +38,7 @@ app.add_typer(edm2.app, name="edm2")
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one sentence, never in a traceback."""
-    # Idle OpenMP threads that spin slow every other process down, and this one with them on a busy machine.
+    # Idle OpenMP threads of torch that spin slow every other process down, and this one on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # A notebook's kernel names a backend here that its children need not have; figures are drawn without any.
     os.environ.pop("MPLBACKEND", None)

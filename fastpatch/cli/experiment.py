@@ -82,8 +82,8 @@ def publish(
     print("wrote " + "\n      ".join(str(path) for path in (file, *written)))
 
 
-def draw_figures(dataset: "xr.Dataset", directory: Path) -> list[Path]:
-    """Draw every figure that a result has the variables of, from the dataset alone; their paths.
+def draw_figures(dataset: "xr.Dataset", directory: Path, suffix: str = "png") -> list[Path]:
+    """Draw every figure that a result has the variables of, from the dataset alone, as files of a format; their paths.
 
     Raises `ResultFileError` for a dataset that has lost some of what every result has.
     """
@@ -116,9 +116,10 @@ def draw_figures(dataset: "xr.Dataset", directory: Path) -> list[Path]:
         drawn["locality.png"] = figures.draw_locality(dataset, title)
     if "sample_to_train" in dataset:
         drawn["statistics.png"] = figures.draw_fidelity(dataset)
-    for name, figure in drawn.items():
-        figures.save_figure(figure, directory / name)
-    return [directory / name for name in drawn]
+    files = {directory / Path(name).with_suffix(f".{suffix}"): figure for name, figure in drawn.items()}
+    for file, figure in files.items():
+        figures.save_figure(figure, file)
+    return list(files)
 
 
 def critical_report(dataset: "xr.Dataset", model: "PosteriorMeanModel") -> str:

@@ -1,5 +1,6 @@
 """`simulate`: a batch of reverse trajectories with its observables, as a labelled dataset (paper Sec. 6, App. C)."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BackendUnavailableError, InvalidInputError
+from ..kernels.ahead import announced, compile_run
 from ..memory import require_memory, run_memory
 from ..models.base import Model
 from ..progress import progress_bar
@@ -16,6 +18,7 @@ from ..validation import integer, shell_numbers
 from .engines.base import Engine
 from .engines.choice import integrator
 from .engines.flow import FlowEngine
+from .engines.patch import PatchEngine
 from .pacing import paced
 from .recorder import FITTED_SHELLS, Recorder
 from .setup import Run
@@ -115,7 +118,8 @@ def simulate(
 
     Notes
     -----
-    Compiled kernels run in parallel through Numba; do not call from several Python threads at once.
+    The first run of an installation compiles the kernels, about 10 s, and later ones find them on the disk. Any number
+    of threads and processes, forked ones too, may call at once.
 
     With "dask" no process holds a whole field: ``snapshot`` and ``final`` are Dask arrays that read from ``scratch``,
     to be sliced, written with ``dataset.to_zarr`` or, where they fit, loaded. The tasks run on the workers of the
@@ -165,6 +169,9 @@ def simulate(
     else:
         engine = FlowEngine(model, run.initial(), run.times, 0, run.seed, run.first_trajectory, numbers, diagonal)
     recorder = Recorder(run, engine, recorded, kept, numbers, diagonal)
+    if progress and isinstance(engine, PatchEngine):
+        with announced(sys.stderr):
+            compile_run(run.dtype)
     with progress_bar(total=last, unit="step", show=progress, leave=False) as bar:
         for window in paced(0, last, engine.least_steps):
             recorder.run_through(window)
