@@ -108,6 +108,8 @@ def draw_figures(dataset: "xr.Dataset", directory: Path, suffix: str = "png") ->
         drawn["softening.png"] = figures.draw_relative_softening(dataset, title)
     else:
         drawn["figure3.png"] = figures.draw_dynamics(dataset, title)
+    if "total_rate" in dataset:
+        drawn["information.png"] = figures.draw_information(dataset, title=title)
     if "pattern" in dataset or "prototype" in dataset:
         drawn["snapshots.png"] = figures.draw_snapshots(dataset)
     elif dataset.sizes.get("snapshot_time"):
