@@ -6,7 +6,7 @@ BASELINE := bench/baseline.json
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test test-all bench bench-check bench-baseline bench-gpu roofline lint clean
+.PHONY: run test test-all bench bench-check bench-baseline bench-gpu roofline lint docs clean
 
 run: $(VENV)/.run  ## the paper's patch experiment, into runs/patch
 	$(BIN)/fastpatch patch
@@ -39,6 +39,10 @@ lint: $(VENV)/.lint  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.docs  ## the site, into docs/_build/html: every example runs, and a warning is an error
+	$(BIN)/sphinx-build --jobs 2 --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "$(PYTHON) is older than 3.11; set PYTHON to a newer one, as in: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
@@ -56,10 +60,15 @@ $(VENV)/.bench: $(VENV)/.test
 	$(PIP) --editable ".[neural,diffusers,sweep,test,peers]" || echo "JAX could not be installed; the comparison goes without it."
 	@touch $@
 
+$(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable ".[docs]"
+	@touch $@ $(VENV)/.run
+
 $(VENV)/.lint: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable ".[neural,diffusers,sweep,test,lint]"
 	@touch $@ $(VENV)/.run $(VENV)/.test
 
 clean:  ## everything that can be made again
+	rm -rf docs/_build docs/gallery docs/jupyter_execute docs/reference/*.rst
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

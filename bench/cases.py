@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastpatch as fp
-from fastpatch.runs.engines.choice import integrator
+from fastpatch.runs.engines.choice import engine_of
+from fastpatch.runs.setup import Setup
 
 __all__ = [
     "CELL",
@@ -65,10 +66,8 @@ def evolved_field(t: float, side: int, trajectories: int = 1) -> NDArray[np.floa
 
 def engine_at(model: fp.PatchModel, x: NDArray[Any], k: int, backend: str = "cpu", seed: int = SEED) -> Any:
     """The engine of a backend with the states ``x`` at index k of the paper's grid."""
-    return integrator(
-        model, x.copy(), fp.log_time_grid(), step=k, seed=seed, first_trajectory=0, shells=np.arange(7), diagonal=False,
-        backend=backend,
-    )  # fmt: skip
+    options: Any = {"dtype": x.dtype, "backend": backend, "shells": range(7)}
+    return engine_of(Setup.of(model, x.shape[1:], len(x), seed=seed, **options), x.copy(), k)
 
 
 def stepper(x: NDArray[np.float32], t: float, steps: int) -> tuple[Callable[[], Any], Callable[[], Any]]:

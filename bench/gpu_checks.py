@@ -10,7 +10,8 @@ import fastpatch as fp
 from bench.cases import engine_at, grid_index, patch_model
 from bench.console import BenchmarkError
 from fastpatch.noise import standard_normals
-from fastpatch.runs.engines.base import euler_coefficients, observe
+from fastpatch.runs.engines.base import observe
+from fastpatch.runs.solvers import EulerMaruyama
 
 __all__ = ["CHECKS"]
 
@@ -70,7 +71,7 @@ def one_step(side: int) -> str:
             k = grid_index(t)
             x = _field((2, side, side), t, dtype)
             (gpu, _, _), (cpu, _, _) = _both(x, k, 1)
-            linear, pull, kick = euler_coefficients(patch_model(), fp.log_time_grid()[k : k + 2])[0]
+            linear, pull, kick = EulerMaruyama().coefficients(patch_model().schedule, fp.log_time_grid()[k : k + 2])[0]
             alpha, sigma2 = np.exp(-t / 2.0), -np.expm1(-t)
             # A logit's rounding error moves the mean by itself times the logit's size, 25 pixels of |x| at most.
             logits = alpha / sigma2 * 25.0 * np.abs(x).max()

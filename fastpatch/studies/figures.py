@@ -64,7 +64,7 @@ def _(study: FiniteSize, title: str | None = None) -> Figure:
         _curves(plain, study.curves)
         _collapsed(scaled, study.curves, study.collapse)
         if title:
-            figure.suptitle(title, fontsize=10.0)
+            figure.suptitle(title, fontsize="large")
     return figure
 
 
@@ -102,7 +102,7 @@ def _(study: QuenchRate, title: str | None = None) -> Figure:
             axes.set_xlabel(r"rate of the quench $v = -d\log t\,/\,dn$ (1 / step)")
         figure.legend(handles=lengths.get_legend_handles_labels()[0], loc="outside lower center", ncols=3)
         if title:
-            figure.suptitle(title, fontsize=10.0)
+            figure.suptitle(title, fontsize="large")
     return figure
 
 
@@ -137,7 +137,7 @@ def _(study: PriorMass, title: str | None = None) -> Figure:
             axes.set_xlabel("prior mass of the uniform patterns")
             axes.legend()
         if title:
-            figure.suptitle(title, fontsize=10.0)
+            figure.suptitle(title, fontsize="large")
     return figure
 
 
