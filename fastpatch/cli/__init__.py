@@ -9,7 +9,7 @@ import sys
 import typer
 
 from ..errors import DtypeError, FastpatchError, InvalidInputError
-from . import edm2, empirical, info, patch, plot, sweep, theory, unet
+from . import edm2, empirical, images, info, patch, plot, sweep, theory, unet
 
 __all__ = ["app", "keep_freed_memory", "main"]
 
@@ -29,6 +29,7 @@ app.command("theory")(theory.theory)
 app.command("sweep")(sweep.sweep)
 app.command("plot")(plot.plot)
 app.command("info")(info.info)
+app.add_typer(images.app, name="images")
 app.add_typer(unet.app, name="unet")
 app.add_typer(edm2.app, name="edm2")
 

@@ -67,7 +67,7 @@ class WienerModel(PosteriorMeanModel):
     def _posterior_mean(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
         alpha = self.schedule.alpha(t)
         deviation = (x - alpha * self.mean).reshape(len(x), -1) @ self._axes
-        return self.mean + ((alpha * self._gains(t) * deviation) @ self._axes.T).reshape(x.shape)
+        return np.asarray(self.mean + ((alpha * self._gains(t) * deviation) @ self._axes.T).reshape(x.shape))
 
     def _overlaps(self, modes: NDArray[np.float64], t: float) -> NDArray[np.float64]:
         """sigma^2/alpha v^T (dm/dx) v for modes (..., L1, L2)."""

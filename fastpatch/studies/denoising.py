@@ -20,7 +20,6 @@ from ..errors import InvalidInputError
 from ..models.base import Model, PosteriorMeanModel
 from ..noise import standard_normals
 from ..provenance import environment
-from ..threads import get_threads
 from ..validation import floating_field, integer, time_grid
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def compare_denoisers(
         Of the noise: image n at level k has the normals of trajectory n and step k.
     folder
         Where finished denoisings are kept: a run that was interrupted goes on from there, and one with other images,
-        times, seed or models starts anew. None keeps nothing.
+        times or seed starts anew. Models are known by their names alone. None keeps nothing.
     progress
         Called with the name and time of every pair that is done.
 
@@ -125,19 +124,21 @@ def _all(
     """Denoised images (times, N, L1, L2) and seconds (times, N), denoiser by denoiser."""
     problem = sha256(images.tobytes() + times.tobytes() + str(seed).encode()).hexdigest()
     for name, maker in denoisers.items():
-        files = [None if folder is None else folder / f"{_stem(name)}-{k:02d}.npz" for k in range(len(times))]
-        parts = [_kept(file, problem) for file in files]
+        parts: list[tuple[NDArray[np.float32], NDArray[np.float64]]] = []
         model: Model | None = None
         for k, t in enumerate(times):
-            if parts[k] is None:
+            file = None if folder is None else folder / f"{_stem(name)}-{k:02d}.npz"
+            part = _kept(file, problem)
+            if part is None:
                 if model is None:
                     model = maker() if callable(maker) else maker
-                parts[k] = _denoised(model, images, float(t), k, seed)
-                if files[k] is not None:
-                    _keep(files[k], problem, parts[k])
+                part = _denoised(model, images, float(t), k, seed)
+                if file is not None:
+                    _keep(file, problem, part)
+            parts.append(part)
             if progress is not None:
                 progress(name, float(t))
-        yield name, (np.stack([part[0] for part in parts if part]), np.stack([part[1] for part in parts if part]))
+        yield name, (np.stack([part[0] for part in parts]), np.stack([part[1] for part in parts]))
 
 
 def _denoised(
@@ -197,14 +198,14 @@ def _dataset(
         pearson, r2 = _agreement(means.astype(np.float64), target)
         variables["pearson"] = (dims, pearson, {"long_name": f"Pearson's r with {reference}", "units": "1"})
         variables["r2"] = (dims, r2, {"long_name": f"R^2 with {reference} as truth", "units": "1"})
-    provenance = {
+    run = {
         "what": "compare_denoisers",
+        "denoisers": names,
         "images": sha256(images.tobytes()).hexdigest(),
         "seed": seed,
         "reference": reference,
-        "threads": get_threads(),
-        **environment(),
     }
+    provenance = {"run": run, "environment": environment()}
     return xr.Dataset(variables, {"denoiser": names, "time": times}, {"provenance": json.dumps(provenance)})
 
 
