@@ -17,7 +17,7 @@ from ..errors import InvalidInputError
 from ..validation import time_grid
 from .statistics import real_values, resampling_options
 
-__all__ = ["FEWEST_TRAJECTORIES", "LEAST_FOUND", "CriticalPoint", "Curve", "locate"]
+__all__ = ["FEWEST_TRAJECTORIES", "LEAST_FOUND", "CriticalPoint", "Curve", "locate", "student_quantile"]
 
 Curve = NDArray[np.float64]
 
@@ -79,7 +79,7 @@ def locate(
     variance = _variance(np.log(located[present]), repeats[present]) / (1.0 - 1.0 / count)
     if on_grid:
         variance += _spacing(grid, time) ** 2 / 12.0
-    half = _student(level, count - 1) * math.sqrt(variance)
+    half = student_quantile(level, count - 1) * math.sqrt(variance)
     return CriticalPoint(time, time * math.exp(-half), time * math.exp(half), found)
 
 
@@ -95,7 +95,8 @@ def _spacing(grid: Curve, time: float) -> float:
     return math.log(grid[low] / grid[high]) / (high - low)
 
 
-def _student(confidence: float, freedom: int) -> float:
+def student_quantile(confidence: float, freedom: int) -> float:
+    """Half the width, in standard errors, of Student's interval."""
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, 0.5 * (1.0 + confidence)))

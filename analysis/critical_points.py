@@ -44,7 +44,7 @@ def critical_points(
     *,
     width: float = 0.2,
     confidence: float = 0.95,
-    n_resamples: int = 1000,
+    n_resamples: int = 400,
     seed: int = 0,
 ) -> dict[str, CriticalPoint]:
     """All four critical points of a run, by the names of the functions of this module that give them one by one.
@@ -95,7 +95,7 @@ def equilibrium_length_peak(
     *,
     peak: Peak = "highest",
     confidence: float = 0.95,
-    n_resamples: int = 1000,
+    n_resamples: int = 400,
     seed: int = 0,
 ) -> CriticalPoint:
     """Time of the maximum of the median xi_eq, sigma_c = argmax xi_eq (App. E.7), on the grid.
@@ -126,7 +126,7 @@ def equilibrium_length_peak(
 
 
 def zero_mode_crossing(
-    times: ArrayLike, lambda_0: ArrayLike, *, confidence: float = 0.95, n_resamples: int = 1000, seed: int = 0
+    times: ArrayLike, lambda_0: ArrayLike, *, confidence: float = 0.95, n_resamples: int = 400, seed: int = 0
 ) -> CriticalPoint:
     """First sign change of the median lambda_0 coming from large t, interpolated linearly in log t.
 
@@ -140,7 +140,7 @@ def zero_mode_crossing(
 
 
 def softest_zero_mode(
-    times: ArrayLike, lambda_0: ArrayLike, *, confidence: float = 0.95, n_resamples: int = 1000, seed: int = 0
+    times: ArrayLike, lambda_0: ArrayLike, *, confidence: float = 0.95, n_resamples: int = 400, seed: int = 0
 ) -> CriticalPoint:
     """Time of the smallest median over trajectories of ``|lambda_0|``, on the grid.
 
@@ -174,7 +174,7 @@ def fastest_growth(
     *,
     width: float = 0.2,
     confidence: float = 0.95,
-    n_resamples: int = 1000,
+    n_resamples: int = 400,
     seed: int = 0,
 ) -> CriticalPoint:
     """Time at which xi_x grows fastest along the reverse run: the minimum of the median d xi_x / d log t, on the grid.

@@ -81,6 +81,18 @@ def nan_median(values: NDArray[np.float64], axis: int) -> Any:
     return np.squeeze(0.5 * (middle[0] + middle[1]), axis=axis)[()]
 
 
+def nan_quantile(values: NDArray[np.float64], share: float, axis: int) -> Any:
+    """Quantile of the values that are not NaN, NaN where there is none; interpolated as by `numpy.quantile`."""
+    ordered = np.sort(values, axis=axis)  # NaN last
+    last = np.count_nonzero(~np.isnan(ordered), axis=axis, keepdims=True) - 1
+    place = share * np.maximum(last, 0)
+    below = np.floor(place).astype(np.intp)
+    low, high = (
+        np.take_along_axis(ordered, at, axis=axis) for at in (below, np.minimum(below + 1, np.maximum(last, 0)))
+    )
+    return np.squeeze(low + (place - below) * (high - low), axis=axis)[()]
+
+
 def real_values(values: ArrayLike, name: str) -> NDArray[np.float64]:
     """``values`` as float64 with at least one axis; NaN and masked entries are missing values, infinities refused."""
     found = plain_array(values, name, missing="nan")

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastpatch as fp
-from fastpatch.runs.engines.choice import integrator
+from fastpatch.runs.engines.choice import engine_of
+from fastpatch.runs.setup import Setup
 
 __all__ = [
     "CELL",
@@ -65,10 +66,8 @@ def evolved_field(t: float, side: int, trajectories: int = 1) -> NDArray[np.floa
 def stepper(x: NDArray[np.float32], t: float, steps: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """``(reset, advance)``: set the state back to ``x`` at the grid time nearest ``t``; take ``steps`` from there."""
     k = grid_index(t)
-    engine = integrator(
-        patch_model(), x.copy(), fp.log_time_grid(), step=k, seed=SEED, first_trajectory=0,
-        shells=np.arange(7), diagonal=False,
-    )  # fmt: skip
+    setup = Setup.of(patch_model(), x.shape[1:], len(x), seed=SEED, shells=range(7))
+    engine = engine_of(setup, x.copy(), k)
     unrecorded = np.full(steps, -1)
     nothing = np.empty((0, *x.shape), dtype=x.dtype)
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import image_patches, sign_patterns
 from .errors import DtypeError, InvalidInputError
+from .memory import require_memory
 from .validation import finite_float, integer
 
 __all__ = ["PatchDictionary"]
@@ -84,8 +85,8 @@ class PatchDictionary:
 
         Raises `InvalidInputError` for an even size, a mass outside [0, 1], or a dictionary left empty.
         """
-        n_random = integer(n_random, "n_random", minimum=0)
-        side = integer(size, "size", minimum=1)
+        n_random = integer(n_random, "n_random", minimum=0, maximum=2**62)
+        side = integer(size, "size", minimum=1, maximum=2**31)
         if side % 2 == 0:
             raise InvalidInputError(f"size is {side}; expected an odd pattern size")
         mass = finite_float(uniform_mass, "uniform_mass")
@@ -95,6 +96,8 @@ class PatchDictionary:
             raise InvalidInputError(
                 f"n_random is 0 and uniform_mass is {mass}; expected uniform_mass = 1 without random patterns"
             )
+        # The draws in int64 and float64, then all patterns in float64.
+        require_memory(8.0 * n_random * side**2 * (3 + sign_flips), f"a dictionary of {n_random} random patterns takes")
         rng = np.random.default_rng(integer(seed, "seed", minimum=0))
         drawn = 2.0 * rng.integers(0, 2, size=(n_random, side, side)) - 1.0
         blocks: list[NDArray[Any]] = []
@@ -241,6 +244,18 @@ class PatchDictionary:
             found.update(patterns.astype("<f8", copy=False).tobytes())
         found.update(self.prior.astype("<f8", copy=False).tobytes())
         return found.hexdigest()
+
+    @cached_property
+    def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The mean pattern (P, P) and the second moments <p(u) p(v)> of the prior, (P, P, P, P)."""
+        size, first = self.size, 0
+        mean, second = np.zeros(size**2), np.zeros((size**2, size**2))
+        for patterns in self._blocks():
+            flat, weight = patterns.reshape(len(patterns), -1), self.prior[first : first + len(patterns)]
+            mean += weight @ flat
+            second += (weight[:, None] * flat).T @ flat
+            first += len(patterns)
+        return mean.reshape(size, size), second.reshape(size, size, size, size)
 
     def _blocks(self, count: int = 2**16) -> Iterator[NDArray[np.float64]]:
         """The patterns, some at a time, written out only for that."""

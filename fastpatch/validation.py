@@ -3,6 +3,7 @@
 import math
 import operator
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +22,8 @@ __all__ = [
     "shell_numbers",
     "time_grid",
 ]
+
+_MOST_SHELLS = 65536
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -88,7 +91,9 @@ def integer(value: Any, name: str, *, minimum: int, maximum: int | None = None) 
         raise DtypeError(f"{name} is {value!r}; expected an integer") from None
     if found < minimum or (maximum is not None and found > maximum):
         upper = "" if maximum is None else f" and at most {maximum}"
-        raise InvalidInputError(f"{name} is {found}; expected at least {minimum}{upper}")
+        # Python refuses to write out integers of thousands of digits.
+        shown = str(found) if found.bit_length() < 1000 else f"an integer of {found.bit_length()} bits"
+        raise InvalidInputError(f"{name} is {shown}; expected at least {minimum}{upper}")
     return found
 
 
@@ -138,21 +143,26 @@ def time_grid(times: ArrayLike) -> NDArray[np.float64]:
 
 
 def lattice_shape(shape: Any) -> tuple[int, int]:
-    """Two positive side lengths (L1, L2)."""
+    """Two positive side lengths (L1, L2); one number stands for a square."""
+    if np.ndim(shape) == 0 and not isinstance(shape, str):
+        return (integer(shape, "shape", minimum=1),) * 2
     sides = tuple(shape) if isinstance(shape, Sequence | np.ndarray) and not isinstance(shape, str) else (shape,)
     if len(sides) != 2:
-        raise InvalidInputError(f"shape is {shape!r}; expected two side lengths (L1, L2)")
+        raise InvalidInputError(f"shape is {shape!r}; expected two side lengths (L1, L2), or one of a square")
     return integer(sides[0], "shape[0]", minimum=1), integer(sides[1], "shape[1]", minimum=1)
 
 
 def shell_numbers(shells: Any) -> NDArray[np.int64]:
     """Distinct non-negative shell numbers n of the modes cos(n k_min i)."""
     try:
-        found = [integer(n, "a shell number", minimum=0) for n in shells]
+        # One more than may be, so that a range of billions is not gone through.
+        found = [integer(n, "a shell number", minimum=0, maximum=2**63 - 1) for n in islice(shells, _MOST_SHELLS + 1)]
     except TypeError as error:
         if isinstance(error, DtypeError):
             raise
         raise DtypeError(f"shells is {shells!r}; expected a sequence of integers") from None
+    if len(found) > _MOST_SHELLS:
+        raise InvalidInputError(f"shells are more than {_MOST_SHELLS}; expected fewer")
     if not found or len(set(found)) != len(found):
         raise InvalidInputError(f"shells is {found}; expected at least one shell number, each once")
     return np.asarray(found, dtype=np.int64)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FastpatchError, InvalidInputError
+from ..messages import reason
 
 __all__ = [
     "CLASS_NAMES",
@@ -55,9 +56,10 @@ class DataFileError(FastpatchError, OSError):
 
 
 class _Published(NamedTuple):
-    """One IDX file: its name, the SHA-256 of its bytes and the MD5 of the published gzip archive."""
+    """One IDX file: its name, the number and the SHA-256 of its bytes, and the MD5 of the published gzip archive."""
 
     name: str
+    length: int
     sha256: str
     archive_md5: str
 
@@ -65,11 +67,13 @@ class _Published(NamedTuple):
 _IMAGES: dict[Split, _Published] = {
     "train": _Published(
         "train-images-idx3-ubyte",
+        16 + 60000 * SIDE**2,
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
         "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
     ),
     "test": _Published(
         "t10k-images-idx3-ubyte",
+        16 + 10000 * SIDE**2,
         "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
         "bef4ecab320f06d8554ea6380940ec79",
     ),
@@ -77,11 +81,13 @@ _IMAGES: dict[Split, _Published] = {
 _LABELS: dict[Split, _Published] = {
     "train": _Published(
         "train-labels-idx1-ubyte",
+        8 + 60000,
         "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
         "25c81989df183df01b3e8a0aad5dffbe",
     ),
     "test": _Published(
         "t10k-labels-idx1-ubyte",
+        8 + 10000,
         "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
         "bb300cfdad3c16e7a12a480ee83cd310",
     ),
@@ -156,12 +162,12 @@ def _read(published: _Published, data: str | os.PathLike[str] | None, *, downloa
     directory = os.fspath(data) if data is not None else os.environ.get(DATA_VARIABLE)
     path = _find(published.name, Path(directory).expanduser()) if directory else _cached(published, download)
     try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
+        # The length is published, so that an archive of zeros is not unpacked to its end.
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(published.length + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataFileError(
-            f"{path} cannot be read ({error}); expected {published.name} with SHA-256 {published.sha256}"
+            f"{path} cannot be read ({reason(error)}); expected {published.name} with SHA-256 {published.sha256}"
         ) from error
     found = hashlib.sha256(content).hexdigest()
     if found != published.sha256:

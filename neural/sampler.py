@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ..errors import InvalidInputError
 from ..noise import NoiseStream, standard_normals
+from ..progress import progress_bar
+from ..runs.solvers.heun import heun_step
 from ..validation import integer
 from .batching import in_batches
 from .denoiser import Denoiser, checked_labels, image_shape
@@ -148,7 +149,7 @@ def sample(
     with (
         torch.no_grad(),
         reproducible(target, tf32=False),
-        tqdm(total=len(noise), disable=not progress, leave=False, bar_format=_BAR) as bar,
+        progress_bar(total=len(noise), show=progress, leave=False, bar_format=_BAR) as bar,
     ):
 
         def finish(part: slice) -> _Part:
@@ -203,12 +204,15 @@ def flow(
     for sigma, following in pairwise(sigmas.tolist()):
         denoised = denoise(x, sigma)
         yield x, denoised
-        slope = (x - denoised) / sigma
-        ahead = x + (following - sigma) * slope
-        if following > 0.0 and solver == "heun":
-            slope_ahead = (ahead - denoise(ahead, following)) / following
-            ahead = x + (following - sigma) * (0.5 * (slope + slope_ahead))
-        x = ahead
+        # The slope at the beginning needs the denoised image that was just yielded.
+        begin = (x - denoised) / sigma
+
+        def slope(at: Tensor, level: float, first: Tensor = begin, start: float = sigma) -> Tensor | None:
+            if level == start:
+                return first
+            return (at - denoise(at, level)) / level if level > 0.0 and solver == "heun" else None
+
+        x = heun_step(slope, x, sigma, following)
     yield x, x
 
 

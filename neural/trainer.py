@@ -7,7 +7,6 @@ one device with one number of threads and one version of torch; otherwise up to 
 """
 
 import copy
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -18,10 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from .. import __version__
 from ..errors import FastpatchError, InvalidInputError
+from ..messages import has_terminal
+from ..progress import progress_bar
 from .checkpoint import Progress, load_checkpoint, save_checkpoint
 from .devices import device_name, reproducible
 from .ema import power_exponent, power_momentum, update_average
@@ -120,12 +120,12 @@ class TrainingSession(ABC):
         saved = time.monotonic()
         with (
             reproducible(self.device),
-            tqdm(
+            progress_bar(
                 total=self.epochs * self.n_images,
                 initial=state.epoch * self.n_images + state.images,
                 unit="img",
-                mininterval=0.5 if sys.stderr.isatty() else 60.0,
-                disable=not show,
+                mininterval=0.5 if has_terminal() else 60.0,
+                show=show,
             ) as bar,
         ):
             while state.epoch < self.epochs:

@@ -17,7 +17,7 @@ from matplotlib.image import imread
 import fastpatch as fp
 from fastpatch.cli import main
 
-SMALL = ("--shape", "12", "14", "--steps", "40", "--trajectories", "2", "--quiet")
+SMALL = ("--shape", "12", "14", "--t-max", "10", "--steps", "40", "--trajectories", "2", "--quiet")
 HEAVY = ("dask", "h5netcdf", "h5py", "matplotlib", "numba", "pandas", "scipy", "torch", "xarray")
 
 
@@ -128,7 +128,10 @@ def test_patch_writes_a_result_two_figures_and_a_table(patch_run):
         assert float(re.findall(r"\d+\.\d+", row.split(")")[-1])[0]) == pytest.approx(time_of, abs=6e-4)
     for name in (
         "renormalised",
+        "Gaussian closure",
+        "Gaussian null",
         "lambda_0 crosses zero",
+        "score Jacobian crosses zero",
         "xi_eq largest",
         "xi_x grows fastest",
         "final xi_x",
@@ -149,7 +152,7 @@ def test_patch_is_simulate_with_the_same_parameters(patch_run):
     directory, _ = patch_run
     result = fp.load(directory / "result.nc")
     model = fp.PatchModel(fp.PatchDictionary.random())
-    expected = fp.simulate(model, (12, 14), 2, fp.log_time_grid(steps=40), seed=3)
+    expected = fp.simulate(model, (12, 14), 2, fp.log_time_grid(10.0, steps=40), seed=3)
     for name in expected.data_vars:
         np.testing.assert_array_equal(result[name], expected[name], err_msg=name)
     assert json.loads(result.attrs["provenance"])["run"] == json.loads(expected.attrs["provenance"])["run"]
@@ -191,7 +194,18 @@ def test_corners_of_patch(command, options, tmp_path):
 
 def test_empirical_end_to_end(command, tmp_path):
     status, shown, errors = command(
-        "empirical", "--size", "12", "--steps", "60", "--trajectories", "2", "--quiet", "--out", tmp_path
+        "empirical",
+        "--size",
+        "12",
+        "--t-max",
+        "10",
+        "--steps",
+        "60",
+        "--trajectories",
+        "2",
+        "--quiet",
+        "--out",
+        tmp_path,
     )
     assert (status, errors) == (0, "")
     assert listing(tmp_path) == ["figure3.png", "result.nc", "snapshots.png"]
@@ -199,14 +213,19 @@ def test_empirical_end_to_end(command, tmp_path):
     np.testing.assert_array_equal(fp.load(tmp_path / "result.nc")["prototype"], fp.stripe_prototypes(12))
 
 
-def test_theory_prints_the_four_critical_times_and_draws_the_dispersion(command, tmp_path):
+def test_theory_prints_the_critical_times_and_draws_the_dispersion(command, tmp_path):
     status, shown, errors = command("theory", "--out", tmp_path)
     assert (status, errors) == (0, "")
-    found = {line.split()[0]: [float(x) for x in line.split()[-2:]] for line in shown.splitlines()[2:6]}
+    found = {line.split()[0]: [float(x) for x in line.split()[-2:]] for line in shown.splitlines()[2:7]}
     assert found["score"][0] == pytest.approx(np.log(26.0), abs=1e-4)
     assert found["eq17"][0] == pytest.approx(2.889, abs=1e-3)
     assert found["drift"][0] == pytest.approx(3.912, abs=1e-3)
     assert found["renormalised"][1] == pytest.approx(3.35, abs=0.02)
+    assert found["closure"] == pytest.approx([3.284, 3.185], abs=2e-3)
+    null = next(line for line in shown.splitlines() if line.startswith("null"))
+    spectrum = fp.GaussianModel.from_dictionary(fp.PatchDictionary.random()).data_spectrum
+    assert float(null.split()[-1]) == pytest.approx(np.log(spectrum[0, 0] - 1.0), abs=1e-4)
+    assert max(map(len, shown.splitlines()[:-1])) <= 80
     assert imread(tmp_path / "dispersion.png").shape[:2] == (576, 896)
     # d = 3: Omega = 125.
     status, shown, _ = command("theory", "--dimension", "3", "--out", tmp_path)
@@ -220,7 +239,17 @@ def test_info_tells_what_it_runs_on(command):
     rows = {line[:18].strip(): line[18:] for line in shown.splitlines()}
     assert rows["fastpatch"] == fp.__version__
     assert rows["numpy"] == np.__version__
-    assert {"python", "numba", "CPU", "threads", "threading layer", "GPU", "kernel cache", "torch"} <= rows.keys()
+    assert {
+        "python",
+        "numba",
+        "CPU",
+        "vector units",
+        "threads",
+        "kernels",
+        "kernel cache",
+        "GPU",
+        "torch",
+    } <= rows.keys()
     assert re.fullmatch(r"\d+ of \d+", rows["threads"])
 
 
@@ -237,6 +266,18 @@ def test_plot_draws_the_same_figures_from_the_file_alone(command, patch_run, tmp
         assert again[..., :3].std() > 0.01
         np.testing.assert_array_equal(again, imread(directory / name))
         assert str(tmp_path / "figures" / name) in shown
+
+
+def test_plot_draws_vectors_for_print(command, patch_run, tmp_path):
+    status, shown, _ = command(
+        "plot", patch_run[0] / "result.nc", "--out", tmp_path, "--style", "paper", "--format", "pdf"
+    )  # fmt: skip
+    assert status == 0
+    assert listing(tmp_path) == ["figure3.pdf", "snapshots.pdf"]
+    assert str(tmp_path / "figure3.pdf") in shown
+    # A page of 7.1 inches at 72 points.
+    box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", (tmp_path / "figure3.pdf").read_bytes())
+    assert float(box[1]) == pytest.approx(7.1 * 72, abs=0.5)
 
 
 def test_plot_draws_beside_the_file_where_no_directory_is_named(command, patch_run, tmp_path, monkeypatch):

@@ -225,3 +225,17 @@ def test_its_result_files_hold_it_and_its_runs_resume():
 def test_bad_input_is_named(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_a_dictionary_known_by_its_codes_gives_the_same():
+    images = np.random.default_rng(0).choice([-1.0, 1.0], size=(6, 9, 9))
+    coded = fp.PatchDictionary.from_images(images, size=3)
+    plain = fp.PatchDictionary(coded.patterns, coded.prior)
+    for covariance in ("patch-average", "centre"):
+        one, other = (fp.GaussianModel.from_dictionary(d, (9, 8), covariance=covariance) for d in (coded, plain))
+        np.testing.assert_allclose(one.data_spectrum, other.data_spectrum, atol=1e-12)
+    pattern, second = coded.moments
+    flat = plain.patterns.reshape(len(plain), -1)
+    np.testing.assert_allclose(pattern.ravel(), plain.prior @ flat, atol=1e-14)
+    np.testing.assert_allclose(second.reshape(9, 9), (plain.prior * flat.T) @ flat, atol=1e-14)
+    assert fp.PatchModel(coded).critical_time == pytest.approx(fp.PatchModel(plain).critical_time, nan_ok=True)

@@ -265,3 +265,30 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_files(tmp_path):
     for name in names:
         assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
     assert json.loads((killed / "manifest.json").read_text())["identity"]["sigma_c"] == 1.5
+
+
+_AFTER_KERNELS = """
+import sys
+from pathlib import Path
+import numpy as np
+import fastpatch as fp
+from edm2_cases import random_network
+from pulse_cases import experiment
+if sys.argv[2] == "measured":
+    fp.simulate(fp.PatchModel(fp.PatchDictionary.random()), (16, 16), 4, [2.0, 1.0])
+    fp.analysis.correlation_length(np.random.default_rng(0).standard_normal((4, 16, 16)))
+experiment(Path(sys.argv[1]), random_network(model_channels=32), trials=2).generate()
+"""
+
+
+def test_samples_do_not_depend_on_what_was_computed_before_them(tmp_path):
+    """A resumed experiment has its critical level already, and runs none of the kernels that found it."""
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    for name in ("measured", "resumed"):
+        command = [sys.executable, "-c", _AFTER_KERNELS, str(tmp_path / name), name]
+        subprocess.run(command, env=environment, check=True, timeout=300)
+    names = {path.name for path in (tmp_path / "measured").iterdir()}
+    assert names == {path.name for path in (tmp_path / "resumed").iterdir()}
+    for name in names:
+        assert (tmp_path / "measured" / name).read_bytes() == (tmp_path / "resumed" / name).read_bytes(), name

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import termios
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -86,9 +85,7 @@ def test_the_command_runs_a_spec_on_processes_and_knows_when_it_is_finished(spec
     ids, workers = zip(*(line.split() for line in log.read_text().splitlines()), strict=True)
     assert len(ids) == len(set(ids)) == COUNT
     assert len(set(workers)) == 2
-    begin = time.perf_counter()
     again = command(spec, "--out", tmp_path / "out", **setting)
-    assert time.perf_counter() - begin < 3.0
     assert (again.returncode, again.stderr) == (0, "")
     assert again.stdout.splitlines()[0].endswith("computed now: 0")
     assert again.stdout.splitlines()[-1] == f"already complete: {tmp_path / 'out' / 'sweep.zarr'}"

@@ -191,3 +191,33 @@ def test_public_names_resolve_and_import_nothing_heavy():
     code = f"from fastpatch import theory; import sys; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_model_s_critical_time_is_its_dictionary_s():
+    uniform = fp.PatchDictionary.random(0, uniform_mass=1.0)
+    assert fp.PatchModel(uniform).critical_time == pytest.approx(math.log(26.0), abs=1e-12)
+    model = fp.PatchModel(DEFAULT, fp.VPSchedule(2.0))
+    expected = theory.critical_time("score", dictionary=DEFAULT, schedule=fp.VPSchedule(2.0))
+    assert model.critical_time == pytest.approx(expected, abs=1e-9)
+    # Unequal norms: the weights themselves depend on t.
+    unequal = fp.PatchDictionary(DEFAULT.patterns * np.linspace(0.6, 1.2, 9).repeat(2)[:, None, None], DEFAULT.prior)
+    assert unequal.is_z2_symmetric is False
+    t = fp.PatchModel(unequal).critical_time
+    k = np.stack(np.meshgrid(*[np.linspace(-np.pi, np.pi, 201)] * 2, indexing="ij"), axis=-1)
+    alpha, sigma2 = math.exp(-t / 2), -math.expm1(-t)
+    score = theory.dispersion(k, t, dictionary=unequal) + 0.5
+    assert abs(score.min()) < 2e-3 * alpha**2 / sigma2**2
+    assert theory.dispersion(k, 1.02 * t, dictionary=unequal).min() > -0.5
+
+
+def test_a_dictionary_of_stripes_softens_at_their_wave_vector():
+    columns = np.arange(7)
+    stripes = np.stack([np.sign(np.cos(2 * np.pi * (columns + s + 0.5) / 6)) * np.ones((7, 1)) for s in range(6)])
+    model = fp.PatchModel(fp.PatchDictionary(stripes))
+    k = np.stack([np.zeros(2001), np.linspace(0.0, np.pi, 2001)], axis=-1)
+    t = model.critical_time
+    score = theory.dispersion(k, t, dictionary=model.dictionary) + 0.5
+    assert abs(score.min()) < 1e-5
+    assert k[np.argmin(score), 1] == pytest.approx(2 * np.pi / 6, abs=0.15)
+    assert t < math.log(50.0) - 0.5
+    assert math.isnan(fp.PatchModel(fp.PatchDictionary(np.ones((1, 3, 3)))).critical_time)

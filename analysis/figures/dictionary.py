@@ -33,9 +33,9 @@ def draw_snapshots(dataset: "xr.Dataset", trajectory: int = 0) -> Figure:
                 np.atleast_1d(top.subplots(1, len(patterns))), patterns, weights, strict=False
             ):
                 axes.imshow(pattern, cmap="gray", vmin=-1.2, vmax=1.2)
-                axes.set_title(f"{weight:.3g}", fontsize=7.0, pad=2.0)
+                axes.set_title(f"{weight:.3g}", fontsize="x-small", pad=2.0)
                 frame(axes)
-            top.suptitle(f"{name}s and their prior probability", fontsize=9.0)
+            top.suptitle(f"{name}s and their prior probability", fontsize="medium")
         if len(snapshots):
             panels = np.atleast_1d(bottom.subplots(1, len(snapshots)))
             for axes, field, t in zip(panels, snapshots, times, strict=True):

@@ -36,7 +36,7 @@ def draw_dispersion(k: ArrayLike, dispersions: Sequence[ArrayLike], labels: Sequ
             -0.02,
             "below zero: grows along the reverse run",
             color=GREY,
-            fontsize=8.0,
+            fontsize="small",
             ha="right",
             va="top",
         )

@@ -46,11 +46,11 @@ def draw_locality(dataset: "xr.Dataset", title: str | None = None) -> Figure:
         for axes, t, image, colour in zip(panels, times, response, colours, strict=True):
             shown = image[rows - reach : rows + reach + 1, columns - reach : columns + reach + 1]
             axes.imshow(shown, cmap="magma", vmin=0.0, interpolation="nearest")
-            axes.set_title(f"$t$ = {t:.2g}", fontsize=8.0, color=colour)
+            axes.set_title(f"$t$ = {t:.2g}", fontsize="small", color=colour)
             frame(axes)
-        bottom.suptitle(rf"Impulse response of the data term, r.m.s., $\pm${reach} sites", fontsize=9.0)
+        bottom.suptitle(rf"Impulse response of the data term, r.m.s., $\pm${reach} sites", fontsize="medium")
         if title:
-            figure.suptitle(title, fontsize=10.0)
+            figure.suptitle(title, fontsize="large")
     return figure
 
 
@@ -65,7 +65,7 @@ def _draw_dispersion(axes: Axes, dataset: "xr.Dataset", colours: NDArray[Any]) -
     axes.set_xlabel("wave number $|k|$ (radians / site)")
     axes.set_ylabel(r"$\sigma^2\lambda(k, t)$")
     axes.set_title("Local dispersion (below zero: grows)")
-    axes.legend(title="$t$", ncols=3, fontsize=7.0, loc="lower right")
+    axes.legend(title="$t$", ncols=3, fontsize="x-small", loc="lower right")
 
 
 def _by_wave_number(ky: NDArray[Any], kx: NDArray[Any], maps: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .dynamics import RunVariable, draw_legend, draw_panels, draw_shells, shell_curves
+from .dynamics import RunVariable, draw_panels, draw_shells, shell_curves
 from .samples import draw_image
 from .style import GREY, PURPLE, house_style, new_figure
 
@@ -39,13 +39,13 @@ def draw_noise_levels(dataset: "xr.Dataset", title: str | None = None, trajector
             strip = np.atleast_1d(above.subplots(1, len(images)))
             for axes, image, sigma in zip(strip, images, dataset["snapshot_sigma"].to_numpy(), strict=True):
                 draw_image(axes, image)
-                axes.set_title(rf"$\sigma$ = {sigma:.2g}", fontsize=8.0)
+                axes.set_title(rf"$\sigma$ = {sigma:.2g}", fontsize="small")
         panels = below.subplots(1, 3).tolist()
         draw_panels(panels, dataset, _SIGMA)
         mark_levels(panels, dataset, _MARKS)
-        draw_legend(below, panels)
+        panels[1].legend(loc="upper right")
         if title:
-            figure.suptitle(title, fontsize=10.0)
+            figure.suptitle(title, fontsize="large")
     return figure
 
 
@@ -67,8 +67,8 @@ def draw_relative_softening(dataset: "xr.Dataset", title: str | None = None) -> 
         axes.set_xlabel(_SIGMA.label)
         axes.set_ylabel(r"$\sigma\lambda_n$, median over trajectories")
         mark_levels([axes], dataset, _MARKS)
-        figure.legend(handles=axes.get_legend_handles_labels()[0], loc="outside right upper")
-        axes.set_title(title or "Softening of the modes relative to free noise", fontsize=9.5)
+        axes.legend(ncols=2)
+        axes.set_title(title or "Softening of the modes relative to free noise", fontsize="medium")
     return figure
 
 

@@ -45,13 +45,13 @@ def draw_pulse_figure(dataset: "xr.Dataset", title: str | None = None) -> Figure
         above, below = np.asarray(figure.subfigures(2, 1, height_ratios=[1.0, 1.05]))
         _draw_strips(above, dataset)
         for part, letter in ((above, "A"), (below, "B")):
-            part.text(0.004, 0.985, letter, fontsize=13.0, fontweight="bold", va="top")
+            part.text(0.004, 0.985, letter, fontsize="x-large", fontweight="bold", va="top")
         panels = below.subplots(1, 2)
         for axes, metric in zip(panels, _METRICS, strict=True):
             _draw_differences(axes, dataset.sel(metric=metric), metric)
         below.legend(handles=panels[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=3)
         if title:
-            figure.suptitle(title, fontsize=10.0)
+            figure.suptitle(title, fontsize="large")
     return figure
 
 
@@ -91,7 +91,7 @@ def draw_dose_response(dataset: "xr.Dataset", title: str | None = None) -> Figur
         count = np.unique(dataset["position_evaluations"].to_numpy())
         each = f"{count[0]}" if len(count) == 1 else f"{count[0]} to {count[-1]}"
         what = f"what a pulse of {each} guided evaluations does, by its position"
-        figure.suptitle(f"{title}: {what}" if title else what.capitalize(), fontsize=10.0)
+        figure.suptitle(f"{title}: {what}" if title else what.capitalize(), fontsize="large")
     return figure
 
 
@@ -116,7 +116,7 @@ def draw_condition_gains(dataset: "xr.Dataset", title: str | None = None) -> Fig
         evaluations = dataset["guided_evaluations"].sel(condition=names).mean(("class_label", "trial")).to_numpy()
         panels[0].set_yticks(rows, [f"{name} ({count:.3g})" for name, count in zip(names, evaluations, strict=True)])
         panels[0].set_ylabel("condition (guided evaluations)")
-        figure.suptitle(f"{title}: gain of each condition" if title else "Gain of each condition", fontsize=10.0)
+        figure.suptitle(f"{title}: gain of each condition" if title else "Gain of each condition", fontsize="large")
     return figure
 
 
@@ -136,10 +136,10 @@ def _draw_strips(figure: Any, dataset: "xr.Dataset") -> None:
                 draw_image(axes, image)
                 if inside and text == "pulse":
                     axes.spines[:].set(color=RED, linewidth=2.0)
-            row[0].set_ylabel(text, fontsize=8.0)
-        pair[0, 0].set_ylabel(f"{names[index]}\n{reason}\nno pulse", fontsize=8.0)
+            row[0].set_ylabel(text, fontsize="small")
+        pair[0, 0].set_ylabel(f"{names[index]}\n{reason}\nno pulse", fontsize="small")
     for axes, level in zip(grid[0], sigma, strict=True):
-        axes.set_title(rf"$\sigma$ = {level:.2g}", fontsize=8.0)
+        axes.set_title(rf"$\sigma$ = {level:.2g}", fontsize="small")
 
 
 def _draw_differences(axes: Axes, at: "xr.Dataset", metric: str) -> None:

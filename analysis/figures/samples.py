@@ -34,10 +34,10 @@ def draw_samples(dataset: "xr.Dataset", title: str | None = None) -> Figure:
             draw_image(axes, field)
         if classes is not None:
             for axes, index in zip(grid[:, 0], classes[::columns], strict=True):
-                axes.set_ylabel(f"class {index}", fontsize=8.0)
+                axes.set_ylabel(f"class {index}", fontsize="small")
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.0, hspace=0.0)  # type: ignore[union-attr, call-arg]
         if title:
-            figure.suptitle(title, fontsize=9.0)
+            figure.suptitle(title, fontsize="medium")
     return figure
 
 
@@ -52,8 +52,8 @@ def draw_denoising(dataset: "xr.Dataset", title: str | None = None) -> Figure:
             for axes, field in zip(row, trajectory, strict=True):
                 draw_image(axes, field, limit=2.0)
         for axes, t in zip(grid[0], times, strict=True):
-            axes.set_title(f"$t$ = {t:.2g}", fontsize=8.0)
-        figure.suptitle(title or "Denoising, reverse run from left to right", fontsize=9.0)
+            axes.set_title(f"$t$ = {t:.2g}", fontsize="small")
+        figure.suptitle(title or "Denoising, reverse run from left to right", fontsize="medium")
     return figure
 
 
@@ -72,7 +72,7 @@ def draw_fidelity(dataset: "xr.Dataset") -> Figure:
         for column, pair in zip(grid.T, zip(samples, nearest, strict=True), strict=True):
             for axes, field in zip(column, pair, strict=True):
                 draw_image(axes, field)
-        top.suptitle("Samples, and below each the training image nearest to it", fontsize=9.5)
+        top.suptitle("Samples, and below each the training image nearest to it", fontsize="medium")
         left, middle, right = bottom.subplots(1, 3)
         _histograms(left, dataset["sample_mean"].to_numpy(), dataset["reference_mean"].to_numpy())
         left.set_xlabel("mean pixel of an image")

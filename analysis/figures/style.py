@@ -1,9 +1,11 @@
-"""One look for all figures: colour-blind-safe (Okabe-Ito and viridis), readable at half a page."""
+"""One look for all figures: colour-blind-safe (after Okabe-Ito, and viridis), for a screen, a journal or slides."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -11,40 +13,91 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ...atomic import atomic_path
+from ...errors import InvalidInputError
 
-__all__ = ["BLUE", "GREY", "PURPLE", "RED", "TIME_LABEL", "frame", "house_style", "new_figure", "save_figure"]
+__all__ = ["BLUE", "GREY", "PURPLE", "RED", "TIME_LABEL", "Style", "figure_style", "frame", "house_style"]
+__all__ += ["new_figure", "save_figure"]
 
-BLUE, RED, PURPLE, GREY = "#0072B2", "#C6372F", "#A2527F", "#6E6E6E"
+BLUE, RED, PURPLE, GREY = "#0072B2", "#D55E00", "#882255", "#8A8A8A"
 TIME_LABEL = "diffusion time $t$  (reverse run: left to right)"
 
+Style = Literal["screen", "paper", "slides"]
+
+
+@dataclass(frozen=True)
+class _Size:
+    """Of figures relative to a screen's, of letters in points, of lines relative to a screen's."""
+
+    figure: float
+    font: float
+    line: float
+
+
+# The widest figure, 11 inches on a screen, is 7.1 in print: two columns of a journal.
+_SIZES: dict[str, _Size] = {
+    "screen": _Size(1.0, 9.0, 1.0),
+    "paper": _Size(7.1 / 11.0, 6.5, 0.8),
+    "slides": _Size(1.2, 14.0, 1.6),
+}
+_CHOSEN: ContextVar[Style] = ContextVar("figure_style", default="screen")
+
 _STYLE: dict[str, Any] = {
-    "font.size": 9.0,
-    "axes.titlesize": 9.5,
-    "axes.labelsize": 9.0,
+    "axes.titlesize": "medium",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.color": "#E4E4E4",
-    "grid.linewidth": 0.6,
     "axes.axisbelow": True,
-    "legend.frameon": False,
-    "legend.fontsize": 8.0,
-    "lines.linewidth": 1.4,
+    # A veil without an edge: a legend stays readable on top of curves.
+    "legend.framealpha": 0.8,
+    "legend.edgecolor": "none",
+    "legend.fancybox": False,
+    "legend.fontsize": "small",
+    "legend.borderaxespad": 0.2,
+    "legend.labelspacing": 0.3,
+    "legend.columnspacing": 1.2,
+    "legend.handlelength": 1.7,
+    "pdf.fonttype": 42,  # letters that remain letters, as journals ask
+    "svg.fonttype": "none",
 }
+
+
+@contextmanager
+def figure_style(style: Style) -> Iterator[None]:
+    """Figures drawn inside the block have the size and letters of a screen (the default), a journal page, or slides.
+
+    Raises `InvalidInputError` for another style.
+    """
+    if style not in get_args(Style):
+        raise InvalidInputError(f"style is {style!r}; expected one of {', '.join(map(repr, get_args(Style)))}")
+    token = _CHOSEN.set(style)
+    try:
+        yield
+    finally:
+        _CHOSEN.reset(token)
 
 
 @contextmanager
 def house_style() -> Iterator[None]:
     """The project's style over Matplotlib's own defaults inside the block; the caller's settings outside it."""
+    size = _SIZES[_CHOSEN.get()]
+    settings: dict[Any, Any] = {
+        **_STYLE,
+        "font.size": size.font,
+        "lines.linewidth": 1.4 * size.line,
+        "axes.linewidth": 0.8 * size.line,
+        "grid.linewidth": 0.6 * size.line,
+    }
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE)  # type: ignore[arg-type]  # matplotlib types the keys as literals
+        mpl.rcParams.update(settings)
         yield
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure in inches with an Agg canvas, independent of pyplot's state."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    """A figure of so many inches on a screen with an Agg canvas, independent of pyplot's state."""
+    scale = _SIZES[_CHOSEN.get()].figure
+    figure = Figure(figsize=(scale * width, scale * height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
@@ -58,6 +111,9 @@ def frame(axes: Axes) -> None:
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 160) -> None:
-    """Write a figure, replacing ``path`` only when it is complete; `OutputError` where that fails."""
+    """Write a figure in the format of the path's suffix, replacing ``path`` only when it is complete.
+
+    Raises `OutputError` where that fails.
+    """
     with house_style(), atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=dpi, format=Path(path).suffix.lstrip(".") or "png")

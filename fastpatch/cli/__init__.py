@@ -9,7 +9,8 @@ import sys
 import typer
 
 from ..errors import DtypeError, FastpatchError, InvalidInputError
-from . import edm2, empirical, images, info, patch, plot, sweep, theory, unet
+from ..messages import reason, tell
+from . import edm2, empirical, images, info, kernels, network_commands, patch, plot, sweep, theory, unet
 
 __all__ = ["app", "keep_freed_memory", "main"]
 
@@ -28,19 +29,23 @@ app.command("empirical")(empirical.empirical)
 app.command("theory")(theory.theory)
 app.command("sweep")(sweep.sweep)
 app.command("plot")(plot.plot)
+app.command("compile")(kernels.compile_kernels)
 app.command("info")(info.info)
 app.add_typer(images.app, name="images")
 app.add_typer(unet.app, name="unet")
 app.add_typer(edm2.app, name="edm2")
+app.add_typer(network_commands.app, name="network")
 
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one sentence, never in a traceback."""
-    # Idle OpenMP threads that spin slow every other process down, and this one with them on a busy machine.
+    # Idle OpenMP threads of torch that spin slow every other process down, and this one on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # A notebook's kernel names a backend here that its children need not have; figures are drawn without any.
     os.environ.pop("MPLBACKEND", None)
     keep_freed_memory()
+    # Ends as an interrupt does, with what is temporary removed.
+    signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         # A terminal without a letter gets "?" in its place, rather than no report.
         if isinstance(stream, io.TextIOWrapper):
@@ -50,17 +55,19 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except FastpatchError as error:
-        print(f"fastpatch: {error}", file=sys.stderr)
+        tell(f"fastpatch: {error}")
         sys.exit(2 if isinstance(error, InvalidInputError | DtypeError) else 1)
     except (OSError, UnicodeError) as error:
         # Of printing, to a full disk: files have errors of their own.
-        print(f"fastpatch: the output cannot be written ({error}); expected room for it", file=sys.stderr)
+        tell(f"fastpatch: the output cannot be written ({reason(error)}); expected room for it")
         sys.exit(1)
     except MemoryError as error:
-        print(
-            f"fastpatch: not enough memory ({error}); expected a smaller lattice or fewer trajectories", file=sys.stderr
-        )
+        tell(f"fastpatch: not enough memory ({reason(error)}); expected a smaller lattice or fewer trajectories")
         sys.exit(1)
+
+
+def _terminate(number: int, frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def keep_freed_memory() -> None:

@@ -1,22 +1,23 @@
 """What the commands that simulate have in common: run, write, draw, report."""
 
 import math
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FastpatchError, OutputError, ResultFileError
+from ..messages import has_terminal, printable
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from ..analysis import CriticalPoint
-    from ..models import Model, PosteriorMeanModel
+    from ..models import Model
+    from ..models.closed_form import ClosedFormModel
 
 __all__ = ["critical_report", "draw_figures", "measured_lines", "point_line", "publish", "run_experiment"]
-__all__ += ["set_threads", "shown"]
+__all__ += ["score_line", "set_threads", "shown"]
 
 
 def set_threads(threads: int | None) -> None:
@@ -47,7 +48,7 @@ def run_experiment(
     from ..runs.simulation import simulate
 
     begin = time.perf_counter()
-    dataset = simulate(model, progress=not quiet and sys.stderr.isatty(), **arguments)
+    dataset = simulate(model, progress=not quiet and has_terminal(), **arguments)
     simulated = time.perf_counter() - begin
     if extend is not None:
         dataset = extend(dataset)
@@ -67,7 +68,8 @@ def publish(
 
     file = directory / "result.nc"
     save(dataset, file)
-    print(report(dataset), flush=True)
+    # A card or a title may hold anything.
+    print(printable(report(dataset)), flush=True)
     try:
         written = draw_figures(dataset, directory)
     except FastpatchError:
@@ -81,8 +83,8 @@ def publish(
     print("wrote " + "\n      ".join(str(path) for path in (file, *written)))
 
 
-def draw_figures(dataset: "xr.Dataset", directory: Path) -> list[Path]:
-    """Draw every figure that a result has the variables of, from the dataset alone; their paths.
+def draw_figures(dataset: "xr.Dataset", directory: Path, suffix: str = "png") -> list[Path]:
+    """Draw every figure that a result has the variables of, from the dataset alone, as files of a format; their paths.
 
     Raises `ResultFileError` for a dataset that has lost some of what every result has.
     """
@@ -107,6 +109,8 @@ def draw_figures(dataset: "xr.Dataset", directory: Path) -> list[Path]:
         drawn["softening.png"] = figures.draw_relative_softening(dataset, title)
     else:
         drawn["figure3.png"] = figures.draw_dynamics(dataset, title)
+    if "total_rate" in dataset:
+        drawn["information.png"] = figures.draw_information(dataset, title=title)
     if "pattern" in dataset or "prototype" in dataset:
         drawn["snapshots.png"] = figures.draw_snapshots(dataset)
     elif dataset.sizes.get("snapshot_time"):
@@ -115,31 +119,53 @@ def draw_figures(dataset: "xr.Dataset", directory: Path) -> list[Path]:
         drawn["locality.png"] = figures.draw_locality(dataset, title)
     if "sample_to_train" in dataset:
         drawn["statistics.png"] = figures.draw_fidelity(dataset)
-    for name, figure in drawn.items():
-        figures.save_figure(figure, directory / name)
-    return [directory / name for name in drawn]
+    files = {directory / Path(name).with_suffix(f".{suffix}"): figure for name, figure in drawn.items()}
+    for file, figure in files.items():
+        figures.save_figure(figure, file)
+    return list(files)
 
 
-def critical_report(dataset: "xr.Dataset", model: "PosteriorMeanModel") -> str:
+def critical_report(dataset: "xr.Dataset", model: "ClosedFormModel") -> str:
     """Predicted and measured critical times as an aligned table."""
     from .. import theory
-    from ..models import PatchModel
+    from ..models import GaussianModel, PatchModel
 
-    columns = {f"Omega = {model.Omega:g}": theory.critical_times(Omega=model.Omega, schedule=model.schedule)}
-    if isinstance(model, PatchModel):
-        exact = theory.critical_times(dictionary=model.dictionary, schedule=model.schedule)
-        columns[f"{len(model.dictionary)} patterns"] = exact
     names: dict[theory.CriticalCondition, str] = {
         "score": "score, log(1 + Omega) (eq. 30)",
         "eq17": "eq. 17 as printed",
         "drift": "drift Jacobian at x = 0",
-        "renormalised": "renormalised by fluctuations",
+        "renormalised": "drift, renormalised by white noise",
+        "closure": "drift, Gaussian closure",
     }
+    if isinstance(model, PatchModel):
+        shape = dataset.sizes["y"], dataset.sizes["x"]
+        columns = {
+            f"Omega = {model.Omega:g}": theory.critical_times(K=model.dictionary.radius, schedule=model.schedule),
+            f"{len(model.dictionary)} patterns": theory.critical_times(
+                dictionary=model.dictionary, schedule=model.schedule
+            ),
+        }
+        null = GaussianModel.from_dictionary(model.dictionary, shape, model.schedule).critical_time
+        last = [f"  {'drift, Gaussian null: no transition':<34}{'':>14}{shown(null):>14}"]
+    else:
+        del names["closure"]
+        columns = {f"Omega = {model.Omega:g}": theory.critical_times(Omega=model.Omega, schedule=model.schedule)}
+        last = []
     lines = [f"{'predicted critical times':<36}" + "".join(f"{name:>14}" for name in columns)]
     lines += [
         f"  {label:<34}" + "".join(f"{shown(c[key]):>14}" for c in columns.values()) for key, label in names.items()
     ]
-    return "\n".join([*lines, *measured_lines(dataset)])
+    return "\n".join([*lines, *last, *measured_lines(dataset), score_line(dataset, model)])
+
+
+def score_line(dataset: "xr.Dataset", model: "ClosedFormModel") -> str:
+    """Where the mean score's Jacobian changes sign along the uniform mode, which no choice of drift can move."""
+    from ..analysis import zero_mode_crossing
+
+    lambda_0 = dataset["mode_derivative"].sel(shell=0).isel(direction=slice(0, 2)).mean("direction")
+    times = dataset["time"].to_numpy()
+    found = zero_mode_crossing(times, lambda_0.to_numpy() + 0.5 * model.schedule.rate(times))
+    return point_line("score Jacobian crosses zero", found)
 
 
 def measured_lines(dataset: "xr.Dataset") -> list[str]:
@@ -155,7 +181,7 @@ def measured_lines(dataset: "xr.Dataset") -> list[str]:
     symbol = "t" if along == "time" else along
     lines = [f"{f'measured, median of {count}':<36}{symbol:>14}{'95 % interval':>20}{'found':>9}"]
     labels = {
-        "zero_mode_crossing": "lambda_0 crosses zero",
+        "zero_mode_crossing": "lambda_0 crosses zero (drift)",
         "softest_zero_mode": "|lambda_0| smallest",
         "equilibrium_length_peak": "xi_eq largest",
         "fastest_growth": "xi_x grows fastest",

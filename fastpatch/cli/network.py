@@ -1,7 +1,6 @@
 """What ``fastpatch unet analyze`` and ``fastpatch unet sample`` compute beside the run itself, and print."""
 
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
+from ..messages import has_terminal, tell
 from ..validation import integer
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def find_images(split: "Split", variant: "Variant", data: Path | None) -> NDArra
     except DataFileError as error:
         if data is not None:
             raise
-        print(f"fastpatch: nothing is compared with the data, because {error}", file=sys.stderr)
+        tell(f"fastpatch: nothing is compared with the data, because {error}")
         return None
 
 
@@ -110,7 +110,7 @@ def locality(
     from ..neural.probes.receptive_field import predicted_critical_time
 
     found = measure_locality(
-        model, dataset, periodic=model.net.padding == "circular", progress=not quiet and sys.stderr.isatty(),
+        model, dataset, periodic=model.net.padding == "circular", progress=not quiet and has_terminal(),
         **arguments,
     )  # fmt: skip
     predicted = predicted_critical_time(
@@ -164,10 +164,9 @@ def _sanity_lines(dataset: "xr.Dataset") -> list[str]:
     size = float(np.sqrt((dataset["final"].to_numpy().astype(np.float64) ** 2).mean()))
     lines.append(f"{'final root mean square of x':<36}{size:14.4g}")
     if size > _LARGEST:
-        print(
+        tell(
             f"fastpatch: the fields grew to {size:.3g} where the data are within [-1, 1], because the network's drift "
-            "is unstable at large t; expected longer training, or a smaller --t-max",
-            file=sys.stderr,
+            "is unstable at large t; expected longer training, or a smaller --t-max"
         )
     return lines
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 __all__ = ["scaling_summary"]
 
 # To be counted up when the same results give another report.
-_EDITION = 2
+_EDITION = 3
 _DRAWN = "drawn in "
 
 

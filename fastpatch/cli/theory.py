@@ -20,7 +20,7 @@ def theory(
     dictionary_seed: Annotated[int, typer.Option(help="Seed of its random patterns.")] = 0,
     out: options.Out = Path("runs/theory"),
 ) -> None:
-    """The four critical times, in closed form and for a dictionary, and the dispersion around them.
+    """The five critical times, in closed form and for a dictionary, and the dispersion around them.
 
     Writes dispersion.png.
     """
@@ -30,6 +30,7 @@ def theory(
     from ..analysis.figures import draw_dispersion, save_figure
     from ..atomic import writable_directory
     from ..dictionary import PatchDictionary
+    from ..models import GaussianModel
     from ..process import VPSchedule
     from .experiment import shown
 
@@ -41,16 +42,20 @@ def theory(
     closed = formulas.critical_times(K=patch_radius, d=dimension, schedule=schedule)
     exact = formulas.critical_times(dictionary=dictionary, schedule=schedule)
     labels: dict[formulas.CriticalCondition, str] = {
-        "score": "1/sigma^2 = alpha^2/sigma^4 Omega          (eqs. 26-30)",
-        "eq17": "1/2 + 1/sigma^2 = alpha^2/sigma^4 Omega    (eq. 17)",
-        "drift": "1/sigma^2 - 1/2 = alpha^2/sigma^4 Omega    (drift Jacobian)",
-        "renormalised": "drift Jacobian averaged over x ~ N(0, 1)   (eqs. 20-21)",
+        "score": "1/sigma^2 = alpha^2/sigma^4 Omega (eq. 30)",
+        "eq17": "1/2 + 1/sigma^2 = the same (eq. 17)",
+        "drift": "1/sigma^2 - 1/2 = the same (Jacobian)",
+        "renormalised": "drift, averaged over x ~ N(0, 1) (eq. 21)",
+        "closure": "drift, averaged over its own field",
     }
+    null = GaussianModel.from_dictionary(dictionary, (80, 80), schedule).critical_time
     omega = formulas.hypercube_volume(patch_radius, dimension)
     print(f"critical times, beta = {beta:g}")
-    print(f"{'':<15}{'condition':<58}{f'Omega = {omega}':>12}{f'{len(dictionary)} patterns':>14}")
+    print(f"{'':<13}{'condition':<43}{f'Omega = {omega}':>11}{f'{len(dictionary)} patterns':>13}")
     for name, label in labels.items():
-        print(f"{name:<15}{label:<58}{shown(closed[name], '.4f'):>12}{shown(exact[name], '.4f'):>14}")
+        print(f"{name:<13}{label:<43}{shown(closed[name], '.4f'):>11}{shown(exact[name], '.4f'):>13}")
+    print(f"{'null':<13}{'drift of a Gaussian field: no transition':<43}{'':>11}{shown(null, '.4f'):>13}")
+    print("A run's zero of lambda_0 is one of the drift: compare it with the last four.")
     softening = {name: t for name, t in exact.items() if not math.isnan(t)}
     times = {f"$t$ = {t:.2f} ({name} $t_c$)": t for name, t in sorted(softening.items(), key=lambda item: -item[1])}
     first = 1.5 * max(times.values(), default=4.0)

@@ -1,1 +1,5 @@
 """Compiled kernels, and what arranges their arguments."""
+
+from .environment import require_compiler
+
+require_compiler()

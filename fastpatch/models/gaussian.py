@@ -12,14 +12,14 @@ from ..dictionary import PatchDictionary
 from ..errors import DtypeError, InvalidInputError
 from ..process import VPSchedule
 from ..validation import floating_field, lattice_shape
-from .base import PosteriorMeanModel
+from .closed_form import ClosedFormModel
 
 __all__ = ["GaussianModel"]
 
 Covariance = Literal["patch-average", "centre"]
 
 
-class GaussianModel(PosteriorMeanModel):
+class GaussianModel(ClosedFormModel):
     r"""Data :math:`x_0 = \mu + f` with f a stationary Gaussian field of spectrum S_0(k) on a periodic lattice.
 
     .. math:: \hat m = \hat\mu + \frac{\alpha S_0}{\sigma^2 + \alpha^2 S_0}\,(\hat x - \alpha\hat\mu), \qquad
@@ -113,15 +113,20 @@ class GaussianModel(PosteriorMeanModel):
             raise InvalidInputError(
                 f"covariance is {covariance!r}; expected one of {', '.join(map(repr, get_args(Covariance)))}"
             )
-        prior, centers, patterns = dictionary.prior, dictionary.centers, dictionary.patterns
+        pattern, second = dictionary.moments
         if covariance == "patch-average":
-            mean = float(prior @ patterns.mean(axis=(1, 2)))
-            transform = scipy.fft.rfft2(_padded(patterns - mean, (height, width)))
-            spectrum = np.tensordot(prior, np.abs(transform) ** 2, axes=1) / dictionary.size**2
+            mean = float(pattern.mean())
+            around = second - mean * (pattern[:, :, None, None] + pattern - mean)
+            # sum_uv <p(u) p(v)> exp(i k . (u - v)), one axis after the other.
+            rows, columns = (_phases(2.0 * np.pi * k, dictionary.size) for k in _frequencies(height, width))
+            half = np.einsum("au,uvwx,aw->avx", rows, around, rows.conj(), optimize=True)
+            power = np.einsum("bv,avx,bx->ab", columns, half, columns.conj(), optimize=True)
+            spectrum = np.maximum(power.real, 0.0) / dictionary.size**2
         else:
-            mean = float(prior @ centers)
-            kernel = np.tensordot(prior * (centers - mean), patterns, axes=1)
-            centred = np.roll(_padded(kernel, (height, width)), (-dictionary.radius, -dictionary.radius), (0, 1))
+            centre = dictionary.radius
+            mean = float(pattern[centre, centre])
+            kernel = second[centre, centre] - mean * pattern
+            centred = np.roll(_padded(kernel, (height, width)), (-centre, -centre), (0, 1))
             spectrum = np.maximum(scipy.fft.rfft2(centred).real, 0.0)
         return cls(spectrum, schedule, mean=mean)
 
@@ -231,6 +236,15 @@ def _half_plane(shape: tuple[int, ...]) -> tuple[int, int]:
 def _is_even(column: NDArray[np.float64]) -> bool:
     """Whether values over k1 in FFT order agree with those at -k1."""
     return bool(np.allclose(column, np.roll(column[::-1], 1), rtol=1e-6, atol=1e-6 * float(column.max())))
+
+
+def _frequencies(height: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return scipy.fft.fftfreq(height), scipy.fft.rfftfreq(width)
+
+
+def _phases(k: NDArray[np.float64], size: int) -> NDArray[np.complex128]:
+    """exp(i k u) for u = 0 … size - 1, (len(k), size)."""
+    return np.asarray(np.exp(1j * np.multiply.outer(k, np.arange(size))))
 
 
 def _padded(patterns: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:

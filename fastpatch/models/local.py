@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..kernels.patch import ModeTables, line_overlaps
-from .base import PosteriorMeanModel
+from ..validation import positive_time
+from .closed_form import ClosedFormModel
+from .jacobian import LocalJacobian
 
 __all__ = ["LocalPosteriorModel", "pixel_patterns"]
 
@@ -18,7 +20,7 @@ def pixel_patterns(size: int) -> NDArray[np.float64]:
     return np.eye(size * size).reshape(-1, size, size)
 
 
-class LocalPosteriorModel(PosteriorMeanModel):
+class LocalPosteriorModel(ClosedFormModel):
     """Derivatives along all modes from the response to the pixels of a neighbourhood."""
 
     @abstractmethod
@@ -27,6 +29,45 @@ class LocalPosteriorModel(PosteriorMeanModel):
 
         ``x`` (B, L1, L2) is not checked.
         """
+
+    def jacobian(self, x: ArrayLike, t: float) -> LocalJacobian:
+        r"""The drift's whole Jacobian :math:`\partial b_i/\partial x_j` at x (..., L1, L2), exact, in closed form.
+
+        It holds P^2 float64 fields a field of x. Raises what `drift` raises.
+        """
+        field, batch = self._batch(x)
+        time = positive_time(t)
+        sigma2, rate = self.schedule.sigma2(time), self.schedule.rate(time)
+        windows = -rate * (self.schedule.alpha(time) / sigma2) ** 2 * self._windows(batch, time)
+        centre = windows.shape[1] // 2
+        windows[:, centre, centre] += rate * (-0.5 + 1.0 / sigma2)
+        return LocalJacobian(windows.reshape(*field.shape[:-2], *windows.shape[1:]))
+
+    def jvp(self, x: ArrayLike, t: float, v: ArrayLike) -> NDArray[np.float64]:
+        """(db/dx) v, float64, for directions v that broadcast against x (..., L1, L2); many at once: `jacobian`."""
+        return self.jacobian(x, t) @ v
+
+    def vjp(self, x: ArrayLike, t: float, w: ArrayLike) -> NDArray[np.float64]:
+        """(db/dx)^T w, as `jvp`: the patch score is no gradient, so its Jacobian is not symmetric."""
+        return self.jacobian(x, t).transposed(w)
+
+    def posterior_variance(self, x: ArrayLike, t: float) -> NDArray[Any]:
+        r"""Variance of the centre pixel in the posterior at every site, same shape and dtype as ``x``.
+
+        :math:`\sum_k w_k c_k^2 - m^2`, without cancellation where the posterior has locked. Its mean over sites is the
+        machine's denoising error, MMSE a site, and :math:`\frac{\alpha^2}{\sigma^2}` times it the information that is
+        decided per unit of log(sigma/alpha).
+        """
+        field, batch = self._batch(x)
+        windows = self._windows(batch, positive_time(t))
+        centre = windows.shape[1] // 2
+        variance = windows[:, centre, centre]
+        return np.asarray(variance.reshape(field.shape), dtype=field.dtype)
+
+    def _windows(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
+        """Covariance of the centre pixel with every pixel of the patch in the posterior, (B, P, P, L1, L2)."""
+        fields, patterns = self.response(x, t)
+        return np.asarray(np.einsum("bkij,kuv->buvij", fields, patterns, optimize=True))
 
     def _slope(self, t: float) -> float:
         return float(self.schedule.alpha(t) / self.schedule.sigma2(t))

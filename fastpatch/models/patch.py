@@ -1,5 +1,6 @@
 """The patch model: the score of independent local patches (paper Sec. 6 and App. C)."""
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..kernels.plan import PatchPlan
 from ..kernels.tree import TreeKernels
 from ..kernels.tree.choice import tree_of
 from ..process import VPSchedule
+from .linear_response import first_softening
 from .local import LocalPosteriorModel, pixel_patterns
 
 __all__ = ["PatchModel"]
@@ -49,6 +51,22 @@ class PatchModel(LocalPosteriorModel):
     def __repr__(self) -> str:
         return f"PatchModel({self.dictionary!r}, {self.schedule!r})"
 
+    @property
+    def is_fused(self) -> bool:
+        """Whether kernels may take its steps: unless a subclass or an instance overrides what they would bypass."""
+        # ``plan`` is cached on the instance, so only a class can override it.
+        return type(self).plan is PatchModel.plan and not self.overrides(
+            PatchModel,
+            "posterior_mean",
+            "score",
+            "drift",
+            "mode_derivatives",
+            "derivative_of_overlap",
+            "_posterior_mean",
+            "_score",
+            "_mode_overlaps",
+        )
+
     @cached_property
     def plan(self) -> PatchPlan:
         """The dictionary as the kernels take it."""
@@ -63,6 +81,17 @@ class PatchModel(LocalPosteriorModel):
     def Omega(self) -> float:
         """Sites of a patch, P^2: exact for the two uniform patterns alone, the paper's estimate for a dictionary."""
         return float(self.dictionary.size**2)
+
+    @property
+    def critical_time(self) -> float:
+        """Where the score's Jacobian at x = 0 first loses its sign along some wave vector, coming from large t.
+
+        ``sigma^2 = alpha^2 g`` with the dictionary's own largest coupling g, which is P^2 for the two uniform patterns
+        alone: the paper's log(1 + P^2) then. nan where no mode softens. Not checked: that x = 0 is a fixed point, which
+        it is for a Z2-symmetric dictionary.
+        """
+        rate = first_softening(self.dictionary)
+        return rate if math.isnan(rate) else self.schedule.time_of(rate)
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -11,13 +11,13 @@ from ..analysis.modes import fourier_modes
 from ..errors import DtypeError, InvalidInputError
 from ..image_patches import checked_images
 from ..process import VPSchedule
-from .base import PosteriorMeanModel
+from .closed_form import ClosedFormModel
 from .local import LocalPosteriorModel, pixel_patterns
 
 __all__ = ["GaussianPatchModel", "WienerModel"]
 
 
-class WienerModel(PosteriorMeanModel):
+class WienerModel(ClosedFormModel):
     r"""The Wiener filter of a set of images, with their mean and full covariance C (no stationarity assumed).
 
     .. math:: m = \mu + \alpha C (\alpha^2 C + \sigma^2)^{-1} (x - \alpha\mu)

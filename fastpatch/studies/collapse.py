@@ -5,6 +5,7 @@ of every point from the line through the neighbouring points of all other curves
 is about 1 where the curves agree within their errors.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -56,8 +57,10 @@ class Collapse:
 
     ``measure`` is that of the fit; ``unscaled`` that of xi against t as they are. Where the latter is about 1, the
     curves do not depend on L, and the fit says no more than how xi diverges at t_c: for xi ~ (t - t_c)^-nu it is
-    perfect. ``reason`` says why t_c and 1 / nu are NaN: where the data do not determine them, or the best measure is
-    beyond 3. ``best`` is t_c and 1 / nu of the smallest measure all the same, to draw; NaN if none is finite.
+    perfect. Where the measure is above 1, the curves differ by more than their errors, and the distributions of t_c
+    and log(1 / nu) are widened by its root. ``reason`` says why t_c and 1 / nu are NaN: where the data do not determine
+    them, or the best measure is beyond 3. ``best`` is t_c and 1 / nu of the smallest measure all the same, to draw; NaN
+    if none is finite.
     """
 
     t_c: Measured
@@ -133,11 +136,13 @@ def fit_collapse(curves: Sequence[Curve], *, kappa: float = 1.0) -> Collapse:
         for index in range(len(curves[0].resampled))
     ]
     t_c, log_exponent, _ = np.array(resamples).reshape(-1, 3).T
-    inverse_nu = Measured(shown[1], np.exp(log_exponent))
+    wider = max(1.0, math.sqrt(measure))
+    logarithm = Measured(best[1], log_exponent).widened(wider)
+    inverse_nu = Measured(shown[1], np.exp(logarithm.resampled))
     low, high = inverse_nu.interval
     if not (low > 1.02 * _LOWEST and high < _HIGHEST / 1.02):
         return Collapse(absent, absent, measure, unscaled, shown, "the errors leave 1/nu open")
-    return Collapse(Measured(best[0], t_c), inverse_nu, measure, unscaled, shown)
+    return Collapse(Measured(best[0], t_c).widened(wider), inverse_nu, measure, unscaled, shown)
 
 
 def _search(

@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from ..analysis.figures.style import BLUE, GREY, PURPLE, RED, house_style, new_figure, save_figure
 from . import Collapse, Curve, FiniteSize, Measured, PowerLaw, PriorMass, QuenchRate, Study
-from .report import shown
+from .report import shown, shown_exponent
 
 __all__ = ["draw_scaling", "save_scaling"]
 
@@ -64,7 +64,7 @@ def _(study: FiniteSize, title: str | None = None) -> Figure:
         _curves(plain, study.curves)
         _collapsed(scaled, study.curves, study.collapse)
         if title:
-            figure.suptitle(title, fontsize=10.0)
+            figure.suptitle(title, fontsize="large")
     return figure
 
 
@@ -88,7 +88,7 @@ def _(study: QuenchRate, title: str | None = None) -> Figure:
             final, zero = ([measured[k] for k in own] for measured in (study.final_length, study.zero_time))
             _points(lengths, aside * rates, final, colour, marker, label)
             _law(lengths, rates, law, colour)
-            scaled = [Measured(beta * one.value, beta * one.resampled) for one in zero]
+            scaled = [Measured(beta * one.value, beta * one.resampled, one.count) for one in zero]
             _points(times, aside * rates, scaled, colour, marker, rf"$\beta$ = {beta:g}")
         lengths.set_yscale("log")
         _plain_ticks(lengths.yaxis)
@@ -102,7 +102,7 @@ def _(study: QuenchRate, title: str | None = None) -> Figure:
             axes.set_xlabel(r"rate of the quench $v = -d\log t\,/\,dn$ (1 / step)")
         figure.legend(handles=lengths.get_legend_handles_labels()[0], loc="outside lower center", ncols=3)
         if title:
-            figure.suptitle(title, fontsize=10.0)
+            figure.suptitle(title, fontsize="large")
     return figure
 
 
@@ -137,7 +137,7 @@ def _(study: PriorMass, title: str | None = None) -> Figure:
             axes.set_xlabel("prior mass of the uniform patterns")
             axes.legend()
         if title:
-            figure.suptitle(title, fontsize=10.0)
+            figure.suptitle(title, fontsize="large")
     return figure
 
 
@@ -160,13 +160,13 @@ def _law(axes: Axes, x: Any, law: PowerLaw, colour: Any) -> None:
 def _shift(axes: Axes, study: FiniteSize) -> None:
     """The fitted shift with L, or the constant where there is none."""
     shift = study.shift
-    if shift.reason:
+    if shift.reason or all(shift.open_ends):
         if np.isfinite(shift.mean.value):
             axes.axhline(shift.mean.value, color=BLUE, linestyle=(0, (4, 3)), linewidth=1.0, label="mean; no exponent")
         return
     along = np.geomspace(study.L.min(), study.L.max(), 100)
     curve = shift.limit.value + shift.amplitude.value * along**-shift.inverse_nu.value
-    axes.plot(along, curve, color=BLUE, linewidth=1.0, label=rf"$1/\nu$ = {shown(shift.inverse_nu)}")
+    axes.plot(along, curve, color=BLUE, linewidth=1.0, label=rf"$1/\nu$ = {shown_exponent(shift)}")
 
 
 def _curves(axes: Axes, curves: Sequence[Curve]) -> None:
@@ -190,7 +190,9 @@ def _collapsed(axes: Axes, curves: Sequence[Curve], collapse: Collapse | None) -
     for curve, colour in zip(curves, _colours(curves), strict=True):
         x = (curve.times - t_c) * curve.L**inverse_nu
         axes.plot(x, curve.values / curve.L, color=colour, marker=".", markersize=4, linewidth=0.8)
-    axes.set_xlabel(rf"$(t - t_c)\,L^{{1/\nu}}$,  $t_c$ = {t_c:.3g},  $1/\nu$ = {inverse_nu:.3g}")
+    # Numbers belong to a collapse; without one these are the axes on which the curves are least apart.
+    chosen = "" if collapse.reason else rf",  $t_c$ = {t_c:.3g},  $1/\nu$ = {inverse_nu:.3g}"
+    axes.set_xlabel(rf"$(t - t_c)\,L^{{1/\nu}}${chosen}")
     axes.set_ylabel(r"$\xi_{\mathrm{eq}} / L$")
     axes.set_xscale("symlog")
     axes.set_yscale("log")

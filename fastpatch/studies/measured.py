@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..analysis.critical_interval import FEWEST_TRAJECTORIES, LEAST_FOUND, student_quantile
 from ..analysis.statistics import nan_median
 
-__all__ = ["Measured", "median_of", "weights_of"]
+__all__ = ["Measured", "median_of", "smallest_count", "weights_of"]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A value, NaN where there is none, and its bootstrap distribution (n_resamples,), NaN where one has none.
+    """A value, NaN where there is none, and its bootstrap distribution (n_resamples,), NaN where a resample has none.
 
     Resamples of independent ensembles are independent, so that the b-th values of several ensembles together are a
     resample of them all: `fit_shift` and its kin refit each. ``count`` is the number of trajectories that were
@@ -27,13 +28,30 @@ class Measured:
     count: int | None = None
 
     @property
+    def found(self) -> float:
+        """The share of the resamples that have a value; NaN without resamples."""
+        return float(np.mean(~np.isnan(self.resampled))) if self.resampled.size else math.nan
+
+    @property
     def interval(self) -> tuple[float, float]:
-        """The central 95 % of the distribution; NaN where there is no `error`."""
-        found = self._found
-        if not found.size:
+        """95 %: Student's with the `error` of ``count`` trajectories, the central part of the distribution without.
+
+        NaN where there is no value or no `error`, where fewer than 0.95 of the resamples have a value, and for 2 or 3
+        trajectories.
+        """
+        found, error = self._found, self.error
+        few = self.count is not None and self.count < FEWEST_TRAJECTORIES
+        if math.isnan(self.value) or math.isnan(error) or self.found < LEAST_FOUND or few:
             return math.nan, math.nan
+        if self.count is not None:
+            half = student_quantile(0.95, self.count - 1) * error
+            return self.value - half, self.value + half
         low, high = np.percentile(found, [2.5, 97.5])
         return float(low), float(high)
+
+    def widened(self, factor: float) -> "Measured":
+        """The same value, its distribution ``factor`` times as wide about it."""
+        return Measured(self.value, self.value + factor * (self.resampled - self.value), self.count)
 
     @property
     def error(self) -> float:
@@ -69,3 +87,8 @@ def weights_of(measured: Sequence[Measured]) -> NDArray[Any]:
     errors = np.array([each.error for each in measured])
     known = np.isfinite(errors)
     return np.where(known, errors, np.median(errors[known]) if known.any() else 1.0)
+
+
+def smallest_count(measured: Sequence[Measured]) -> int | None:
+    """The fewest trajectories behind any of them; None where all errors are known exactly."""
+    return min((each.count for each in measured if each.count is not None), default=None)

@@ -1,7 +1,8 @@
 """Power laws y = a x^b fitted to measured values, with the test whether y depends on x at all."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..analysis.statistics import real_values
 from ..errors import InvalidInputError
 from .goodness import LEVEL, constant_fit, goodness
-from .measured import Measured, weights_of
+from .measured import Measured, smallest_count, weights_of
 
 __all__ = ["PowerLaw", "abscissae", "fit_power_law"]
 
@@ -18,9 +19,10 @@ __all__ = ["PowerLaw", "abscissae", "fit_power_law"]
 class PowerLaw:
     """y = amplitude x^exponent, weighted least squares of log y.
 
-    ``p_constant`` and ``p_power`` are the `goodness` of a constant and of the power law; the latter is NaN where it
-    was not fitted. ``amplitude`` and ``exponent`` are NaN, and ``reason`` says why, where a
-    constant describes the data as well or a power law does not.
+    ``p_constant`` and ``p_power`` are the `goodness` of a constant and of the power law. The exponent is there whatever
+    they say: reported only where a constant is rejected, it would be exaggerated, by 1.6 times for a true 0.05 with 64
+    trajectories. ``remark`` says where one of them is below 0.01 or above. ``amplitude`` and ``exponent`` are NaN, and
+    ``reason`` says why, where there is nothing to fit.
     """
 
     exponent: Measured
@@ -28,14 +30,15 @@ class PowerLaw:
     p_constant: float
     p_power: float
     reason: str = ""
+    remark: str = ""
 
 
 def fit_power_law(x: ArrayLike, y: Sequence[Measured]) -> PowerLaw:
     """Fit a power law to values ``y`` at positive ``x`` (n,); entries whose value is not positive are left out.
 
-    Bootstrap: every resample of ``y`` is fitted anew. Where a constant describes the data (``p_constant`` above 0.01)
-    there is no exponent to report, an interval around zero being one of noise; nor where a power law does not
-    (``p_power`` below 0.01).
+    Bootstrap: every resample of ``y`` is fitted anew. Where the residuals are larger than the errors make likely
+    (``p_power`` below 0.01), the distribution of the exponent is widened by the root of their chi^2 per degree of
+    freedom, as if all errors were too small by this factor.
     Raises `InvalidInputError` for ``x`` not positive or of another length.
     """
     at = abscissae(x, y)
@@ -52,18 +55,18 @@ def fit_power_law(x: ArrayLike, y: Sequence[Measured]) -> PowerLaw:
     _, p_constant = constant_fit(log_y, errors, chosen)
     if np.isnan(p_constant):
         return _none(y, p_constant, "no errors are known, hence no test")
-    if p_constant > LEVEL:
-        return _none(y, p_constant, f"a constant describes the data (p = {p_constant:.2g})")
     design = np.stack([np.ones_like(log_x), log_x], axis=1) / errors[:, None]
     solver = np.linalg.pinv(design) / errors
     intercept, slope = solver @ log_y
     chi2 = float((((log_y - intercept - slope * log_x) / errors) ** 2).sum())
     p_power = goodness(chi2, 2, errors, chosen)
+    exponent, remark = Measured(float(slope), solver[1] @ log_resampled, smallest_count(chosen)), ""
     if p_power < LEVEL:
-        reason = f"neither a constant (p = {p_constant:.2g}) nor a power law (p = {p_power:.2g}) describes the data"
-        return replace(_none(y, p_constant, reason), p_power=p_power)
-    exponent = Measured(float(slope), solver[1] @ log_resampled)
-    return PowerLaw(exponent, float(np.exp(intercept)), p_constant, p_power)
+        exponent = exponent.widened(max(1.0, math.sqrt(chi2 / (len(log_x) - 2))))
+        remark = f"no power law describes the data (p = {p_power:.2g}): interval widened"
+    elif p_constant > LEVEL:
+        remark = f"a constant describes the data, too (p = {p_constant:.2g})"
+    return PowerLaw(exponent, float(np.exp(intercept)), p_constant, p_power, remark=remark)
 
 
 def abscissae(x: ArrayLike, y: Sequence[Measured]) -> NDArray[np.float64]:

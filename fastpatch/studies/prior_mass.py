@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["PRINTED_CONDITIONS", "PriorMass", "prior_mass_dependence"]
 
 # In the order of their predictions.
-PRINTED_CONDITIONS = ("score", "renormalised", "drift")
+PRINTED_CONDITIONS: tuple[Literal["score", "renormalised", "drift"], ...] = ("score", "renormalised", "drift")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,9 @@ def prior_mass_dependence(
     for number, key in enumerate(keys):
         ensemble, model = ensembles[key]
         measured.append(ensemble_observables(ensemble, n_resamples=n_resamples, seed=seed + number).zero_time)
-        times = theory.critical_times(dictionary=model.dictionary, schedule=model.schedule)
+        times = theory.critical_times(
+            dictionary=model.dictionary, schedule=model.schedule, conditions=PRINTED_CONDITIONS
+        )
         predicted.append({str(condition): time for condition, time in times.items()})
-    predictions = {name: np.array([each[name] for each in predicted]) for name in PRINTED_CONDITIONS}
+    predictions = {str(name): np.array([each[name] for each in predicted]) for name in PRINTED_CONDITIONS}
     return PriorMass(keys, measured, predictions)

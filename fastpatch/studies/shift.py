@@ -1,5 +1,6 @@
 r"""The shift of the critical time with the size of the lattice, :math:`t_c(L) = t_c(\infty) + a L^{-1/\nu}`."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,25 +10,30 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
 from .goodness import LEVEL, constant_fit, goodness
-from .measured import Measured, weights_of
+from .measured import Measured, smallest_count, weights_of
 from .power_law import abscissae
 
 __all__ = ["Shift", "fit_shift"]
 
 # Exponents 1 / nu that are looked at; an interval that reaches an end is one without that end.
 _EXPONENTS = np.geomspace(0.1, 10.0, 81)
+_NOTHING = (np.nan, np.nan, np.nan)
 
 
 @dataclass(frozen=True)
 class Shift:
     """The fit of t_c(L), or why there is none.
 
+    It is there whether or not a constant t_c is rejected: reported only where it is, the shift would be exaggerated.
+
     Attributes
     ----------
     mean : the weighted mean of the critical times, which is t_c at every L if they do not depend on it
-    limit, amplitude, inverse_nu : t_c(inf), a and 1 / nu; NaN unless ``reason`` is empty
+    limit, amplitude, inverse_nu : t_c(inf), a and 1 / nu; NaN unless ``reason`` is empty. 1 / nu is searched in
+        [0.1, 10]: an interval that reaches an end of this is open there, and says nothing where it reaches both
     p_constant, p_shift : the `goodness` of a constant t_c, and of the fitted shift
-    reason : why the data do not determine an exponent
+    reason : why there is nothing to fit
+    remark : where a constant describes the data as well, or no power does
     """
 
     mean: Measured
@@ -37,15 +43,21 @@ class Shift:
     p_constant: float
     p_shift: float
     reason: str = ""
+    remark: str = ""
+
+    @property
+    def open_ends(self) -> tuple[bool, bool]:
+        """Whether the errors leave 1 / nu without a lower, or an upper, bound."""
+        low, high = self.inverse_nu.interval
+        return not low > 1.02 * _EXPONENTS[0], not high < _EXPONENTS[-1] / 1.02
 
 
 def fit_shift(L: ArrayLike, times: Sequence[Measured]) -> Shift:
     """Weighted least squares of t_c(L); ``L`` (n,) sides in sites, ``times`` the measured critical times.
 
     For every exponent t_c(inf) and a follow linearly; what remains is a search over 1 / nu in [0.1, 10], done anew
-    for every bootstrap resample. An exponent is reported only if it is identifiable: at least four sizes, a constant
-    t_c rejected (p < 0.01), the shift not rejected, and the interval of 1 / nu inside the searched one. Sizes without
-    a critical time are left out.
+    for every bootstrap resample. It takes at least four sizes; those without a critical time are left out. Where the
+    residuals are larger than the errors make likely (p < 0.01), all distributions are widened as in `fit_power_law`.
     Raises `InvalidInputError` for sides that are not positive or of another number than ``times``.
     """
     sides = abscissae(L, times)
@@ -59,31 +71,30 @@ def fit_shift(L: ArrayLike, times: Sequence[Measured]) -> Shift:
     resampled = np.array([measured.resampled for measured in chosen])
     weights = errors**-2.0 / (errors**-2.0).sum()
     mean, p_constant = constant_fit(values, errors, chosen)
-    constant = replace(nothing, mean=Measured(mean, weights @ resampled), p_constant=p_constant)
+    constant = replace(nothing, mean=Measured(mean, weights @ resampled, smallest_count(chosen)), p_constant=p_constant)
     if len(np.unique(sides)) < 4:
         return replace(constant, reason="fewer than four sizes for three parameters")
     if np.isnan(p_constant):
         return replace(constant, reason="no errors are known, hence no test")
-    if p_constant > LEVEL:
-        return replace(constant, reason=f"t_c does not depend on L within its errors (p = {p_constant:.2g})")
 
     exponent, limit, amplitude, chi2 = _fit(sides, values, errors)
     p_shift = goodness(chi2, 3, errors, chosen)
-    complete = resampled[:, ~np.isnan(resampled).any(axis=0)].T
-    refits = np.array([_fit(sides, draw, errors)[:3] for draw in complete]).reshape(-1, 3)
-    inverse_nu = Measured(exponent, refits[:, 0])
-    fitted = replace(
-        constant, limit=Measured(limit, refits[:, 1]), amplitude=Measured(amplitude, refits[:, 2]),
-        inverse_nu=inverse_nu, p_shift=p_shift,
-    )  # fmt: skip
-    low, high = inverse_nu.interval
+    refits = np.array([_fit(sides, draw, errors)[:3] if np.isfinite(draw).all() else _NOTHING for draw in resampled.T])
+    wider, remark = 1.0, ""
     if p_shift < LEVEL:
-        reason = f"t_c depends on L, but not by a power (p = {p_shift:.2g})"
-    elif not (low > 1.02 * _EXPONENTS[0] and high < _EXPONENTS[-1] / 1.02):
-        reason = f"t_c depends on L (p = {p_constant:.2g}), but the errors leave 1/nu open"
-    else:
-        return fitted
-    return replace(constant, p_shift=p_shift, reason=reason)
+        wider = max(1.0, math.sqrt(chi2 / (len(sides) - 3)))
+        remark = f"no power of L describes the data (p = {p_shift:.2g}): intervals widened"
+    elif p_constant > LEVEL:
+        remark = f"t_c does not depend on L within its errors (p = {p_constant:.2g})"
+    found = [
+        Measured(value, column).widened(wider) for value, column in zip((limit, amplitude), refits.T[1:], strict=True)
+    ]
+    # Exponents are searched, and their distribution widened, on a logarithmic scale.
+    logarithm = Measured(math.log(exponent), np.log(refits[:, 0])).widened(wider)
+    inverse_nu = Measured(exponent, np.clip(np.exp(logarithm.resampled), _EXPONENTS[0], _EXPONENTS[-1]))
+    return replace(
+        constant, limit=found[0], amplitude=found[1], inverse_nu=inverse_nu, p_shift=p_shift, remark=remark
+    )  # fmt: skip
 
 
 def _fit(

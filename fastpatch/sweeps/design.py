@@ -9,11 +9,9 @@ from typing import Any
 
 from ..errors import InvalidInputError
 from .point import Parameters, Point
-from .spec import Range, Spec
+from .spec import MOST_POINTS, Range, Spec
 
 __all__ = ["points_of"]
-
-_MOST_POINTS = 1_000_000
 
 
 def points_of(spec: Spec) -> list[Point]:
@@ -22,8 +20,8 @@ def points_of(spec: Spec) -> list[Point]:
     Raises `InvalidInputError` for more than a million.
     """
     count = spec.replicas * (spec.points or math.prod(len(a) for a in spec.parameters.values() if isinstance(a, tuple)))
-    if count > _MOST_POINTS:
-        raise InvalidInputError(f"{spec.source} asks for {count} points; expected at most {_MOST_POINTS}")
+    if count > MOST_POINTS:
+        raise InvalidInputError(f"{spec.source} asks for {count} points; expected at most {MOST_POINTS}")
     combinations = _grid(spec) if spec.points is None else _draws(spec, spec.points)
     # A draw may repeat another one; it is then one more replica of it.
     repeats: Counter[Parameters] = Counter()

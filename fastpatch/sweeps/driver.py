@@ -1,15 +1,15 @@
 """Submitting the work of a sweep and waiting for it."""
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
 from distributed import Client, Future, as_completed
 from distributed.scheduler import KilledWorker
-from tqdm import tqdm
 
 from ..errors import SchedulerError, SweepError
+from ..messages import has_terminal, tell
+from ..progress import progress_bar
 from .point import Point
 from .shards import Work
 from .store import SweepStore
@@ -29,7 +29,7 @@ def run(client: Client, store: SweepStore, work: Sequence[Work], *, progress: bo
     """
     address = client.scheduler_info(n_workers=0)["address"]
     if progress:
-        print(f"dashboard: {client.dashboard_link}", file=sys.stderr)
+        tell(f"dashboard: {client.dashboard_link}")
     versions = dict(installed())
     done = as_completed(loop=client.loop)
     computing: dict[Future[None], tuple[Point, Work]] = {}
@@ -51,8 +51,7 @@ def run(client: Client, store: SweepStore, work: Sequence[Work], *, progress: bo
     count = len(computing)
     failed: list[tuple[Point, BaseException]] = []
     unwritten: list[BaseException] = []
-    # None: a bar where standard error is a terminal.
-    with tqdm(total=count, unit="point", disable=None if progress else True) as bar:
+    with progress_bar(total=count, unit="point", show=progress and has_terminal()) as bar:
         for future in done:
             if future.status in ("cancelled", "lost"):
                 raise SchedulerError(

@@ -25,10 +25,15 @@ from typing import Any
 
 from ..atomic import atomic_path, exclusive_directory, is_leftover, remove_leftovers, writable_directory
 from ..errors import OutputError, ResultFileError
+from ..locks import open_regular
 
 __all__ = ["SweepFiles", "digest", "read_json", "write", "write_json"]
 
 _STAGED = re.compile(r"[0-9a-f]{32}\.npz")
+_PATH = re.compile(r"(\w+/)?(zarr\.json|c(\.\d+)*)")
+
+# Bytes of a manifest or commit: several times those of a shard of as many points as a sweep may have.
+_LONGEST_JSON = 2**28
 
 
 class SweepFiles:
@@ -50,10 +55,10 @@ class SweepFiles:
         return self.staging / f"{point}.npz"
 
     def sound(self, digests: Mapping[str, str]) -> bool:
-        """Whether the files of the store, by path, have these digests."""
+        """Whether the files of the store, by path, have these digests; False for a path that leads out of it."""
         try:
-            return all(digest((self.store / path).read_bytes()) == found for path, found in digests.items())
-        except OSError:
+            return all(_PATH.fullmatch(path) and _sha256(self.store / path) == found for path, found in digests.items())
+        except (OSError, TypeError):
             return False
 
     def require_new(self) -> None:
@@ -98,6 +103,12 @@ def _refuse_links(folder: Path) -> None:
                 raise OutputError(f"{Path(parent, name)} is a link; expected a sweep's own file")
 
 
+def _sha256(path: Path) -> str:
+    """What `digest` gives for the content of an ordinary file."""
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def digest(content: bytes) -> str:
     """What identifies the content of a file."""
     return hashlib.sha256(content).hexdigest()
@@ -115,8 +126,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file; None if it is missing or no JSON."""
+    """The content of a JSON file; None if it is missing, no ordinary file or no JSON."""
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        descriptor = open_regular(path, os.O_RDONLY)
+        with os.fdopen(descriptor, "rb") as file:
+            content = file.read(_LONGEST_JSON + 1)
+        return json.loads(content) if len(content) <= _LONGEST_JSON else None
+    except (OSError, ValueError, RecursionError):
         return None

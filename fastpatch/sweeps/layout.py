@@ -18,7 +18,7 @@ from zarr.abc.buffer import Buffer
 from zarr.buffer import cpu
 from zarr.storage import MemoryStore
 
-from ..runs.recorder import DIRECTIONS, LABELS
+from ..runs.dataset import DIRECTIONS, LABELS
 from .point import Parameters, Point, Recording
 from .shards import power_of_two
 
@@ -84,7 +84,7 @@ class Layout:
         store = MemoryStore(content)
         coordinates = _coordinates(points)
         auxiliary = [*coordinates, *(name for name, variable in VARIABLES.items() if variable.is_coordinate)]
-        group = zarr.create_group(store, attributes={**attributes, "coordinates": " ".join(auxiliary)})
+        group = zarr.create_group(store, zarr_format=3, attributes={**attributes, "coordinates": " ".join(auxiliary)})
         for name, variable in VARIABLES.items():
             shard = {**self.sizes, "trajectory": self.shard_trajectories}
             inner = [shard[axis] for axis in variable.axes]
@@ -139,7 +139,7 @@ def encode_rows(metadata: bytes, first: int, rows: Sequence[NDArray[Any]]) -> di
     ``metadata`` is the array's ``zarr.json``. A row may be shorter than the array along any axis.
     """
     content: dict[str, Buffer] = {"zarr.json": cpu.Buffer.from_bytes(metadata)}
-    array = zarr.open_array(MemoryStore(content), mode="r+")
+    array = zarr.open_array(MemoryStore(content), mode="r+", zarr_format=3)
     block = np.full((len(rows), *array.shape[1:]), array.fill_value, dtype=array.dtype)
     for index, row in enumerate(rows):
         part: tuple[Any, ...] = (index, *(slice(size) for size in row.shape))

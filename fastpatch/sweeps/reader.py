@@ -9,14 +9,23 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+
 from ..errors import DtypeError, FastpatchError, InvalidInputError, ResultFileError
+from ..messages import reason
 from ..validation import finite_float, integer
 from .point import Parameters
 from .ready import READY, ready_text
-from .spec import Axis, Range, Spec, Value
+from .spec import MOST_POINTS, Axis, Range, Spec, Value
 from .toml_lines import line_of
 
 __all__ = ["load_spec"]
+
+# Bytes of a spec.
+_LONGEST = 2**20
+
+# Integers that NumPy holds, so that costs are numbers that floating point holds.
+_LARGEST = 2**63 - 1
 
 
 def load_spec(spec: str | Path | Mapping[str, Any] | Spec) -> Spec:
@@ -27,7 +36,7 @@ def load_spec(spec: str | Path | Mapping[str, Any] | Spec) -> Spec:
     """
     if isinstance(spec, Spec):
         return spec
-    return _Reader("the spec", None).spec(spec) if isinstance(spec, Mapping) else _read_toml(spec)
+    return _Reader("the spec", None).spec(_builtins(spec)) if isinstance(spec, Mapping) else _read_toml(spec)
 
 
 def _read_toml(name: str | Path) -> Spec:
@@ -35,8 +44,9 @@ def _read_toml(name: str | Path) -> Spec:
     text, source = _text(name)
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInputError(f"{source} is not TOML: {error}; expected the spec of a sweep") from None
+    # Beside tomllib's own: integers of thousands of digits, and towers of brackets.
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{source} is not TOML: {reason(error)}; expected the spec of a sweep") from None
     return _Reader(source, text).spec(content)
 
 
@@ -45,7 +55,13 @@ def _text(name: str | Path) -> tuple[str, str]:
     if str(name) in READY:
         return ready_text(str(name)), f"the ready spec {name}"
     try:
-        return Path(name).read_text(encoding="utf-8"), str(name)
+        with Path(name).open("rb") as file:
+            content = file.read(_LONGEST + 1)
+        if len(content) > _LONGEST:
+            raise ResultFileError(f"{name} is longer than {_LONGEST} bytes; expected the spec of a sweep in TOML")
+        return content.decode("utf-8"), str(name)
+    except ResultFileError:
+        raise
     except UnicodeDecodeError:
         raise ResultFileError(f"{name} is not UTF-8 text; expected the spec of a sweep in TOML") from None
     except OSError as error:
@@ -113,7 +129,7 @@ class _Reader:
             interval = Range(low, high, scale)
             if design == "random":
                 return interval
-            count = integer(table["count"], f"{name}.count", minimum=2)
+            count = integer(table["count"], f"{name}.count", minimum=2, maximum=MOST_POINTS)
             shares = [k / (count - 1) for k in range(count)]
             values = tuple(round(interval.at(s)) if field.type is int else interval.at(s) for s in shares)
             if len(set(values)) < count:
@@ -139,6 +155,17 @@ class _Reader:
             raise type(error)(f"{where}: {error}") from None
 
 
+def _builtins(value: Any) -> Any:
+    """The same mapping with Python's own numbers and lists for NumPy's, for ranges and for tuples."""
+    if isinstance(value, Mapping):
+        return {key: _builtins(entry) for key, entry in value.items()}
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist() if value.size <= MOST_POINTS else value
+    if isinstance(value, range | tuple | list) and len(value) <= MOST_POINTS:
+        return [_builtins(entry) for entry in value]
+    return value
+
+
 def _values(value: Any, field: Field[Any]) -> Axis:
     """One value, or a tuple of several that differ."""
     if not isinstance(value, list | tuple):
@@ -161,7 +188,7 @@ def _value(value: Any, field: Field[Any], name: str) -> Value:
 
 
 def _scalar(value: Any, field: Field[Any], name: str) -> float:
-    return integer(value, name, minimum=0) if field.type is int else _number(value, name)
+    return integer(value, name, minimum=0, maximum=_LARGEST) if field.type is int else _number(value, name)
 
 
 def _expected(field: Field[Any]) -> str:
@@ -187,7 +214,7 @@ def _choice(value: Any, name: str, choices: tuple[str, ...]) -> Any:
 
 
 def _natural(minimum: int) -> Callable[[Any, str], int]:
-    return lambda value, name: integer(value, name, minimum=minimum)
+    return lambda value, name: integer(value, name, minimum=minimum, maximum=_LARGEST)
 
 
 _KEYS: dict[str, Callable[[Any, str], Any]] = {

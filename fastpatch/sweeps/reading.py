@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InvalidInputError, ResultFileError
+from ..memory import require_memory
+from ..messages import reason
+from ..results import open_text
 from ..validation import integer
 from .shards import listed_points
 from .store import SweepStore
@@ -43,16 +46,16 @@ def open_sweep(out: str | Path) -> "xr.Dataset":
 
     store = SweepStore.open(out)
     try:
-        stored = xr.open_zarr(store.files.store, consolidated=True, chunks=None)
+        # Version 3: in version 2, a store names the code that decodes it.
+        stored = xr.open_zarr(store.files.store, consolidated=True, chunks=None, zarr_format=3)
+        require_memory(sum(stored[name].nbytes for name in stored.coords if name not in _LAZY), "its coordinates take")
         small = {name: _small(stored[name]) for name in stored.coords if name not in _LAZY}
         dataset = stored.chunk(point=store.shard_points).assign_coords(small)
     # Each layer of Zarr raises errors of its own for what it cannot read.
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise ResultFileError(f"{store.files.store} is damaged ({reason}); expected a sweep's store") from None
+        raise ResultFileError(f"{store.files.store} is damaged ({reason(error)}); expected a sweep's store") from None
     finished = np.concatenate([np.arange(len(s.ids)) < len(listed_points(store.files, s)) for s in store.shards])
-    complete: xr.Dataset = dataset.assign_coords(finished=("point", finished))
-    return complete
+    return open_text(dataset.assign_coords(finished=("point", finished)))
 
 
 def _small(coordinate: "xr.DataArray") -> tuple[Any, Any, Any]:

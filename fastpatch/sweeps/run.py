@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidInputError
 from .files import SweepFiles, read_json
+from .main_guard import require_main_guard
 from .reader import load_spec
 from .remaining import remaining
 from .spec import Spec
@@ -70,7 +71,7 @@ def sweep(
     OutputError
         Where ``out`` cannot be written or another sweep is using it.
     SchedulerError
-        For a scheduler that cannot be reached or is lost.
+        For a scheduler that cannot be reached or is lost, and for workers that do not start, with the reason.
     VersionMismatchError
         For workers with other versions than the caller's.
     SweepError
@@ -100,6 +101,8 @@ def complete(
     """
     if client is not None and workers is not None:
         raise InvalidInputError(f"workers is {workers} beside a scheduler, which has its own; expected one of the two")
+    if client is None:
+        require_main_guard()
     # Workers need not share this process's working directory.
     directory = Path(out).absolute()
     known = read_json(SweepFiles(directory).manifest)

@@ -52,7 +52,7 @@ def _commit(files: SweepFiles, shard: Shard) -> tuple[tuple[str, ...], dict[str,
         ids, digests = tuple(record["points"]), dict(record["files"])
     except (TypeError, KeyError, ValueError):
         return (), {}
-    return (ids, digests) if ids == shard.ids[: len(ids)] else ((), {})
+    return (ids, digests) if ids and ids == shard.ids[: len(ids)] else ((), {})
 
 
 def power_of_two(most: int) -> int:

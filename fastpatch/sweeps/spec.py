@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from .point import Recording
 
-__all__ = ["Axis", "Range", "Spec", "Value"]
+__all__ = ["MOST_POINTS", "Axis", "Range", "Spec", "Value"]
+
+MOST_POINTS = 1_000_000
 
 Value = int | float | str
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidInputError, ResultFileError
+from ..messages import reason
 from .design import points_of
 from .files import SweepFiles, digest, read_json, write, write_json
 from .point import Point
@@ -93,8 +94,10 @@ class SweepStore:
             if min(sizes) < 1:
                 raise ValueError(f"shards of {sizes[0]} points and {sizes[1]} trajectories")
             return cls(files, specs, *sizes, record["fastpatch"], dict(record["digests"]))
-        except (TypeError, KeyError, ValueError) as error:
-            raise ResultFileError(f"{files.manifest} is damaged ({error}); expected a sweep's manifest") from None
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise ResultFileError(
+                f"{files.manifest} is damaged ({reason(error)}); expected a sweep's manifest"
+            ) from None
 
     def _extended(self, spec: Spec, over_budget: bool) -> "SweepStore":
         """The plan with the points of ``spec`` that it lacks."""

@@ -5,14 +5,16 @@ describes, the exact quantity has its own name, and the printed one's docstring 
 
 - `pitchfork` (eq. 5), `prototype_jacobian` (eqs. 4 and 6): two and M prototypes.
 - `score_eq12`, `dispersion`, `ginzburg_landau`: the local score, its spectrum and its coarse-grained dynamics.
-- `critical_time`: the four conditions for the onset of pattern formation.
+- `critical_time`: the five conditions for the onset of pattern formation.
 - `effective_mass_eq21`, `renormalised_dispersion`: the shift by fluctuations.
+- `gaussian_closure`: S(k), lambda(k) and xi_x along a run, self-consistently, without simulating it.
 - `soft_modes`, `soft_mode_instability`: App. B for any translation-equivariant drift.
 
 Conventions. Times are diffusion times t > 0; the generation runs in tau = -t. Wave vectors are (..., d) in radians
 per site. Computations are in float64, except that `score_eq12` and its kin keep a field's dtype.
 """
 
+from .closure import closure_critical_time, gaussian_closure
 from .convolution import impulse_kernel, kernel_from_dispersion, kernel_symbol
 from .criticality import CriticalCondition, critical_time, critical_times, renormalised_critical_time
 from .fluctuations import effective_mass_eq21, fluctuation_variance, linear_structure_factor
@@ -47,6 +49,7 @@ __all__ = [
     "SoftModes",
     "TreeLevelCondition",
     "c_omega",
+    "closure_critical_time",
     "critical_time",
     "critical_times",
     "dispersion",
@@ -55,6 +58,7 @@ __all__ = [
     "drift_kernel",
     "effective_mass_eq21",
     "fluctuation_variance",
+    "gaussian_closure",
     "ginzburg_landau",
     "hypercube_offsets",
     "hypercube_symbol",

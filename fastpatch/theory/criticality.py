@@ -1,6 +1,6 @@
-r"""The critical time of the patch model: four conditions, four numbers.
+r"""The critical time of the patch model: five conditions, five numbers.
 
-All read :math:`\frac1{\sigma^2} + c = \frac{\alpha^2}{\sigma^4} g`, the mass r(t) changing sign, with
+The first four read :math:`\frac1{\sigma^2} + c = \frac{\alpha^2}{\sigma^4} g`, the mass r(t) changing sign, with
 
 ============  =====  =================================================  ===========================  ==============
 condition     c      g                                                  integral of beta up to t_c   \|Omega\| = 25
@@ -11,13 +11,17 @@ drift         -1/2   \|Omega\| (exact Jacobian of eq. 40 at x = 0)      arcsinh 
 renormalised  -1/2   its average over x_i ~ N(0, 1)                     by root finding              3.4645
 ============  =====  =================================================  ===========================  ==============
 
+"closure" is the zero of lambda_0 in the self-consistent Gaussian closure (`gaussian_closure`), where the average is
+over the correlated state that the dynamics itself has built up: 3.2843 for two uniform 5 x 5 patterns. It is what a
+simulation's zero of lambda_0 is to be compared with.
+
 A dictionary replaces \|Omega\| by the zero mode of its own linear response,
 :math:`\sum_n w_n (c_n - m)\sum_u p_n(u)`. With a tenth of the prior on random patterns that is less than 25:
-the default dictionary gives 3.1665, 2.8011, 3.8171 and 3.357.
+the default dictionary gives 3.1665, 2.8011, 3.8171 and 3.357, and 3.185 by the closure.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -25,18 +29,20 @@ from scipy.optimize import brentq
 
 from ..dictionary import PatchDictionary
 from ..errors import InvalidInputError
+from ..models.linear_response import central_gains
 from ..process import VPSchedule
 from ..validation import finite_float
+from ._gaussian_response import MOST_PATTERNS
 from ._inputs import PAPER_SCHEDULE, NoiseLevels, levels_at, of_type, one_of
+from .closure import closure_critical_time
 from .hypercube import hypercube_volume
 from .landau import ONSITE
 from .renormalised import Estimate, GaussianPatches, mean_sech2, renormalised_dispersion
-from .spectrum import central_gains
 
 __all__ = ["CriticalCondition", "critical_time", "critical_times", "renormalised_critical_time"]
 
-CriticalCondition = Literal["score", "eq17", "drift", "renormalised"]
-_CONDITIONS: tuple[CriticalCondition, ...] = ("score", "eq17", "drift", "renormalised")
+CriticalCondition = Literal["score", "eq17", "drift", "renormalised", "closure"]
+_CONDITIONS: tuple[CriticalCondition, ...] = ("score", "eq17", "drift", "renormalised", "closure")
 _Coupling = Callable[[NoiseLevels], float]
 
 # Beyond, its square leaves the range of floats.
@@ -56,7 +62,8 @@ def critical_time(
 
     Parameters
     ----------
-    condition : ``"score"``, ``"eq17"``, ``"drift"`` or ``"renormalised"``, see the module's table.
+    condition : ``"score"``, ``"eq17"``, ``"drift"``, ``"renormalised"`` or ``"closure"``, see the module's table. The
+        last needs a dictionary, or d = 2 and no ``Omega``: two uniform patterns then.
     K, d : the hyper-cubic patch |u_mu| <= K in d dimensions, |Omega| = (2K + 1)^d.
     Omega : |Omega| directly. With |mu|^2 for it these are the critical times of two prototypes +-mu (eq. 5); with the
         largest eigenvalue of sum_m w_m mu_m mu_m^T, the first three are those of centred prototypes of equal norm.
@@ -64,13 +71,15 @@ def critical_time(
     schedule : any VP schedule; the conditions fix the integral of beta, and `VPSchedule.time_of` the time.
 
     Closed forms where they exist, otherwise the first sign change on a fine logarithmic grid, refined to 1e-12; two
-    crossings within one of its 128 steps would be missed. The default `GaussianPatches` err by a few 1e-4.
+    crossings within one of its 128 steps would be missed. The default `GaussianPatches` err by a few 1e-4, and
+    `closure_critical_time` gives the closure's value with its error, some 1e-3 for the default dictionary.
     Not checked: that no other wave vector turns unstable earlier; see `soft_mode_instability`.
     Raises `InvalidInputError` for an unknown condition, both ``Omega`` and ``dictionary``, ``Omega <= 0``, or a
     condition that is met at no time.
     """
     of_type(schedule, "schedule", VPSchedule)
-    found = _critical_rate(one_of(condition, "condition", _CONDITIONS), _target(K, d, Omega, dictionary))
+    name, target = one_of(condition, "condition", _CONDITIONS), _target(K, d, Omega, dictionary)
+    found = _closure_rate(K, d, Omega, dictionary) if name == "closure" else _critical_rate(name, target)
     if found is None:
         raise InvalidInputError(
             f"condition {condition!r} is met at no time; expected a model whose uniform mode softens"
@@ -85,12 +94,27 @@ def critical_times(
     Omega: float | None = None,
     dictionary: PatchDictionary | None = None,
     schedule: VPSchedule = PAPER_SCHEDULE,
+    conditions: Sequence[CriticalCondition] = _CONDITIONS,
 ) -> dict[CriticalCondition, float]:
-    """All four critical times by condition, arguments as in `critical_time`; NaN for a condition met at no time."""
+    """The critical times of all ``conditions``, other arguments as in `critical_time`; NaN for one met at no time.
+
+    NaN also for the closure where it is not defined, d other than 2 or an ``Omega``, and for it and the renormalised
+    condition with more than 20 000 patterns, over which averages would take hours.
+    """
     of_type(schedule, "schedule", VPSchedule)
     target = _target(K, d, Omega, dictionary)
-    found = {condition: _critical_rate(condition, target) for condition in _CONDITIONS}
-    return {name: math.nan if rate is None else schedule.time_of(rate) for name, rate in found.items()}
+    closed = dictionary is not None or (d == 2 and Omega is None)
+    averaged = dictionary is None or len(dictionary) <= MOST_PATTERNS
+    found: dict[CriticalCondition, float] = {}
+    for condition in conditions:
+        if one_of(condition, "condition", _CONDITIONS) == "closure":
+            rate = _closure_rate(K, d, Omega, dictionary) if closed and averaged else None
+        elif condition == "renormalised" and not averaged:
+            rate = None
+        else:
+            rate = _critical_rate(condition, target)
+        found[condition] = math.nan if rate is None else schedule.time_of(rate)
+    return found
 
 
 def renormalised_critical_time(patches: GaussianPatches, *, schedule: VPSchedule = PAPER_SCHEDULE) -> Estimate:
@@ -142,6 +166,16 @@ def _critical_rate(condition: str, target: float | PatchDictionary) -> float | N
         return target * mean_sech2((levels.alpha / levels.sigma2) ** 2 * target)
 
     return _first_crossing(ONSITE["drift"], coupling_of_projection, target)
+
+
+def _closure_rate(K: int, d: int, Omega: float | None, dictionary: PatchDictionary | None) -> float | None:
+    """The same by the closure."""
+    if dictionary is None:
+        if d != 2 or Omega is not None:
+            raise InvalidInputError("condition 'closure' is given no dictionary; expected one, or d = 2 without Omega")
+        dictionary = PatchDictionary.random(0, uniform_mass=1.0, size=2 * K + 1)
+    rate = closure_critical_time(dictionary).value
+    return None if math.isnan(rate) else float(rate)
 
 
 def _zero_mode(dictionary: PatchDictionary) -> _Coupling:

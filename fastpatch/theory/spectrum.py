@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
 
 from ..dictionary import PatchDictionary
 from ..errors import InvalidInputError
+from ..models.linear_response import central_gains
 from ..process import VPSchedule
 from ..validation import positive_time
 from ._inputs import PAPER_SCHEDULE, noise_levels, of_type, real_array, wave_vectors
@@ -83,6 +83,7 @@ def dispersion(
     if dictionary is None:
         symbol = hypercube_symbol(k, K)
     else:
+        of_type(dictionary, "dictionary", PatchDictionary)
         symbol = (central_gains(dictionary, alpha, sigma2) * pattern_symbols(dictionary, k)).sum(axis=-1)
     return beta * (-0.5 + 1.0 / sigma2 - (alpha / sigma2) ** 2 * symbol)
 
@@ -96,23 +97,11 @@ def drift_kernel(
     Raises `InvalidInputError` for ``t <= 0``.
     """
     alpha, sigma2, beta = noise_levels(positive_time(t), schedule)
+    of_type(dictionary, "dictionary", PatchDictionary)
     gains = central_gains(dictionary, alpha, sigma2)
     kernel = -beta * (alpha / sigma2) ** 2 * np.tensordot(gains, dictionary.patterns, axes=1)
     kernel[dictionary.radius, dictionary.radius] += beta * (-0.5 + 1.0 / sigma2)
     return np.asarray(kernel)
-
-
-def central_gains(dictionary: PatchDictionary, alpha: ArrayLike, sigma2: ArrayLike) -> NDArray[np.float64]:
-    r"""The gains :math:`G_n = w_n (c_n - m)` at x = 0, (..., K) for noise levels of shape (...).
-
-    The posterior weights at x = 0 are :math:`w_n \propto \pi_n \exp(-\alpha^2\|p_n\|^2 / 2\sigma^2)`; where all
-    norms agree they are the prior at every t.
-    """
-    of_type(dictionary, "dictionary", PatchDictionary)
-    signal = np.asarray(alpha, dtype=np.float64) ** 2 / np.asarray(sigma2, dtype=np.float64)
-    weights = softmax(np.log(dictionary.prior) - 0.5 * signal[..., None] * dictionary.squared_norms, axis=-1)
-    centers = dictionary.centers
-    return np.asarray(weights * (centers - (weights @ centers)[..., None]))
 
 
 def pattern_symbols(dictionary: PatchDictionary, k: ArrayLike) -> NDArray[np.float64]:

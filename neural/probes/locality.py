@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ...errors import InvalidInputError
+from ...progress import progress_bar
 from ..torch_model import TorchModel
 from .dispersion import local_dispersion
 from .equivariance_error import shift_defect
@@ -52,7 +52,7 @@ def measure_locality(
     rows, columns = (np.arange(side) for side in fields.shape[-2:])
     real = ((2 * rows[:, None]) % fields.shape[-2] == 0) & ((2 * columns) % fields.shape[-1] == 0)
     found: dict[str, list[Any]] = {}
-    for t, x in zip(tqdm(times, unit="time", disable=not progress, leave=False), fields, strict=True):
+    for t, x in zip(progress_bar(times, unit="time", show=progress, leave=False), fields, strict=True):
         local = local_dispersion(model, x, t, probes=probes, seed=seed)
         power = response_power(model, x, t, sites=sites, seed=seed, periodic=periodic)
         for name, value in {

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from ...errors import InvalidInputError
+from ...progress import progress_bar
 from ...provenance import environment
 from ..classifiers.base import Classifier
 from ..denoiser import Denoiser, denoiser_identity
@@ -133,7 +133,7 @@ class PulseExperiment:
         total = sum(self.remaining)
         with (
             self.store.in_use(),
-            tqdm(total=total, unit="eval", unit_scale=True, disable=not progress, leave=False, smoothing=0.05) as bar,
+            progress_bar(total=total, unit="eval", unit_scale=True, show=progress, leave=False, smoothing=0.05) as bar,
         ):
 
             def advance(cost: Cost) -> None:

@@ -1,13 +1,13 @@
 """``fastpatch edm2 analyze``."""
 
 import math
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ...messages import has_terminal
 from .. import options
 from ..experiment import measured_lines, point_line, publish
 from . import common
@@ -49,7 +49,7 @@ def analyze(
     begin = time.perf_counter()
     dataset = run(
         net, selected, trajectories, seed, steps=steps, shells=range(shells + 1), per_channel=per_channel,
-        method=derivatives, batch=batch, progress=not quiet and sys.stderr.isatty(),
+        method=derivatives, batch=batch, progress=not quiet and has_terminal(),
     )  # fmt: skip
     simulated = time.perf_counter() - begin
     dataset.attrs["title"] = common.title(net, weights)

@@ -1,6 +1,5 @@
 """``fastpatch edm2 pulse``."""
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ...errors import InvalidInputError
+from ...messages import has_terminal
 from .. import options
 from ..experiment import publish
 from . import common
@@ -89,7 +89,7 @@ def pulse(
         settings(40.0, 40.0)
         Pulse(1.0, 0.5 if width is None else width, strength)
     directory = writable_directory(out)
-    show = not quiet and sys.stderr.isatty()
+    show = not quiet and has_terminal()
     begin = time.perf_counter()
     levels = _critical_level(net, sigma_c, critical, analysis, directory, chosen, steps, show)
     experiment = PulseExperiment(net, settings(levels["sigma_c"], width), directory / "samples", guide=guiding)

@@ -1,7 +1,6 @@
 """``fastpatch edm2 sample``."""
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,6 +9,7 @@ import numpy as np
 import typer
 
 from ...errors import InvalidInputError
+from ...messages import has_terminal
 from .. import options
 from ..experiment import publish
 from . import common
@@ -76,7 +76,7 @@ def sample(
         cutoff=cutoff,
         steps=steps,
         batch=batch,
-        progress=not quiet and sys.stderr.isatty(),
+        progress=not quiet and has_terminal(),
     )
     simulated = time.perf_counter() - begin
     settings = {"guidance": guidance, "guide": guide, "pulse": pulse, "band": band, "cutoff": cutoff, "steps": steps}

@@ -1,5 +1,7 @@
 """Sums of the response along Fourier modes, for the exact mode derivatives."""
 
+import numpy as np
+
 from ..jit import kernel
 from .intrinsics import fma, load, read, store, sum_sixteens
 from .scratch import DOTS, SUMS, TILE, columns_at, fill
@@ -98,7 +100,7 @@ def _contract(s, lines, extent, origin, direction, units, wave, out):
 def contract_tile(s, i0, height, j0, width, units, wave, out):
     columns = columns_at(units)
     diagonals, rows = columns + units * TILE, columns + 2 * units * TILE
-    _contract(s, rows, height, i0, 0, units, wave, out)
-    _contract(s, columns, width, j0, 1, units, wave, out)
+    _contract(s, rows, height, i0, np.int64(0), units, wave, out)
+    _contract(s, columns, width, j0, np.int64(1), units, wave, out)
     if out.shape[0] > 2:
-        _contract(s, diagonals, width + height - 1, i0 + j0, 2, units, wave, out)
+        _contract(s, diagonals, width + height - 1, i0 + j0, np.int64(2), units, wave, out)

@@ -23,35 +23,35 @@ def _mix(a, b, c, d, r, s):
     return a, b, c, d
 
 
-@entry(inline=True)
+@kernel(inline=True)
 def threefry4x32(c0, c1, c2, c3, k0, k1, k2, k3):
     """Threefry-4x32 with 20 rounds (Salmon et al., SC11): four random words of a 128-bit counter and key."""
     k4 = _U(k0 ^ k1 ^ k2 ^ k3 ^ _U(0x1BD11BDA))
     a, b, c, d = _U(c0 + k0), _U(c1 + k1), _U(c2 + k2), _U(c3 + k3)
-    a, b, c, d = _mix(a, b, c, d, 10, 26)
-    a, d, c, b = _mix(a, d, c, b, 11, 21)
-    a, b, c, d = _mix(a, b, c, d, 13, 27)
-    a, d, c, b = _mix(a, d, c, b, 23, 5)
+    a, b, c, d = _mix(a, b, c, d, _U(10), _U(26))
+    a, d, c, b = _mix(a, d, c, b, _U(11), _U(21))
+    a, b, c, d = _mix(a, b, c, d, _U(13), _U(27))
+    a, d, c, b = _mix(a, d, c, b, _U(23), _U(5))
     a, b, c, d = _U(a + k1), _U(b + k2), _U(c + k3), _U(d + k4 + _U(1))
-    a, b, c, d = _mix(a, b, c, d, 6, 20)
-    a, d, c, b = _mix(a, d, c, b, 17, 11)
-    a, b, c, d = _mix(a, b, c, d, 25, 10)
-    a, d, c, b = _mix(a, d, c, b, 18, 20)
+    a, b, c, d = _mix(a, b, c, d, _U(6), _U(20))
+    a, d, c, b = _mix(a, d, c, b, _U(17), _U(11))
+    a, b, c, d = _mix(a, b, c, d, _U(25), _U(10))
+    a, d, c, b = _mix(a, d, c, b, _U(18), _U(20))
     a, b, c, d = _U(a + k2), _U(b + k3), _U(c + k4), _U(d + k0 + _U(2))
-    a, b, c, d = _mix(a, b, c, d, 10, 26)
-    a, d, c, b = _mix(a, d, c, b, 11, 21)
-    a, b, c, d = _mix(a, b, c, d, 13, 27)
-    a, d, c, b = _mix(a, d, c, b, 23, 5)
+    a, b, c, d = _mix(a, b, c, d, _U(10), _U(26))
+    a, d, c, b = _mix(a, d, c, b, _U(11), _U(21))
+    a, b, c, d = _mix(a, b, c, d, _U(13), _U(27))
+    a, d, c, b = _mix(a, d, c, b, _U(23), _U(5))
     a, b, c, d = _U(a + k3), _U(b + k4), _U(c + k0), _U(d + k1 + _U(3))
-    a, b, c, d = _mix(a, b, c, d, 6, 20)
-    a, d, c, b = _mix(a, d, c, b, 17, 11)
-    a, b, c, d = _mix(a, b, c, d, 25, 10)
-    a, d, c, b = _mix(a, d, c, b, 18, 20)
+    a, b, c, d = _mix(a, b, c, d, _U(6), _U(20))
+    a, d, c, b = _mix(a, d, c, b, _U(17), _U(11))
+    a, b, c, d = _mix(a, b, c, d, _U(25), _U(10))
+    a, d, c, b = _mix(a, d, c, b, _U(18), _U(20))
     a, b, c, d = _U(a + k4), _U(b + k0), _U(c + k1), _U(d + k2 + _U(4))
-    a, b, c, d = _mix(a, b, c, d, 10, 26)
-    a, d, c, b = _mix(a, d, c, b, 11, 21)
-    a, b, c, d = _mix(a, b, c, d, 13, 27)
-    a, d, c, b = _mix(a, d, c, b, 23, 5)
+    a, b, c, d = _mix(a, b, c, d, _U(10), _U(26))
+    a, d, c, b = _mix(a, d, c, b, _U(11), _U(21))
+    a, b, c, d = _mix(a, b, c, d, _U(13), _U(27))
+    a, d, c, b = _mix(a, d, c, b, _U(23), _U(5))
     return _U(a + k0), _U(b + k1), _U(c + k2), _U(d + k3 + _U(5))
 
 
@@ -137,7 +137,7 @@ def standard_normals(crew, out, origin, step, first_trajectory, key):
         trajectory, block = task // blocks, first + task % blocks
         for j0 in range(0, width, TILE):
             columns = min(TILE, width - j0)
-            _noise_block(z, 0, column + j0, columns, block, step, first_trajectory + trajectory, key)
+            _noise_block(z, np.int64(0), column + j0, columns, block, step, first_trajectory + trajectory, key)
             for lane in range(max(0, row - 4 * block), min(4, row + height - 4 * block)):
                 start = ((trajectory * height) + 4 * block + lane - row) * width + j0
                 copy(z, lane * TILE, out, start, columns)

@@ -1,6 +1,8 @@
 """How the lattice is cut into bands and tiles, and the scratch space of a thread that works on one."""
 
-from ..jit import entry, kernel
+import numpy as np
+
+from ..jit import kernel
 from .intrinsics import load, store
 
 __all__ = [
@@ -40,12 +42,9 @@ ROUND = 64
 # posterior mean of the tile and of a run, top logits and total weights of a run, two sums over units, then U times the
 # dot products of a run (later the response) and a unit's sum of weights, U column sums, diagonal sums and row sums, and
 # Q row correlations. Two streams that one loop writes must lie a known distance apart for it to be vectorised.
-MEAN = TILE
-RUN_MEAN = 2 * TILE
-TOP = 3 * TILE
-TOTAL = 4 * TILE
-SUMS = 5 * TILE
-DOTS = 7 * TILE
+# They are NumPy's integers because Numba compiles a function once more for every literal one that it is given.
+MEAN, RUN_MEAN, TOP, TOTAL, SUMS = (np.int64(k * TILE) for k in (1, 2, 3, 4, 5))
+DOTS = np.int64(7 * TILE)
 
 
 @kernel()
@@ -58,14 +57,12 @@ def correlations_at(units):
     return DOTS + 5 * units * TILE
 
 
-@entry()
-def scratch_size(units, n_rows):
+def scratch_size(units: int, n_rows: int) -> int:
     """Floats of scratch space a thread needs."""
-    return correlations_at(units) + n_rows * TILE
+    return int(DOTS) + (5 * units + n_rows) * TILE
 
 
-@entry()
-def tile_columns(size):
+def tile_columns(size: int) -> int:
     """Most columns of a tile for patterns of this size; less than one if they are too large for these kernels."""
     return (TILE - ROUND - size) // (BAND + size - 1) - (size - 1)
 

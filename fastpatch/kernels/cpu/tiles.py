@@ -9,6 +9,8 @@ from .scratch import BAND, DOTS, MEAN, RUN, TILE, columns_at, correlations_at, f
 
 __all__ = ["evaluate", "posterior_tile", "tiling"]
 
+_tile_columns = kernel()(tile_columns)
+
 
 @kernel()
 def posterior_tile(s, x, i0, height, j0, width, law, plan, wave, margin, response, projection):
@@ -48,7 +50,7 @@ def posterior_tile(s, x, i0, height, j0, width, law, plan, wave, margin, respons
 @kernel()
 def tiling(band, shape, size):
     """First row, height and widest tile of a band: tiles of equal width, in cache lines of sixteen where that fits."""
-    i0, most = band * BAND, tile_columns(size)
+    i0, most = band * BAND, _tile_columns(size)
     tiles = (shape[1] + most - 1) // most
     equal = (shape[1] + tiles - 1) // tiles
     aligned = (equal + 15) // 16 * 16

@@ -4,7 +4,7 @@ import numpy as np
 from numba import cuda, types
 from numba.core import config
 
-from ..jit import renewed_with_callees
+from ..cache import sources
 
 __all__ = ["add", "bits", "compiled", "device", "exp2", "fma", "from_bits", "inverse", "rotate_left"]
 
@@ -19,13 +19,21 @@ else:
     device = cuda.jit(device=True, forceinline=True)
 
     def compiled(function):
-        """A kernel, its machine code cached on disk where and as `fastpatch.kernels.jit.entry` does."""
+        """A kernel, its machine code cached on disk where Numba finds a directory for it.
+
+        Numba itself looks only at the file that holds the kernel, not at those of the functions that it calls; here it
+        is renewed when any file of `fastpatch.kernels` changes.
+        """
         try:
-            return renewed_with_callees(cuda.jit(cache=True)(function))
+            dispatcher = cuda.jit(cache=True)(function)
         except RuntimeError as error:
             if "cache" not in str(error):
                 raise
             return cuda.jit(function)
+        file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+        if hasattr(file, "_source_stamp"):
+            file._source_stamp = file._source_stamp, sources()
+        return dispatcher
 
     @device
     def fma(a, b, c):

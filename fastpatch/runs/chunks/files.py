@@ -1,5 +1,6 @@
 """States of a lattice on disk, a file a chunk, so that no lattice need be in memory at once."""
 
+import os
 import shutil
 import tempfile
 import weakref
@@ -13,8 +14,11 @@ from numpy.typing import NDArray
 
 from ...atomic import atomic_path, writable_directory
 from ...errors import OutputError
+from ...locks import is_free, open_regular, take
 
 __all__ = ["Scratch"]
+
+_PREFIX = "fastpatch-"
 
 
 class Scratch:
@@ -26,9 +30,12 @@ class Scratch:
 
     def __init__(self, directory: str | Path | None) -> None:
         parent = writable_directory(directory or dask.config.get("temporary-directory", None) or tempfile.gettempdir())
-        self.path = Path(tempfile.mkdtemp(prefix="fastpatch-", dir=parent)).absolute()
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)).absolute()
         if directory is None:
-            weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+            _remove_abandoned(parent)
+            descriptor = open_regular(self.path / ".lock", os.O_RDWR | os.O_CREAT)
+            take(descriptor)
+            weakref.finalize(self, _remove, self.path, descriptor)
 
     def write(self, state: da.Array, name: str) -> da.Array:
         """Tasks that write the chunks of a state (T, L1, L2), one True each, to be computed before it is read."""
@@ -45,6 +52,27 @@ class Scratch:
     def remove(self, name: str) -> None:
         """Delete a state from which nothing will be read any more."""
         shutil.rmtree(self.path / name, ignore_errors=True)
+
+
+def _remove(path: Path, descriptor: int) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    os.close(descriptor)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove temporary directories of this user's processes that were killed: those whose lock nobody holds."""
+    for path in parent.glob(f"{_PREFIX}*"):
+        try:
+            if path.is_symlink() or path.stat().st_uid != os.getuid():
+                continue
+            descriptor = open_regular(path / ".lock", os.O_RDWR)
+        except (OSError, AttributeError):  # another's, still without a lock, or Windows
+            continue
+        try:
+            if is_free(descriptor):
+                shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(descriptor)
 
 
 class _Kept:

@@ -1,0 +1,190 @@
+"""The Gaussian closure against exact laws, an independent solution, Gaussian fields and simulations."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.integrate import quad, solve_ivp
+
+import fastpatch as fp
+from fastpatch import theory
+from fastpatch.errors import DtypeError, InvalidInputError
+
+UNIFORM = fp.PatchDictionary.random(0, uniform_mass=1.0)
+
+
+def gaussian_fields(spectrum, shape, n, seed=0):
+    white = np.random.default_rng(seed).normal(size=(n, *shape))
+    return np.fft.irfft2(np.sqrt(spectrum) * np.fft.rfft2(white), s=shape)
+
+
+def test_a_gaussian_model_s_own_laws_come_out():
+    spectrum = 0.3 + 25.7 * np.exp(-(np.fft.fftfreq(12)[:, None] ** 2 + np.fft.rfftfreq(9) ** 2) / 0.02)
+    model = fp.GaussianModel(spectrum, fp.VPSchedule(1.7))
+    found = theory.gaussian_closure(model, (12, 9), fp.log_time_grid(20.0, 1e-3, 40))
+    for t, S, lam in zip(
+        found["time"].values, found["structure_factor"].values, found["dispersion"].values, strict=True
+    ):
+        np.testing.assert_allclose(S, model.structure_factor(t), rtol=2e-3)
+        exact = model.spectrum(np.zeros((12, 9)), t)
+        np.testing.assert_allclose(lam, exact, rtol=1e-9, atol=1e-9 * np.abs(exact).max())
+    assert found.attrs["critical_time"] == pytest.approx(math.log(25.0) / 1.7, abs=1e-5)
+    # The error that it reports of its steps is one.
+    relative = np.abs(found["structure_factor"] / [model.structure_factor(t) for t in found["time"].values] - 1.0)
+    reported = found["structure_factor_error"] / found["structure_factor"]
+    assert float(relative.max()) < 2.0 * float(reported.max()) < 0.02
+    assert theory.closure_critical_time(model, shape=(12, 9)).value == pytest.approx(math.log(25.0) / 1.7, abs=1e-5)
+
+
+def test_two_uniform_patterns_need_one_dimension_only():
+    """An independent solution: in t itself, with a quadrature over the patch sum, its variance by direct double sum."""
+    shape, reach = (10, 12), np.arange(-2, 3)
+    ky, kx = 2 * np.pi * np.fft.fftfreq(10), 2 * np.pi * np.fft.fftfreq(12)
+    box = np.cos(np.multiply.outer(ky, reach)).sum(-1)[:, None] * np.cos(np.multiply.outer(kx, reach)).sum(-1)
+
+    def dispersion(t, S):
+        alpha, sigma2 = math.exp(-t / 2), -math.expm1(-t)
+        width = alpha / sigma2 * math.sqrt((box**2 * S).mean())
+        sech2 = quad(lambda x: math.exp(-(x**2) / 2) / math.cosh(min(width * abs(x), 300)) ** 2, -9, 9, epsabs=1e-11)[0]
+        return -0.5 + 1 / sigma2 - (alpha / sigma2) ** 2 * box * sech2 / math.sqrt(2 * math.pi)
+
+    def slope(t, S):
+        S = S.reshape(shape)
+        return (2 * dispersion(t, S) * S - 1).ravel()
+
+    times = np.array([25.0, 6.0, 4.0, 3.2, 2.5, 1.0, 0.2])
+    expected = solve_ivp(slope, (25.0, 0.2), np.ones(120), t_eval=times, rtol=1e-7, atol=1e-8).y.T.reshape(-1, *shape)
+    found = theory.gaussian_closure(UNIFORM, shape, times, tolerance=1e-5)
+    np.testing.assert_allclose(found["structure_factor"], expected[..., :7], rtol=2e-3)
+    for at, (t, S) in enumerate(zip(times, expected, strict=True)):
+        deviation = np.abs(found["dispersion"].values[at] - dispersion(t, S)[:, :7])
+        assert (deviation < 5.0 * found["dispersion_error"].values[at] + 2e-3).all()
+    assert float(found["dispersion_error"].max()) < 0.05
+    assert float(found["mean"].max()) == float(found["mean"].min()) == 0.0
+
+
+@pytest.mark.parametrize("sign_flips", [True, False])
+def test_its_dispersion_is_that_of_the_machine_on_gaussian_fields_of_its_spectrum(sign_flips):
+    dictionary = fp.PatchDictionary.random(n_random=3, sign_flips=sign_flips, uniform_mass=0.3, size=3, seed=1)
+    shape, times = (9, 10), [20.0, 2.5, 1.2, 0.4]
+    model = fp.PatchModel(dictionary)
+    closure = theory.gaussian_closure(dictionary, shape, times, log2_points=11)
+    assert (float(abs(closure["mean"]).max()) > 0.02) is not sign_flips
+    for at, t in enumerate(times):
+        S, mu = closure["structure_factor"].values[at], float(closure["mean"][at])
+        each = model.spectrum(mu + gaussian_fields(S, shape, 400, seed=at), t)
+        error = each.std(axis=0) / 20.0 + closure["dispersion_error"].values[at]
+        deviation = np.abs(each.mean(axis=0) - closure["dispersion"].values[at])
+        assert (deviation < 5.0 * error + 1e-12).all()
+        # The coupling itself is far larger than the error that is allowed for.
+        bare = -0.5 - 1.0 / np.expm1(-t)
+        assert t > 10.0 or np.abs(closure["dispersion"].values[at] - bare).max() > 20.0 * error.max()
+
+
+def test_it_describes_a_run_before_domains_form():
+    dictionary, shape, trajectories = fp.PatchDictionary.random(uniform_mass=0.5, seed=2), (20, 20), 200
+    times = fp.log_time_grid(20.0, 2.5, 300)
+    *_, end = fp.states(fp.PatchModel(dictionary), shape, trajectories, times, seed=1, every=300)
+    closure = theory.gaussian_closure(dictionary, shape, [20.0, 2.5])
+    power = np.abs(np.fft.rfft2(end.x.astype(np.float64))) ** 2 / 400
+    expected = closure["structure_factor"].values[-1]
+    error = power.std(axis=0) / math.sqrt(trajectories)
+    assert (np.abs(power.mean(axis=0) - expected) < 5.0 * error + 0.01 * expected).all()
+    assert expected.max() > 1.7
+    xi = fp.analysis.correlation_length(end.x)
+    assert abs(xi.mean() - float(closure["xi_x"][-1])) < 5.0 * xi.std() / math.sqrt(trajectories) + 0.05
+
+
+def test_mean_of_a_dictionary_that_is_not_symmetric():
+    patterns = np.stack([np.ones((3, 3)), -np.ones((3, 3))])
+    dictionary = fp.PatchDictionary(patterns, [0.8, 0.2])
+    times = fp.log_time_grid(20.0, 1.0, 400)
+    *_, end = fp.states(fp.PatchModel(dictionary), (16, 16), 100, times, seed=1, every=400)
+    closure = theory.gaussian_closure(dictionary, (16, 16), times[::20])
+    means = end.x.mean(axis=(1, 2), dtype=np.float64)
+    assert abs(means.mean() - float(closure["mean"][-1])) < 0.02
+    assert float(closure["mean"][-1]) > 0.3
+    # At large t m = E[c] = 0.6, and mu = alpha 0.6.
+    t = float(closure["time"][5])
+    assert float(closure["mean"][5]) == pytest.approx(0.6 * math.exp(-t / 2), rel=0.1)
+
+
+def test_length_of_a_gaussian_field_with_a_mean():
+    from fastpatch.theory.closure import _sign_correlation_length
+
+    shape = (24, 24)
+    spectrum = 1.0 + 60.0 * np.exp(-(np.fft.fftfreq(24)[:, None] ** 2 + np.fft.rfftfreq(24) ** 2) / 0.006)
+    fields = gaussian_fields(spectrum, shape, 3000)
+    for mean in (0.0, 1.0):
+        correlation = fp.analysis.radial_correlation(fields + mean).mean(axis=0)
+        expected = float(fp.analysis.length_from_correlation(correlation))
+        found = float(_sign_correlation_length(spectrum[None], np.array([mean]), shape)[0])
+        assert found == pytest.approx(expected, rel=0.02)
+
+
+def test_critical_time_by_the_closure():
+    dictionary = fp.PatchDictionary.random()
+    estimate = theory.closure_critical_time(dictionary)
+    assert theory.critical_time("closure", dictionary=dictionary) == estimate.value
+    assert 0.0 < estimate.standard_error < 2e-3
+    dataset = theory.gaussian_closure(dictionary, (30, 30), [30.0, 3.0])
+    assert dataset.attrs["critical_time"] == pytest.approx(estimate.value, abs=4e-3)
+    twice = theory.critical_time("closure", dictionary=dictionary, schedule=fp.VPSchedule(2.0))
+    assert twice == pytest.approx(estimate.value / 2.0)
+    uniform = theory.critical_time("closure")
+    assert uniform == pytest.approx(theory.critical_time("closure", dictionary=UNIFORM))
+    # Its own correlations soften the field beyond what white patches do, towards the condition at x = 0.
+    assert uniform < theory.critical_time("renormalised") < theory.critical_time("drift")
+    found = theory.critical_times(conditions=("score", "closure"))
+    assert list(found) == ["score", "closure"]
+    assert math.isnan(theory.critical_times(Omega=25.0)["closure"])
+    assert math.isnan(theory.critical_times(K=1, d=3)["closure"])
+    one = fp.PatchDictionary(np.ones((1, 3, 3)))
+    assert math.isnan(theory.closure_critical_time(one).value)
+    assert math.isnan(theory.gaussian_closure(one, (6, 6), [20.0, 1.0]).attrs["critical_time"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("dictionary", "allowed"),
+    [
+        (fp.PatchDictionary.random(), 0.01),
+        (fp.PatchDictionary.random(uniform_mass=0.7, seed=1), 0.01),
+        (fp.PatchDictionary.random(uniform_mass=0.5), 0.01),
+        (fp.PatchDictionary.random(uniform_mass=0.3, seed=1), 0.03),
+        (fp.PatchDictionary.random(0, uniform_mass=1.0, size=3), 0.045),
+        (fp.PatchDictionary.random(0, uniform_mass=1.0, size=9), 0.01),
+    ],
+)
+def test_the_zero_of_lambda_0_in_a_simulation(dictionary, allowed):
+    from fastpatch.studies import compare_closure
+
+    found = compare_closure(dictionary, trajectories=16)
+    predicted, measured = found.attrs["critical_time_closure"], found.attrs["critical_time"]
+    margin = 3.0 * math.hypot(found.attrs["critical_time_error"], found.attrs["critical_time_closure_error"])
+    assert abs(predicted / measured - 1.0) < allowed + margin / measured
+    assert margin < 0.03 * measured
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: theory.gaussian_closure("x"), DtypeError, "expected a PatchDictionary"),
+        (lambda: theory.gaussian_closure(UNIFORM, (4, 9)), InvalidInputError, "the lattice is 4x9"),
+        (lambda: theory.gaussian_closure(UNIFORM, (9, 9), [1.0, 2.0]), InvalidInputError, "strictly decreasing"),
+        (lambda: theory.gaussian_closure(UNIFORM, (9, 9), [800.0, 2.0]), InvalidInputError, "no signal is left"),
+        (lambda: theory.gaussian_closure(UNIFORM, (9, 9), replicates=1), InvalidInputError, "replicates is 1"),
+        (lambda: theory.gaussian_closure(UNIFORM, (9, 9), tolerance=1.0), InvalidInputError, "tolerance is 1.0"),
+        (lambda: theory.gaussian_closure(UNIFORM, (9, 9), schedule=1.0), DtypeError, "expected a VPSchedule"),
+        (
+            lambda: theory.gaussian_closure(fp.GaussianModel(np.ones((8, 5)), mean=1.0), (8, 8)),
+            InvalidInputError,
+            "expected one of mean zero",
+        ),
+        (lambda: theory.critical_time("closure", Omega=25.0), InvalidInputError, "is given no dictionary"),
+        (lambda: theory.critical_times(conditions=("x",)), InvalidInputError, "condition is 'x'"),
+    ],
+)
+def test_bad_input_is_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
