@@ -195,7 +195,7 @@ def test_the_commands(tmp_path, capsys):
     assert done.exit_code == 0
     assert "co-located patches 5" in done.output
     assert {"denoisers.nc", "denoisers.png"} <= {file.name for file in (tmp_path / "c").iterdir()}
-    arguments = ["--steps", "12", "--trajectories", "2", "--out", str(tmp_path / "r"), "--quiet"]
+    arguments = ["--t-max", "3", "--steps", "60", "--trajectories", "2", "--out", str(tmp_path / "r"), "--quiet"]
     done = runner.invoke(app, ["images", "run", *data, *arguments], catch_exceptions=False)
     assert done.exit_code == 0
     assert "Gaussian null" in done.output
