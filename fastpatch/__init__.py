@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .sweeps import open_sweep, sweep
     from .threads import get_threads, set_threads, thread_limit
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "EmpiricalModel": "models",

@@ -82,9 +82,7 @@ def test_one_that_fails_on_the_way_costs_its_own_later_records_only():
             raise ZeroDivisionError("too late")
         return np.ones(len(x))
 
-    with pytest.warns(
-        fp.ObservableWarning, match=r"'fragile' at t = 0\.9.* raised ZeroDivisionError: too late"
-    ) as told:
+    with pytest.warns(fp.ObservableWarning, match="'fragile' at t = 0.* raised ZeroDivisionError") as told:
         found = run(["xi_x", fragile])
     assert len(told) == 1
     assert (found["fragile"].where(found["time"] >= 1.0, drop=True) == 1.0).all()

@@ -100,7 +100,7 @@ def test_what_is_no_solver(solver):
 
 def test_an_unstable_first_step_is_refused_with_the_steps_that_would_do():
     model = fp.PatchModel(fp.PatchDictionary.random())
-    with pytest.raises(InvalidInputError, match="expected at least 130 steps on a logarithmic grid from 50 to 0.001"):
+    with pytest.raises(InvalidInputError, match="expected at least 130 steps on a logarithmic grid"):
         fp.simulate(model, 12, 1, fp.log_time_grid(steps=60))
     for steps, stable in ((129, False), (130, True)):
         times = fp.log_time_grid(steps=steps)

@@ -12,7 +12,7 @@ import typer
 from .. import __version__
 from ..errors import DtypeError, FastpatchError, InvalidInputError
 from ..messages import reason, tell
-from . import edm2, empirical, info, kernels, network_commands, patch, plot, show, sweep, theory, unet
+from . import edm2, empirical, explore, images, info, kernels, network_commands, patch, plot, show, sweep, theory, unet
 
 __all__ = ["app", "keep_freed_memory", "main"]
 
@@ -39,8 +39,10 @@ app.command("theory")(theory.theory)
 app.command("sweep")(sweep.sweep)
 app.command("show")(show.show)
 app.command("plot")(plot.plot)
+app.command("explore")(explore.explore)
 app.command("compile")(kernels.compile_kernels)
 app.command("info")(info.info)
+app.add_typer(images.app, name="images")
 app.add_typer(unet.app, name="unet")
 app.add_typer(edm2.app, name="edm2")
 app.add_typer(network_commands.app, name="network")
