@@ -18,7 +18,7 @@ from zarr.abc.buffer import Buffer
 from zarr.buffer import cpu
 from zarr.storage import MemoryStore
 
-from ..runs.recorder import DIRECTIONS, LABELS
+from ..runs.dataset import DIRECTIONS, LABELS
 from .point import Parameters, Point, Recording
 from .shards import power_of_two
 
