@@ -11,24 +11,37 @@ from .lazy import lazily
 if TYPE_CHECKING:
     from . import analysis, sweeps, theory
     from .dictionary import PatchDictionary
-    from .models import EmpiricalModel, GaussianModel, Model, PatchModel, stripe_prototypes
+    from .models import (
+        EmpiricalModel,
+        GaussianModel,
+        Model,
+        PatchModel,
+        PosteriorMeanModel,
+        from_score,
+        stripe_prototypes,
+    )
     from .process import VPSchedule, log_time_grid
     from .results import load, save
-    from .runs.setup import State, states
+    from .runs.observables import Observable, ObservableWarning
     from .runs.simulation import simulate
+    from .runs.state import State, states
     from .sweeps import open_sweep, sweep
     from .threads import get_threads, set_threads, thread_limit
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "EmpiricalModel": "models",
     "GaussianModel": "models",
     "Model": "models",
+    "Observable": "runs",
+    "ObservableWarning": "runs",
     "PatchDictionary": "dictionary",
     "PatchModel": "models",
+    "PosteriorMeanModel": "models",
     "State": "runs",
     "VPSchedule": "process",
+    "from_score": "models",
     "get_threads": "threads",
     "load": "results",
     "log_time_grid": "process",
@@ -47,12 +60,16 @@ __all__ = [
     "EmpiricalModel",
     "GaussianModel",
     "Model",
+    "Observable",
+    "ObservableWarning",
     "PatchDictionary",
     "PatchModel",
+    "PosteriorMeanModel",
     "State",
     "VPSchedule",
     "__version__",
     "analysis",
+    "from_score",
     "get_threads",
     "load",
     "log_time_grid",

@@ -143,10 +143,12 @@ def time_grid(times: ArrayLike) -> NDArray[np.float64]:
 
 
 def lattice_shape(shape: Any) -> tuple[int, int]:
-    """Two positive side lengths (L1, L2)."""
+    """Two positive side lengths (L1, L2); one number stands for a square."""
+    if np.ndim(shape) == 0 and not isinstance(shape, str):
+        return (integer(shape, "shape", minimum=1),) * 2
     sides = tuple(shape) if isinstance(shape, Sequence | np.ndarray) and not isinstance(shape, str) else (shape,)
     if len(sides) != 2:
-        raise InvalidInputError(f"shape is {shape!r}; expected two side lengths (L1, L2)")
+        raise InvalidInputError(f"shape is {shape!r}; expected two side lengths (L1, L2), or one of a square")
     return integer(sides[0], "shape[0]", minimum=1), integer(sides[1], "shape[1]", minimum=1)
 
 

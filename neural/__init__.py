@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazily
 
 if TYPE_CHECKING:
-    from . import classifiers, edm2, pulse, unet
+    from . import classifiers, denoisers, edm2, pulse, unet
     from .data import DataFileError, image_hash, load_images, load_labels
     from .denoiser import Denoiser, drift
     from .edm_grid import sigma_grid
@@ -20,18 +20,23 @@ if TYPE_CHECKING:
     from .noise_levels import analyze, chosen_classes, luminance
     from .probes.dispersion import LocalDispersion, local_dispersion
     from .probes.equivariance_error import shift_defect
+    from .probes.information import measure_information
     from .probes.locality import measure_locality
     from .probes.receptive_field import containing_radius, participating_sites, predicted_critical_time, response_power
     from .probes.sample_statistics import compare_with_data, nearest_neighbours
     from .probes.softest_mode import softest_mode
     from .sampler import Samples, latents, sample
     from .torch_model import TorchModel
+    from .window.measured import GuidanceWindow, entropic_sigmas, guidance_window
+    from .window.units import Interval
 
 _HOME = {
     "DataFileError": "data",
     "Denoiser": "denoiser",
+    "GuidanceWindow": "window.measured",
     "GaussianDenoiser": "gaussian",
     "GuidedDenoiser": "guidance",
+    "Interval": "window.units",
     "LocalDispersion": "probes.dispersion",
     "Pulse": "guidance",
     "Samples": "sampler",
@@ -42,12 +47,15 @@ _HOME = {
     "constant": "guidance",
     "containing_radius": "probes.receptive_field",
     "drift": "denoiser",
+    "entropic_sigmas": "window.measured",
+    "guidance_window": "window.measured",
     "image_hash": "data",
     "latents": "sampler",
     "load_images": "data",
     "load_labels": "data",
     "local_dispersion": "probes.dispersion",
     "luminance": "noise_levels",
+    "measure_information": "probes.information",
     "measure_locality": "probes.locality",
     "mode_derivatives": "modes",
     "nearest_neighbours": "probes.sample_statistics",
@@ -59,13 +67,15 @@ _HOME = {
     "shift_defect": "probes.equivariance_error",
     "sigma_grid": "edm_grid",
 }
-_SUBPACKAGES = ("classifiers", "edm2", "pulse", "unet")
+_SUBPACKAGES = ("classifiers", "denoisers", "edm2", "pulse", "unet")
 
 __all__ = [
     "DataFileError",
     "Denoiser",
     "GaussianDenoiser",
+    "GuidanceWindow",
     "GuidedDenoiser",
+    "Interval",
     "LocalDispersion",
     "Pulse",
     "Samples",
@@ -76,14 +86,18 @@ __all__ = [
     "compare_with_data",
     "constant",
     "containing_radius",
+    "denoisers",
     "drift",
     "edm2",
+    "entropic_sigmas",
+    "guidance_window",
     "image_hash",
     "latents",
     "load_images",
     "load_labels",
     "local_dispersion",
     "luminance",
+    "measure_information",
     "measure_locality",
     "mode_derivatives",
     "nearest_neighbours",

@@ -147,11 +147,11 @@ def measured_modes(
 
 
 def network_differentiation(
-    net: Denoiser, x: Tensor, sigma: float, class_labels: Tensor | None = None
+    net: Denoiser, x: Tensor, sigma: float, class_labels: ArrayLike | Tensor | None = None
 ) -> Differentiation:
     """How the drift of ``net`` can be differentiated, tried at one image ``x`` (1, C, H, W); its label comes first."""
     target = placed(net, None)
-    label = None if class_labels is None else class_labels[:1].to(target)
+    label = None if class_labels is None else torch.as_tensor(class_labels)[:1].to(target)
     return choose_differentiation(
         partial(drift, net, sigma=sigma, class_labels=label), x[:1].to(target), _step(sigma, image_shape(net))
     )

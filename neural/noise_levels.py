@@ -1,4 +1,4 @@
-"""Pattern formation in EDM2 along its own sampling runs: correlation length, mode softening, sigma_c (paper App. E)."""
+"""Pattern formation along the sampling runs of a network: correlation length, mode softening, sigma_c (App. E)."""
 
 import json
 from collections.abc import Sequence
@@ -14,15 +14,20 @@ from ..analysis import (
     equilibrium_length_peak,
     fit_equilibrium_length,
     shell_average,
+    shell_wave_numbers,
+    structure_factor,
 )
 from ..errors import InvalidInputError
 from ..progress import progress_bar
 from ..provenance import environment
 from ..validation import floating_field, integer, shell_numbers
 from .denoiser import Denoiser, denoiser_identity
-from .edm_grid import SIGMA_MAX, SIGMA_MIN
-from .modes import Method, mode_derivatives
-from .sampler import Samples, latents, sample
+from .guidance import Guide
+from .modes import Method, measured_modes, network_differentiation
+from .probes.finite import checked_finite
+from .probes.information import measure_information, trained_range
+from .sampler import Samples, latents, placed, sample
+from .window.units import clock_attributes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,14 +49,18 @@ def analyze(
     seed: int = 0,
     *,
     steps: int = 32,
-    sigma_max: float = SIGMA_MAX,
-    sigma_min: float = SIGMA_MIN,
+    sigma_max: float | None = None,
+    sigma_min: float | None = None,
     rho: float = 7.0,
     shells: Any = range(7),
     diagonal: bool = False,
     per_channel: bool = False,
-    method: Method = "jvp",
+    method: Method = "auto",
     snapshots: int = 10,
+    information_runs: int = 0,
+    images: ArrayLike | None = None,
+    image_labels: ArrayLike | None = None,
+    guide: Guide | None = None,
     batch: int | None = None,
     device: str | torch.device | None = None,
     progress: bool = False,
@@ -67,11 +76,15 @@ def analyze(
     seed
         The runs have the seeds ``seed``, ``seed + 1``, …, class by class, so that all are independent.
     steps, sigma_max, sigma_min, rho, device
-        Those of `sample`.
+        Those of `sample`; the ends of the run are by default those of `trained_range`.
     shells, diagonal, per_channel, method
-        Those of `mode_derivatives`; shells 0, 1, 2 and 3 must be among them.
+        Those of `mode_derivatives`, ``"auto"`` being chosen once at the middle of the grid; shells 0, 1, 2 and 3 must
+        be among them.
     snapshots
         Number of noise levels, evenly spaced along the grid, whose denoised images are kept; all if it has fewer.
+    information_runs, images, image_labels, guide
+        Those of `measure_information`, under the name runs, whose variables are added on their own levels
+        ``information_sigma``; none by default.
     batch
         Most images, or images and tangents, at once; by default those of `sample` and `mode_derivatives`.
     progress
@@ -80,9 +93,12 @@ def analyze(
     Returns
     -------
     xarray.Dataset
-        ``xi_x`` (trajectory, sigma): second-moment correlation length of the connected luminance field of x(sigma),
-        in sites (App. E.3).
-        ``mode_derivative`` (trajectory, sigma, [channel,] shell, direction): lambda of the drift, per unit of sigma.
+        ``xi_x`` (trajectory, sigma): second-moment correlation length of the connected `luminance` field of x(sigma),
+        in sites (App. E.3); ``structure_factor`` (trajectory, sigma, wave_shell) of the same field.
+        ``mode_derivative`` (trajectory, sigma, [channel,] shell, direction): lambda of the drift, per unit of sigma;
+        ``mode_derivative_error`` where it was measured by differences. ``posterior_variance`` (the same dimensions):
+        v^T Cov(x_0 | x) v / sigma^2 = 1 - sigma lambda, which no choice of the drift changes; above 1, log p is not
+        concave along the mode.
         ``xi_eq`` (trajectory, sigma): equilibrium length, in sites (App. E.6), from the mean of the two axis
         directions (and over channels). NaN where the modes do not soften towards k = 0, or where lambda_0 has lost
         the positive sign that it has at large sigma, where it is 1 / sigma.
@@ -95,64 +111,93 @@ def analyze(
     Raises
     ------
     InvalidInputError, DtypeError
-        For any argument outside what is stated above, or a network of neither 1 nor 3 channels.
+        For any argument outside what is stated above.
     BackendUnavailableError
         For a device that is not there or cannot hold a single image.
     """
     numbers = shell_numbers(shells)
     if not {0, *_FITTED_SHELLS} <= set(numbers.tolist()):
         raise InvalidInputError(f"shells is {numbers.tolist()}; expected 0, 1, 2 and 3 among them")
-    if net.img_channels not in (1, len(_LUMINANCE)):
-        raise InvalidInputError(
-            f"the network makes images of {net.img_channels} channels; expected 1, or 3 for red, green and blue"
-        )
     count = integer(trajectories, "trajectories", minimum=1)
     kept = integer(snapshots, "snapshots", minimum=0)
     labels = np.repeat(np.array(chosen_classes(net, classes), dtype=np.int64), count) if net.label_dim else None
-    images = count if labels is None else len(labels)
-    seeds = range(integer(seed, "seed", minimum=0, maximum=2**64 - images), seed + images)
+    runs_in_all = count if labels is None else len(labels)
+    seeds = range(integer(seed, "seed", minimum=0, maximum=2**64 - runs_in_all), seed + runs_in_all)
+    least, most = trained_range(net)
+    low, high = least if sigma_min is None else sigma_min, most if sigma_max is None else sigma_max
     runs = sample(
-        net, latents(seeds, net), labels, steps=steps, sigma_max=sigma_max, sigma_min=sigma_min, rho=rho,
+        net, latents(seeds, net), labels, steps=steps, sigma_max=high, sigma_min=low, rho=rho,
         record=range(steps), batch=batch, device=device, progress=progress,
     )  # fmt: skip
-    derivatives = np.stack(
-        [
-            mode_derivatives(
-                net, x, float(sigma), labels, shells=numbers, diagonal=diagonal, per_channel=per_channel,
-                method=method, batch=batch,
-            )
-            for x, sigma in zip(
-                progress_bar(runs.states, unit="noise level", show=progress, leave=False), runs.sigmas, strict=True
-            )
-        ],
-        axis=1,
-    )  # fmt: skip
+    _check_runs(net, runs, labels)
+    middle = len(runs.sigmas) // 2
+    chosen = (
+        network_differentiation(net, runs.states[middle][:1], float(runs.sigmas[middle]), labels)
+        if method == "auto"
+        else method
+    )
+    modes = [
+        measured_modes(
+            net, x, float(sigma), labels, shells=numbers, diagonal=diagonal, per_channel=per_channel, method=chosen,
+            batch=batch,
+        )
+        for x, sigma in zip(
+            progress_bar(runs.states, unit="noise level", show=progress, leave=False), runs.sigmas, strict=True
+        )
+    ]  # fmt: skip
+    derivatives = np.stack([mode.values for mode in modes], axis=1)
+    errors = [mode.error for mode in modes if mode.error is not None]
     identity = {
         "network": denoiser_identity(net),
         "classes": None if labels is None else labels[::count].tolist(),
         "trajectories": count,
         "seed": seeds.start,
         "steps": steps,
-        "sigma_max": sigma_max,
-        "sigma_min": sigma_min,
+        "sigma_max": high,
+        "sigma_min": low,
         "rho": rho,
-        "derivatives": method,
+        "derivatives": chosen,
         "per_channel": per_channel,
         "torch": torch.__version__,
     }
-    return _dataset(runs, derivatives, numbers, np.array(seeds, dtype=np.uint64), labels, kept, identity)
+    dataset = _dataset(runs, derivatives, numbers, np.array(seeds, dtype=np.uint64), labels, kept, identity)
+    if errors:
+        words = _label("error of the differences", "1 / sigma")
+        dataset["mode_derivative_error"] = (dataset["mode_derivative"].dims, np.stack(errors, axis=1), words)
+    dataset.attrs["derivatives"] = chosen
+    dataset.attrs |= clock_attributes(net)
+    if information_runs:
+        found = measure_information(
+            net, images, image_labels, guide=guide, runs=information_runs, seed=seeds.start, batch=batch,
+            progress=progress,
+        )  # fmt: skip
+        # The shells of a structure factor end where both axes do; those of all power do not.
+        found = found.rename({"sigma": "information_sigma", "wave_shell": "power_shell"})
+        facts = {name: found.attrs[name] for name in ("label_entropy", "evaluations", "source")}
+        dataset = dataset.merge(found).assign_attrs({**dataset.attrs, **facts})
+    return dataset
+
+
+def _check_runs(net: Denoiser, runs: Samples, labels: NDArray[np.int64] | None) -> None:
+    """Raise `NotFiniteError` for the first level at which the runs are no longer finite."""
+    for x, denoised, sigma in zip(runs.states, runs.denoised, runs.sigmas, strict=True):
+        target = placed(net, None)
+        y = None if labels is None else torch.from_numpy(labels).to(target)
+        if not torch.isfinite(denoised).all():
+            checked_finite(net, denoised, x.to(target), float(sigma), y)
 
 
 def luminance(images: ArrayLike) -> NDArray[Any]:
-    """0.2989 R + 0.5870 G + 0.1140 B of images (..., 3, H, W), the channel itself of (..., 1, H, W); (..., H, W).
+    """One field (..., H, W) of images (..., C, H, W): 0.2989 R + 0.5870 G + 0.1140 B of three channels, the only one of
+    one, and the mean of any other number, such as latents have.
 
-    Raises `InvalidInputError` for another number of channels, `DtypeError` for anything but float32 or float64.
+    Raises `DtypeError` for anything but float32 or float64, `InvalidInputError` for fewer axes or values not finite.
     """
     values = floating_field(images, "images", minimum_ndim=3)
     if values.shape[-3] == 1:
         return values[..., 0, :, :]
     if values.shape[-3] != len(_LUMINANCE):
-        raise InvalidInputError(f"images have {values.shape[-3]} channels; expected 1, or 3 for red, green and blue")
+        return np.asarray(values.mean(axis=-3))
     return np.asarray(np.einsum("c,...cij->...ij", np.array(_LUMINANCE, dtype=values.dtype), values))
 
 
@@ -185,8 +230,9 @@ def _dataset(
 ) -> "xr.Dataset":
     import xarray as xr
 
-    side, sigma = runs.images.shape[-1], runs.sigmas
-    k_min = 2.0 * np.pi / side
+    height, width, sigma = runs.images.shape[-2], runs.images.shape[-1], runs.sigmas
+    # Of the mean over both axes, in which lambda is even: k^2 averages.
+    k_min = float(np.sqrt(0.5 * ((2.0 * np.pi / height) ** 2 + (2.0 * np.pi / width) ** 2)))
     axes = ("trajectory", "sigma")
     channel = ("channel",) if derivatives.ndim == 5 else ()
     by_shell = np.full((*derivatives.shape[:2], shells.max() + 1), np.nan)
@@ -197,7 +243,8 @@ def _dataset(
         "sigma_c": equilibrium_length_peak(sigma, xi_eq, by_shell[..., 0]),
         "sigma_first": equilibrium_length_peak(sigma, xi_eq, by_shell[..., 0], peak="first"),
     }
-    xi_x = correlation_length(luminance(runs.states.numpy()), "second-moment", binarize=False)
+    fields = luminance(runs.states.numpy())
+    xi_x = correlation_length(fields, "second-moment", binarize=False)
     kept = np.unique(np.round(np.linspace(0, len(sigma) - 1, snapshots)).astype(np.intp))
     directions = _DIRECTIONS[: derivatives.shape[-1]]
     coordinates: dict[str, Any] = {
@@ -207,8 +254,13 @@ def _dataset(
         "direction": list(directions),
         "wave_number": (
             ("shell", "direction"),
-            np.repeat(shells[:, None] * k_min, len(directions), axis=1),
+            shells[:, None] * 2.0 * np.pi / np.array([height, width, np.sqrt(height * width)])[None, : len(directions)],
             _label("wave number per coordinate step", "radians / lattice site"),
+        ),
+        "wave_shell_number": (
+            "wave_shell",
+            shell_wave_numbers((height, width)),
+            _label("wave number of the shell", "radians / lattice site"),
         ),
         "snapshot_sigma": ("snapshot_sigma", sigma[kept], _label("noise level sigma", "units of x")),
     }
@@ -222,6 +274,16 @@ def _dataset(
                 (*axes, *channel, "shell", "direction"),
                 derivatives,
                 _label("directional derivative of (x - D) / sigma", "1 / sigma"),
+            ),
+            "posterior_variance": (
+                (*axes, *channel, "shell", "direction"),
+                1.0 - derivatives * (sigma if not channel else sigma[:, None])[:, None, None],
+                _label("posterior variance along the mode over that of the noise", "1"),
+            ),
+            "structure_factor": (
+                (*axes, "wave_shell"),
+                structure_factor(fields).swapaxes(0, 1),
+                _label("structure factor of the luminance of x", "1"),
             ),
             "xi_eq": (axes, xi_eq, _label("equilibrium correlation length", "lattice sites")),
             "denoised": (

@@ -17,7 +17,7 @@ from matplotlib.image import imread
 import fastpatch as fp
 from fastpatch.cli import main
 
-SMALL = ("--shape", "12", "14", "--steps", "40", "--trajectories", "2", "--quiet")
+SMALL = ("--shape", "12", "14", "--t-max", "10", "--steps", "40", "--trajectories", "2", "--quiet")
 HEAVY = ("dask", "h5netcdf", "h5py", "matplotlib", "numba", "pandas", "scipy", "torch", "xarray")
 
 
@@ -152,7 +152,7 @@ def test_patch_is_simulate_with_the_same_parameters(patch_run):
     directory, _ = patch_run
     result = fp.load(directory / "result.nc")
     model = fp.PatchModel(fp.PatchDictionary.random())
-    expected = fp.simulate(model, (12, 14), 2, fp.log_time_grid(steps=40), seed=3)
+    expected = fp.simulate(model, (12, 14), 2, fp.log_time_grid(10.0, steps=40), seed=3)
     for name in expected.data_vars:
         np.testing.assert_array_equal(result[name], expected[name], err_msg=name)
     assert json.loads(result.attrs["provenance"])["run"] == json.loads(expected.attrs["provenance"])["run"]
@@ -194,7 +194,18 @@ def test_corners_of_patch(command, options, tmp_path):
 
 def test_empirical_end_to_end(command, tmp_path):
     status, shown, errors = command(
-        "empirical", "--size", "12", "--steps", "60", "--trajectories", "2", "--quiet", "--out", tmp_path
+        "empirical",
+        "--size",
+        "12",
+        "--t-max",
+        "10",
+        "--steps",
+        "60",
+        "--trajectories",
+        "2",
+        "--quiet",
+        "--out",
+        tmp_path,
     )
     assert (status, errors) == (0, "")
     assert listing(tmp_path) == ["figure3.png", "result.nc", "snapshots.png"]

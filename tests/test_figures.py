@@ -110,7 +110,7 @@ def test_snapshots_show_patterns_and_fields(main_job):
 
 def test_snapshots_of_prototypes_and_of_nothing(small_result):
     model = fp.EmpiricalModel(fp.stripe_prototypes(12))
-    empirical = fp.simulate(model, (12, 12), 1, fp.log_time_grid(steps=20))
+    empirical = fp.simulate(model, (12, 12), 1, fp.log_time_grid(10.0, steps=20))
     for dataset in (empirical, small_result.isel(snapshot_time=[]), small_result.isel(trajectory=[1])):
         for draw in (draw_snapshots, draw_dynamics):
             assert draw(dataset).canvas.get_width_height()[0] > 0

@@ -3,11 +3,13 @@
 from .dictionary import draw_snapshots
 from .dispersion import draw_dispersion
 from .dynamics import draw_dynamics
+from .information import draw_information
 from .locality import draw_locality
 from .noise_levels import draw_noise_levels, draw_relative_softening
 from .pulse import draw_condition_gains, draw_dose_response, draw_pulse_figure
 from .samples import draw_denoising, draw_fidelity, draw_samples
 from .style import figure_style, save_figure
+from .trial import draw_trial
 
 __all__ = [
     "draw_condition_gains",
@@ -16,12 +18,14 @@ __all__ = [
     "draw_dose_response",
     "draw_dynamics",
     "draw_fidelity",
+    "draw_information",
     "draw_locality",
     "draw_noise_levels",
     "draw_pulse_figure",
     "draw_relative_softening",
     "draw_samples",
     "draw_snapshots",
+    "draw_trial",
     "figure_style",
     "save_figure",
 ]

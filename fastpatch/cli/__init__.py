@@ -10,7 +10,7 @@ import typer
 
 from ..errors import DtypeError, FastpatchError, InvalidInputError
 from ..messages import reason, tell
-from . import edm2, empirical, info, kernels, patch, plot, sweep, theory, unet
+from . import edm2, empirical, explore, info, kernels, network_commands, patch, plot, sweep, theory, unet
 
 __all__ = ["app", "keep_freed_memory", "main"]
 
@@ -29,10 +29,12 @@ app.command("empirical")(empirical.empirical)
 app.command("theory")(theory.theory)
 app.command("sweep")(sweep.sweep)
 app.command("plot")(plot.plot)
+app.command("explore")(explore.explore)
 app.command("compile")(kernels.compile_kernels)
 app.command("info")(info.info)
 app.add_typer(unet.app, name="unet")
 app.add_typer(edm2.app, name="edm2")
+app.add_typer(network_commands.app, name="network")
 
 
 def main() -> None:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from ..analysis import CriticalPoint
-    from ..models import Model, PosteriorMeanModel
+    from ..models import Model
+    from ..models.closed_form import ClosedFormModel
 
 __all__ = ["critical_report", "draw_figures", "measured_lines", "point_line", "publish", "run_experiment"]
 __all__ += ["score_line", "set_threads", "shown"]
@@ -108,6 +109,8 @@ def draw_figures(dataset: "xr.Dataset", directory: Path, suffix: str = "png") ->
         drawn["softening.png"] = figures.draw_relative_softening(dataset, title)
     else:
         drawn["figure3.png"] = figures.draw_dynamics(dataset, title)
+    if "total_rate" in dataset:
+        drawn["information.png"] = figures.draw_information(dataset, title=title)
     if "pattern" in dataset or "prototype" in dataset:
         drawn["snapshots.png"] = figures.draw_snapshots(dataset)
     elif dataset.sizes.get("snapshot_time"):
@@ -122,7 +125,7 @@ def draw_figures(dataset: "xr.Dataset", directory: Path, suffix: str = "png") ->
     return list(files)
 
 
-def critical_report(dataset: "xr.Dataset", model: "PosteriorMeanModel") -> str:
+def critical_report(dataset: "xr.Dataset", model: "ClosedFormModel") -> str:
     """Predicted and measured critical times as an aligned table."""
     from .. import theory
     from ..models import GaussianModel, PatchModel
@@ -155,7 +158,7 @@ def critical_report(dataset: "xr.Dataset", model: "PosteriorMeanModel") -> str:
     return "\n".join([*lines, *last, *measured_lines(dataset), score_line(dataset, model)])
 
 
-def score_line(dataset: "xr.Dataset", model: "PosteriorMeanModel") -> str:
+def score_line(dataset: "xr.Dataset", model: "ClosedFormModel") -> str:
     """Where the mean score's Jacobian changes sign along the uniform mode, which no choice of drift can move."""
     from ..analysis import zero_mode_crossing
 

@@ -22,6 +22,7 @@ __all__ = [
     "Seed",
     "Shells",
     "Snapshots",
+    "SolverName",
 ]
 __all__ += ["Steps", "TMax", "TMin", "Threads", "Trajectories", "packages_for"]
 
@@ -30,6 +31,10 @@ Steps = Annotated[int, typer.Option(help="Integration steps on the logarithmic g
 TMax = Annotated[float, typer.Option(help="First diffusion time T.")]
 TMin = Annotated[float, typer.Option(help="Last diffusion time.")]
 Beta = Annotated[float, typer.Option(help="Constant noise rate.")]
+SolverName = Annotated[
+    Literal["euler-maruyama", "ancestral", "heun"],
+    typer.Option("--solver", help="Reverse SDE by either of two schemes, or probability-flow ODE (heun)."),
+]
 Shells = Annotated[int, typer.Option(help="Highest Fourier shell n, at least 3.")]
 Seed = Annotated[int, typer.Option(help="Seed of the noise.")]
 Dtype = Annotated[Literal["float32", "float64"], typer.Option(help="Precision of the fields.")]

@@ -11,12 +11,12 @@ from scipy.special import softmax
 from ..errors import DtypeError, InvalidInputError
 from ..process import VPSchedule
 from ..validation import floating_field, integer
-from .base import PosteriorMeanModel
+from .closed_form import ClosedFormModel
 
 __all__ = ["EmpiricalModel", "stripe_prototypes"]
 
 
-class EmpiricalModel(PosteriorMeanModel):
+class EmpiricalModel(ClosedFormModel):
     r"""Posterior over M whole-lattice prototypes.
 
     .. math:: w_a \propto \pi_a \exp\Bigl(-\frac{|x - \alpha\mu_a|^2}{2\sigma^2}\Bigr), \qquad m = \sum_a w_a\mu_a

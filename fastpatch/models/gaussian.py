@@ -12,14 +12,14 @@ from ..dictionary import PatchDictionary
 from ..errors import DtypeError, InvalidInputError
 from ..process import VPSchedule
 from ..validation import floating_field, lattice_shape
-from .base import PosteriorMeanModel
+from .closed_form import ClosedFormModel
 
 __all__ = ["GaussianModel"]
 
 Covariance = Literal["patch-average", "centre"]
 
 
-class GaussianModel(PosteriorMeanModel):
+class GaussianModel(ClosedFormModel):
     r"""Data :math:`x_0 = \mu + f` with f a stationary Gaussian field of spectrum S_0(k) on a periodic lattice.
 
     .. math:: \hat m = \hat\mu + \frac{\alpha S_0}{\sigma^2 + \alpha^2 S_0}\,(\hat x - \alpha\hat\mu), \qquad

@@ -20,7 +20,7 @@ from zarr.buffer import cpu
 from zarr.storage import MemoryStore
 
 from ..atomic import atomic_path
-from ..runs.recorder import DIRECTIONS, LABELS
+from ..runs.dataset import DIRECTIONS, LABELS
 from .point import Parameters, Point, Recording
 from .shards import power_of_two
 

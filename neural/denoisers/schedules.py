@@ -6,7 +6,9 @@ Everything here counts noise in :math:`\sigma` of :math:`y = x_0 + \sigma\vareps
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...errors import InvalidInputError
 from ...validation import finite_float
 
-__all__ = ["DirectSchedule", "EDMSchedule", "FlowSchedule", "NoiseSchedule", "VPSchedule"]
+__all__ = ["DirectSchedule", "EDMSchedule", "FlowSchedule", "NoiseSchedule", "VPSchedule", "described", "restored"]
 
 Levels = NDArray[np.float64]
 
@@ -64,8 +66,9 @@ class VPSchedule(NoiseSchedule):
             raise InvalidInputError(f"alphas_cumprod runs from {kept[0]:g} to {kept[-1]:g}; expected [0, 1)")
         # A ratio below 1e-6, sigma above 1000, is the rounded form of the same thing.
         self.zero_terminal = bool(kept[-1] < 1e-6)
+        self.alphas_cumprod = kept
         kept = kept[:-1] if kept[-1] == 0.0 else kept
-        self.timesteps = len(np.atleast_1d(alphas_cumprod))
+        self.timesteps = len(self.alphas_cumprod)
         self._log_sigma = 0.5 * (np.log1p(-kept) - np.log(kept))
         self._times = np.arange(len(kept), dtype=np.float64)
         self.sigma_min, self.sigma_max = (float(np.exp(self._log_sigma[at])) for at in (0, -1))
@@ -152,3 +155,23 @@ class DirectSchedule(NoiseSchedule):
 
     def sigma(self, time: Levels) -> Levels:
         return np.asarray(time, dtype=np.float64)
+
+
+def described(schedule: NoiseSchedule) -> dict[str, Any]:
+    """A schedule as JSON values, from which `restored` makes it again."""
+    if isinstance(schedule, VPSchedule):
+        return {"kind": "VPSchedule", "alphas_cumprod": schedule.alphas_cumprod.tolist()}
+    assert isinstance(schedule, FlowSchedule | EDMSchedule | DirectSchedule)
+    return {"kind": type(schedule).__name__, **asdict(schedule)}
+
+
+def restored(values: Mapping[str, Any]) -> NoiseSchedule:
+    """The schedule of `described`; raises `InvalidInputError` for anything else."""
+    kinds: tuple[type[Any], ...] = (VPSchedule, FlowSchedule, EDMSchedule, DirectSchedule)
+    arguments = dict(values)
+    name = arguments.pop("kind", "")
+    try:
+        found: NoiseSchedule = next(kind for kind in kinds if kind.__name__ == name)(**arguments)
+    except (StopIteration, TypeError):
+        raise InvalidInputError(f"the schedule is {str(dict(values))[:80]}; expected one of this package") from None
+    return found

@@ -1,0 +1,14 @@
+"""``fastpatch network``: anybody's diffusion model, analysed, and the noise levels at which to guide it."""
+
+import typer
+
+from .analyze import analyze
+from .trial import trial
+from .window import window
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Any diffusion model: analyse it, find where to guide it.")
+app.command()(analyze)
+app.command()(window)
+app.command()(trial)

@@ -1,0 +1,70 @@
+"""``fastpatch network analyze``."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from .. import options
+from ..experiment import measured_lines, publish
+from . import source as given
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["analyze"]
+
+
+def analyze(
+    source: given.Source,
+    trajectories: Annotated[int, typer.Option(help="Independent trajectories of each class, or in all.")] = 2,
+    steps: Annotated[int, typer.Option(help="Noise levels of the runs.")] = 32,
+    shells: options.Shells = 6,
+    derivatives: Annotated[
+        Literal["auto", "jvp", "vjp", "finite-difference"],
+        typer.Option(help="Exact by forward or reverse mode, or by differences; auto finds what the network allows."),
+    ] = "auto",
+    runs: given.Runs = 64,
+    images: given.Images = None,
+    labels: given.Labels = None,
+    null_label: given.NullLabel = None,
+    prompts: given.Prompts = None,
+    guide: given.GuideName = None,
+    share: given.Share = 0.9,
+    seed: options.Seed = 0,
+    batch: Annotated[int | None, typer.Option(help="Most images at once, less if memory asks for it.")] = None,
+    device: options.Device = "auto",
+    out: options.Out = Path("runs/network"),
+    quiet: options.Quiet = False,
+) -> None:
+    """Sampling runs, correlation length, softening, decided information and the guidance window of any network.
+
+    Writes result.nc, figure1.png, softening.png and information.png.
+    """
+    with options.packages_for("analysing a network"):
+        from ...neural import analyze as run
+
+    from ...atomic import writable_directory
+
+    clean, classes = given.data_options(images, labels)
+    net = given.load_denoiser(source, device, null_label, prompts)
+    directory = writable_directory(out)
+    begin = time.perf_counter()
+    dataset = run(
+        net, None, trajectories, seed, steps=steps, shells=range(shells + 1), method=derivatives,
+        information_runs=runs, images=clean, image_labels=classes, guide=given.load_guide(guide, device), batch=batch,
+        progress=not quiet and sys.stderr.isatty(),
+    )  # fmt: skip
+    simulated = time.perf_counter() - begin
+    dataset.attrs["title"] = given.title(source, net)
+    publish(dataset, directory, lambda result: _report(result, share), begin=begin, simulated=simulated)
+
+
+def _report(dataset: "xr.Dataset", share: float) -> str:
+    from ...neural.window import guidance_window
+    from .window import window_lines
+
+    lines = [*measured_lines(dataset), f"{'derivatives':<36}{dataset.attrs['derivatives']:>14}"]
+    return "\n".join(lines + window_lines(guidance_window(dataset, share), (20, 50)))

@@ -1,0 +1,122 @@
+"""``fastpatch network``: a directory saved by diffusers to window and figures, and one sentence for each mistake."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+pytest.importorskip("torch", reason="torch is not installed")
+diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed")
+
+import torch  # noqa: E402
+from diffusers_cases import network  # noqa: E402
+
+import fastpatch as fp  # noqa: E402
+from fastpatch.cli import app  # noqa: E402
+from fastpatch.errors import FastpatchError  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["network", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A class-conditional network of three classes and 'none', with random weights, and images of its size."""
+    directory = tmp_path_factory.mktemp("model")
+    network("attention").save_pretrained(directory / "unet")
+    diffusers.DDPMScheduler().save_pretrained(directory / "scheduler")
+    rng = np.random.default_rng(0)
+    np.save(directory / "images.npy", rng.standard_normal((12, 3, 8, 12)).astype(np.float32))
+    np.save(directory / "labels.npy", np.arange(12) % 3)
+    return directory
+
+
+def test_window_of_a_directory(saved, tmp_path):
+    found = run(
+        "window", saved, "--null-label", 3, "--runs", 6, "--levels", 6, "--steps", "10,20", "--batch", 6,
+        "--images", saved / "images.npy", "--labels", saved / "labels.npy", "--out", tmp_path, "--quiet",
+    )  # fmt: skip
+    assert found.exit_code == 0, found.output
+    # Random weights decide nothing sensible, which has to be said.
+    assert "no guidance window" in found.output
+    window = json.loads((tmp_path / "window.json").read_text())
+    assert window["verdict"]
+    assert window["evaluations"] == 2 * 6 * 6
+    assert len(window["entropic_sigmas"]["10"]) == 10
+    assert (tmp_path / "information.png").stat().st_size > 1000
+    again = run("window", tmp_path / "result.nc", "--out", tmp_path / "again")
+    assert again.exit_code == 0, again.output
+    assert json.loads((tmp_path / "again" / "window.json").read_text())["verdict"] == window["verdict"]
+
+
+def test_analysis_of_a_directory(saved, tmp_path):
+    found = run(
+        "analyze", saved, "--null-label", 3, "--trajectories", 1, "--steps", 4, "--shells", 3, "--runs", 3,
+        "--out", tmp_path, "--quiet",
+    )  # fmt: skip
+    assert found.exit_code == 0, found.output
+    dataset = fp.load(tmp_path / "result.nc")
+    assert dataset.sizes["trajectory"] == 3
+    assert dataset.attrs["derivatives"] in ("jvp", "vjp")
+    assert {"posterior_variance", "structure_factor", "class_rate", "xi_x"} <= set(dataset)
+    assert {path.name for path in tmp_path.glob("*.png")} == {"figure1.png", "softening.png", "information.png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["window", "nowhere"], "is not a directory"),
+        (["window", "SAVED"], "labels are missing"),
+        (["window", "SAVED", "--null-label", "1"], "null_label is 1"),
+        (["window", "SAVED", "--null-label", "3", "--labels", "SAVED/labels.npy"], "--labels is given without"),
+        (["window", "SAVED", "--null-label", "3", "--images", "SAVED/images.npy"], "images are given without labels"),
+        (["window", "SAVED", "--steps", "many"], "steps is 'many'"),
+        (["window", "SAVED", "--null-label", "3", "--guide", "SAVED/../other"], "the guide is for images 1x8x12"),
+        (["analyze", "SAVED/unet/config.json"], "is not a directory"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(saved, tmp_path, arguments, message):
+    other = saved.parent / "other"
+    if not other.exists():
+        network("group norm").save_pretrained(other / "unet")
+        diffusers.DDPMScheduler().save_pretrained(other / "scheduler")
+    words = [word.replace("SAVED", str(saved)) for word in arguments]
+    found = run(*words, "--out", tmp_path / "out", "--quiet")
+    assert isinstance(found.exception, FastpatchError), found.output
+    assert message in str(found.exception)
+    assert "\n" not in str(found.exception)
+
+
+def test_help_needs_no_torch():
+    code = "import sys; sys.argv = ['fastpatch', 'network', '--help']\nfrom fastpatch.cli import app\n"
+    code += "try:\n    app()\nfinally:\n    assert 'torch' not in sys.modules\n"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_own_networks_are_sources_too(tmp_path):
+    from fastpatch.errors import ResultFileError
+    from fastpatch.neural.edm2 import shipped_network
+
+    try:
+        path = shipped_network()
+    except ResultFileError as error:
+        pytest.skip(str(error))
+    with torch.random.fork_rng():
+        found = run(
+            "window", path, "--runs", 2, "--levels", 2, "--images", _padded(tmp_path), "--labels",
+            tmp_path / "labels.npy", "--out", tmp_path / "out", "--quiet",
+        )  # fmt: skip
+    assert found.exit_code == 0, found.output
+    assert "2 images are too few" in found.output
+
+
+def _padded(directory):
+    np.save(directory / "images.npy", np.full((2, 1, 32, 32), -1.0, np.float32))
+    np.save(directory / "labels.npy", np.array([0, 1]))
+    return directory / "images.npy"
