@@ -11,15 +11,18 @@ if TYPE_CHECKING:
 __all__ = ["plot"]
 
 
-def plot(dataset: "xr.Dataset") -> "dict[str, Figure]":
+def plot(dataset: "xr.Dataset", *, null: bool = True) -> "dict[str, Figure]":
     """Every figure that a result has the variables of, by the stem of the file that the command line writes.
 
     Nothing is shown, and pyplot is not touched: ``fp.plot(ds)["figure3"]`` displays itself in a notebook, and
     ``.savefig(path)`` writes it. `fastpatch.analysis.figures.figure_style` sets sizes for a journal or for slides.
 
+    With ``null`` the curves of a Gaussian field of the patterns' second moments stand beside those of a patch machine.
+
     Raises `ResultFileError` for a dataset that has lost some of what every result has.
     """
     from .analysis import figures
+    from .theory import null_of_result
 
     title = dataset.attrs.get("title")
     if "gain_overall" not in dataset:
@@ -39,7 +42,8 @@ def plot(dataset: "xr.Dataset") -> "dict[str, Figure]":
         drawn["figure1"] = figures.draw_noise_levels(dataset, title)
         drawn["softening"] = figures.draw_relative_softening(dataset, title)
     else:
-        drawn["figure3"] = figures.draw_dynamics(dataset, title)
+        beside = null_of_result(dataset) if null else None
+        drawn["figure3"] = figures.draw_dynamics(dataset, title, null=beside)
     if "total_rate" in dataset:
         drawn["information"] = figures.draw_information(dataset, title=title)
     if "pattern" in dataset or "prototype" in dataset:

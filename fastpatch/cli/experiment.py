@@ -32,12 +32,13 @@ def run_experiment(
     report: Callable[["xr.Dataset"], object] | None = None,
     extend: Callable[["xr.Dataset"], "xr.Dataset"] | None = None,
     quiet: bool,
+    null: bool = True,
     **arguments: Any,
 ) -> None:
     """Simulate, write ``result.nc`` into ``out``, print the report (`summary` by default), and draw the figures.
 
     A run that is interrupted is taken up again by the same command, from a checkpoint in ``out``. ``extend`` may add to
-    the dataset, or take from it, before anything is written.
+    the dataset, or take from it, before anything is written. ``null`` is that of `fastpatch.plot`.
     """
     from ..atomic import writable_directory
 
@@ -52,12 +53,18 @@ def run_experiment(
     if extend is not None:
         dataset = extend(dataset)
     dataset.attrs["title"] = title
-    publish(dataset, directory, summary if report is None else report, begin=begin, simulated=simulated)
+    publish(dataset, directory, summary if report is None else report, begin=begin, simulated=simulated, null=null)
     checkpoint.unlink(missing_ok=True)
 
 
 def publish(
-    dataset: "xr.Dataset", directory: Path, report: Callable[["xr.Dataset"], object], *, begin: float, simulated: float
+    dataset: "xr.Dataset",
+    directory: Path,
+    report: Callable[["xr.Dataset"], object],
+    *,
+    begin: float,
+    simulated: float,
+    null: bool = True,
 ) -> None:
     """Write ``result.nc`` into ``directory``, print the report, draw the figures, and print the times and the paths.
 
@@ -71,7 +78,7 @@ def publish(
     # A card or a title may hold anything.
     print(printable(str(report(dataset))), flush=True)
     try:
-        written = draw_figures(dataset, directory)
+        written = draw_figures(dataset, directory, null=null)
     except FastpatchError:
         raise
     except Exception as error:  # of Matplotlib, its fonts and its settings, which are the host's
@@ -83,13 +90,13 @@ def publish(
     print("wrote " + "\n      ".join(str(path) for path in (file, *written)))
 
 
-def draw_figures(dataset: "xr.Dataset", directory: Path, suffix: str = "png") -> list[Path]:
+def draw_figures(dataset: "xr.Dataset", directory: Path, suffix: str = "png", *, null: bool = True) -> list[Path]:
     """Write what `fastpatch.plot` draws as files of a format; their paths."""
     from ..analysis.figures import save_figure
     from ..plotting import plot
 
     written = []
-    for stem, figure in plot(dataset).items():
+    for stem, figure in plot(dataset, null=null).items():
         written.append(directory / f"{stem}.{suffix}")
         save_figure(figure, written[-1])
     return written

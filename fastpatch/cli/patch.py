@@ -36,6 +36,7 @@ def patch(
     record_every: options.RecordEvery = 1,
     snapshots: options.Snapshots = 5,
     out: options.Out = Path("runs/patch"),
+    null: options.Null = True,
     quiet: options.Quiet = False,
 ) -> None:
     """The patch machine: simulate, measure, draw Figures 3 and 5, print the critical times.
@@ -58,6 +59,7 @@ def patch(
         model,
         out,
         f"Patch model, {len(patterns)} patterns of {patterns.size}×{patterns.size} on {sides[0]}×{sides[1]} sites",
+        null=null,
         quiet=quiet,
         shape=sides,
         trajectories=trajectories,
