@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BackendUnavailableError, InvalidInputError
-from ..kernels.ahead import announced, compile_run
 from ..models.base import Model
 from ..progress import progress_bar
 from ..results import open_text
 from ..validation import integer
 from .backends import Backend
 from .checkpoint import RunCheckpoint, interruptible
+from .compilation import announced, compile_run
 from .dataset import FITTED_SHELLS, labelled
 from .engines.base import Engine
 from .engines.choice import engine_of
