@@ -15,6 +15,7 @@ __all__ = [
     "CELL",
     "CRITICAL",
     "SEED",
+    "engine_at",
     "evolved_field",
     "grid_index",
     "patch_model",
@@ -63,11 +64,16 @@ def evolved_field(t: float, side: int, trajectories: int = 1) -> NDArray[np.floa
     return np.tile(fields, (copies, side // cell, side // cell))[:trajectories]
 
 
+def engine_at(model: fp.PatchModel, x: NDArray[Any], k: int, backend: str = "cpu", seed: int = SEED) -> Any:
+    """The engine of a backend with the states ``x`` at index k of the paper's grid."""
+    options: Any = {"dtype": x.dtype, "backend": backend, "shells": range(7)}
+    return engine_of(Setup.of(model, x.shape[1:], len(x), seed=seed, **options), x.copy(), k)
+
+
 def stepper(x: NDArray[np.float32], t: float, steps: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """``(reset, advance)``: set the state back to ``x`` at the grid time nearest ``t``; take ``steps`` from there."""
     k = grid_index(t)
-    setup = Setup.of(patch_model(), x.shape[1:], len(x), seed=SEED, shells=range(7))
-    engine = engine_of(setup, x.copy(), k)
+    engine = engine_at(patch_model(), x, k)
     unrecorded = np.full(steps, -1)
     nothing = np.empty((0, *x.shape), dtype=x.dtype)
 

@@ -1,4 +1,4 @@
-"""What notebooks show of dictionaries and models: patterns as small drawings, facts as a table, in the colour of text."""
+"""What notebooks show of dictionaries and models: patterns as drawings, facts as a table, in the colour of text."""
 
 from collections.abc import Mapping
 from html import escape

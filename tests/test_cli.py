@@ -285,7 +285,7 @@ def test_plot_draws_beside_the_file_where_no_directory_is_named(command, patch_r
     result.write_bytes((patch_run[0] / "result.nc").read_bytes())
     directories = []
     monkeypatch.setattr(
-        "fastpatch.cli.experiment.draw_figures", lambda dataset, directory: directories.append(directory) or []
+        "fastpatch.cli.experiment.draw_figures", lambda dataset, directory, suffix: directories.append(directory) or []
     )
     assert command("plot", result)[0] == 0
     assert directories == [tmp_path]

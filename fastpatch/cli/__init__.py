@@ -10,7 +10,7 @@ import typer
 
 from ..errors import DtypeError, FastpatchError, InvalidInputError
 from ..messages import reason, tell
-from . import edm2, empirical, explore, info, kernels, network_commands, patch, plot, sweep, theory, unet
+from . import edm2, empirical, explore, images, info, kernels, network_commands, patch, plot, sweep, theory, unet
 
 __all__ = ["app", "keep_freed_memory", "main"]
 
@@ -32,6 +32,7 @@ app.command("plot")(plot.plot)
 app.command("explore")(explore.explore)
 app.command("compile")(kernels.compile_kernels)
 app.command("info")(info.info)
+app.add_typer(images.app, name="images")
 app.add_typer(unet.app, name="unet")
 app.add_typer(edm2.app, name="edm2")
 app.add_typer(network_commands.app, name="network")

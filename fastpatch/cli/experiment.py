@@ -35,12 +35,13 @@ def run_experiment(
     *,
     report: Callable[["xr.Dataset"], str],
     extend: Callable[["xr.Dataset"], "xr.Dataset"] | None = None,
+    null: bool = True,
     quiet: bool,
     **arguments: Any,
 ) -> None:
     """Simulate, write ``result.nc`` into ``out``, print the report, and draw the figures.
 
-    ``extend`` may add to the dataset, or take from it, before anything is written.
+    ``extend`` may add to the dataset, or take from it, before anything is written. ``null`` is that of `draw_figures`.
     """
     from ..atomic import writable_directory
 
@@ -53,11 +54,17 @@ def run_experiment(
     if extend is not None:
         dataset = extend(dataset)
     dataset.attrs["title"] = title
-    publish(dataset, directory, report, begin=begin, simulated=simulated)
+    publish(dataset, directory, report, begin=begin, simulated=simulated, null=null)
 
 
 def publish(
-    dataset: "xr.Dataset", directory: Path, report: Callable[["xr.Dataset"], str], *, begin: float, simulated: float
+    dataset: "xr.Dataset",
+    directory: Path,
+    report: Callable[["xr.Dataset"], str],
+    *,
+    begin: float,
+    simulated: float,
+    null: bool = True,
 ) -> None:
     """Write ``result.nc`` into ``directory``, print the report, draw the figures, and print the times and the paths.
 
@@ -71,7 +78,7 @@ def publish(
     # A card or a title may hold anything.
     print(printable(report(dataset)), flush=True)
     try:
-        written = draw_figures(dataset, directory)
+        written = draw_figures(dataset, directory, null=null)
     except FastpatchError:
         raise
     except Exception as error:  # of Matplotlib, its fonts and its settings, which are the host's
@@ -83,12 +90,15 @@ def publish(
     print("wrote " + "\n      ".join(str(path) for path in (file, *written)))
 
 
-def draw_figures(dataset: "xr.Dataset", directory: Path, suffix: str = "png") -> list[Path]:
+def draw_figures(dataset: "xr.Dataset", directory: Path, suffix: str = "png", *, null: bool = True) -> list[Path]:
     """Draw every figure that a result has the variables of, from the dataset alone, as files of a format; their paths.
+
+    With ``null`` the curves of a Gaussian field of the patterns' second moments stand beside those of a patch machine.
 
     Raises `ResultFileError` for a dataset that has lost some of what every result has.
     """
     from ..analysis import figures
+    from ..theory import null_of_result
 
     title = dataset.attrs.get("title")
     if "gain_overall" not in dataset:
@@ -108,7 +118,8 @@ def draw_figures(dataset: "xr.Dataset", directory: Path, suffix: str = "png") ->
         drawn["figure1.png"] = figures.draw_noise_levels(dataset, title)
         drawn["softening.png"] = figures.draw_relative_softening(dataset, title)
     else:
-        drawn["figure3.png"] = figures.draw_dynamics(dataset, title)
+        beside = null_of_result(dataset) if null else None
+        drawn["figure3.png"] = figures.draw_dynamics(dataset, title, null=beside)
     if "total_rate" in dataset:
         drawn["information.png"] = figures.draw_information(dataset, title=title)
     if "pattern" in dataset or "prototype" in dataset:

@@ -16,6 +16,7 @@ __all__ = [
     "Device",
     "Dtype",
     "Earlier",
+    "Null",
     "Out",
     "Quiet",
     "RecordEvery",
@@ -44,6 +45,7 @@ Snapshots = Annotated[int, typer.Option(help="Fields kept, evenly spaced in log 
 Threads = Annotated[int | None, typer.Option(help="Threads; all by default.")]
 Out = Annotated[Path, typer.Option(help="Directory of the results, created if need be.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
+Null = Annotated[bool, typer.Option(help="Draw what a Gaussian field of the same second moments shows beside it.")]
 Data = Annotated[
     Path | None, typer.Option(help="Directory with the IDX files; else $FASTPATCH_DATA, else the user's cache.")
 ]

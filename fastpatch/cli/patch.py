@@ -31,6 +31,7 @@ def patch(
     threads: options.Threads = None,
     record_every: options.RecordEvery = 1,
     snapshots: options.Snapshots = 5,
+    null: options.Null = True,
     out: options.Out = Path("runs/patch"),
     quiet: options.Quiet = False,
 ) -> None:
@@ -51,6 +52,7 @@ def patch(
         out,
         f"Patch model, {len(dictionary)} patterns of {patch_size}×{patch_size} on {shape[0]}×{shape[1]} sites",
         report=lambda dataset: critical_report(dataset, model),
+        null=null,
         quiet=quiet,
         shape=shape,
         trajectories=trajectories,
