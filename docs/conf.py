@@ -83,6 +83,7 @@ sphinx_gallery_conf = {
 html_theme = "furo"
 html_title = f"fastpatch {release}"
 html_static_path = ["_static"]
+(HERE / "_build" / "scrubbing").mkdir(parents=True, exist_ok=True)  # filled by the extension `scrubber`
 html_extra_path = ["_build/scrubbing"]
 html_css_files = ["site.css"]
 html_copy_source = False

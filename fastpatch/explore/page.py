@@ -74,7 +74,7 @@ def _network(out: Path) -> View:
     controls: dict[str, Any] = {
         "variant": Select(options=["binarised", "grey"], value=default.variant, title="U-Net on Fashion-MNIST, images"),
         "trajectories": Slider(start=1, end=8, step=1, value=default.trajectories, title="trajectories"),
-        "steps": Slider(start=60, end=2000, step=20, value=default.steps, title="steps"),
+        "steps": Slider(start=200, end=2000, step=50, value=default.steps, title="steps"),
         "seed": Slider(start=0, end=100, step=1, value=default.seed, title="seed of the noise"),
         "solver": Select(options=list(SOLVERS), value=default.solver, title="solver"),
     }

@@ -81,9 +81,10 @@ class NetworkSettings:
 
     variant: Literal["binarised", "grey"] = "binarised"
     trajectories: int = 4
-    steps: int = 100
+    steps: int = 250
     seed: int = 0
-    solver: Literal["euler-maruyama", "ancestral", "heun"] = "ancestral"
+    # The ancestral step divides by alpha: what a network errs by at large t it multiplies.
+    solver: Literal["euler-maruyama", "ancestral", "heun"] = "euler-maruyama"
 
     def model(self) -> "Model":
         from ..neural.unet import UNetModel, load_weights, shipped_weights
