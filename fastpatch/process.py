@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.integrate import quad
-from scipy.optimize import brentq
 
 from .errors import InvalidInputError
 from .validation import finite_float, integer, plain_array
@@ -83,10 +81,15 @@ class VPSchedule:
             lower, upper = upper, 2.0 * upper
             if upper > 1e12:
                 raise InvalidInputError(f"beta never integrates to {target}; expected a rate with a divergent integral")
+        # Imported by those alone who need it: a third of a second.
+        from scipy.optimize import brentq
+
         return float(brentq(lambda t: reached + self._integral(lower, t) - target, lower, upper, xtol=1e-13))
 
     def _integral(self, a: float, b: float) -> float:
         """The integral of a callable rate from a to b, in pieces short enough to see what happens in any of them."""
+        from scipy.integrate import quad
+
         if b <= a:
             return 0.0
         last = math.ceil(_PER_OCTAVE * math.log2(b))
