@@ -76,7 +76,7 @@ class TorchModel:
         return {
             "type": type(self).__name__,
             "score": name,
-            "beta": repr(self.schedule.beta),
+            "beta": self.schedule.name,
             "derivatives": self.method,
             "network_dtype": str(self._dtype).removeprefix("torch."),
             "device": self._device.type,

@@ -63,7 +63,7 @@ def garments(monkeypatch):
 @pytest.fixture
 def undrawn(monkeypatch):
     """For tests of other things than figures, which take longest."""
-    monkeypatch.setattr(experiment, "draw_figures", lambda dataset, directory: [])
+    monkeypatch.setattr(experiment, "draw_figures", lambda dataset, directory, suffix="png": [])
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from scipy import stats
 import fastpatch as fp
 from fastpatch.errors import DtypeError, InvalidInputError, ResultFileError
 from fastpatch.sweeps import READY, Parameters, Point, Spec, load_spec
-from fastpatch.sweeps.design import points_of
+from fastpatch.sweeps.spec import points_of
 from fastpatch.sweeps.store import SweepStore
 from fastpatch.sweeps.toml_lines import line_of
 

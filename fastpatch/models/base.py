@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..analysis.modes import directional_derivatives, distinct_modes, finite_difference_step
 from ..errors import InvalidInputError
+from ..frozen import FrozenArrays
 from ..process import VPSchedule
 from ..validation import floating_field, positive_time, shell_numbers
 
@@ -37,7 +38,7 @@ class ModelWithModes(Model, Protocol):
     def mode_derivatives(self, x: Any, t: float, shells: Any = ..., *, diagonal: bool = ...) -> Any: ...
 
 
-class PosteriorMeanModel:
+class PosteriorMeanModel(FrozenArrays):
     r"""Score, drift and derivatives from the posterior mean :math:`m(x, t) = E[x_0 | x]`, all that a subclass defines.
 
     .. math::
@@ -65,7 +66,8 @@ class PosteriorMeanModel:
         digest of the pickled attributes takes their place.
 
     Methods raise `DtypeError` for fields of another dtype than float32 or float64, and `InvalidInputError` for NaN or
-    infinite entries, ``t`` outside (0, inf), or a posterior mean of another shape. Results have the dtype of ``x`` and
+    infinite entries, ``t`` outside (0, inf) or so small that a result leaves the range of its dtype, or a posterior
+    mean of another shape. NumPy's `errstate` of the caller does not matter. Results have the dtype of ``x`` and
     are computed in float64, unless a model says otherwise.
     """
 
@@ -75,20 +77,22 @@ class PosteriorMeanModel:
         """m(x, t), same shape and dtype as ``x`` (..., L1, L2)."""
         raise NotImplementedError(f"{type(self).__name__} defines no posterior_mean(x, t)")
 
+    @np.errstate(all="ignore")  # what overflows is found in the result
     def score(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """Score (eq. 39), same shape and dtype as ``x``."""
         field, time = floating_field(x), positive_time(t)
         wide = field.astype(self._precision(field.dtype))
         mean = like_states(self.posterior_mean(wide, time), wide, "posterior_mean")
         alpha, sigma2 = self.schedule.alpha(time), self.schedule.sigma2(time)
-        return np.asarray((alpha * mean - wide) / sigma2, dtype=field.dtype)
+        return within_range((alpha * mean - wide) / sigma2, field.dtype, t)
 
+    @np.errstate(all="ignore")
     def drift(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """Reverse drift b (eq. 40, times beta(t)), same shape and dtype as ``x``; time runs backwards along it."""
         field, time = floating_field(x), positive_time(t)
         wide = field.astype(self._precision(field.dtype))
         score = like_states(self.score(wide, time), wide, "score")
-        return np.asarray(self.schedule.rate(time) * (-0.5 * wide - score), dtype=field.dtype)
+        return within_range(self.schedule.rate(time) * (-0.5 * wide - score), field.dtype, t)
 
     def mode_derivatives(
         self, x: ArrayLike, t: float, shells: Any = range(7), *, diagonal: bool = False
@@ -120,6 +124,14 @@ class PosteriorMeanModel:
     def _precision(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """What fields of a dtype are computed in."""
         return np.dtype(np.float64)
+
+
+def within_range(values: Any, dtype: np.dtype[Any], t: Any) -> NDArray[Any]:
+    """``values`` in a dtype; `InvalidInputError` where they leave its range, as the score does at tiny t."""
+    found = np.array(values, dtype=dtype)
+    if not np.isfinite(found).all():
+        raise InvalidInputError(f"t is {t}, at which values leave the range of {dtype}; expected a larger t")
+    return found
 
 
 def like_states(value: Any, x: NDArray[Any], name: str) -> NDArray[Any]:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInputError
 from ..validation import floating_field, positive_time, shell_numbers
-from .base import PosteriorMeanModel
+from .base import PosteriorMeanModel, within_range
 
 __all__ = ["ClosedFormModel"]
 
@@ -27,18 +27,21 @@ class ClosedFormModel(PosteriorMeanModel, ABC):
         """Whether any of these attributes is not the one that the class ``home`` has."""
         return any(name in vars(self) or getattr(type(self), name) is not getattr(home, name) for name in names)
 
+    @np.errstate(all="ignore")
     def posterior_mean(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """m(x, t), same shape and dtype as ``x`` (..., L1, L2)."""
         field, batch = self._batch(x)
-        return self._posterior_mean(batch, positive_time(t)).reshape(field.shape).astype(field.dtype)
+        return within_range(self._posterior_mean(batch, positive_time(t)).reshape(field.shape), field.dtype, t)
 
+    @np.errstate(all="ignore")
     def score(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """Score (eq. 39), same shape and dtype as ``x``."""
         if self.overrides(ClosedFormModel, "posterior_mean"):
             return super().score(x, t)
         field, batch = self._batch(x)
-        return self._score(batch, positive_time(t)).reshape(field.shape).astype(field.dtype)
+        return within_range(self._score(batch, positive_time(t)).reshape(field.shape), field.dtype, t)
 
+    @np.errstate(all="ignore")
     def mode_derivatives(
         self, x: ArrayLike, t: float, shells: Any = range(7), *, diagonal: bool = False
     ) -> NDArray[Any]:
@@ -57,8 +60,9 @@ class ClosedFormModel(PosteriorMeanModel, ABC):
             raise InvalidInputError(f"x has lattice shape {shape}; expected a square lattice for diagonal modes")
         overlap = self._mode_overlaps(batch, positive_time(t), numbers, diagonal)
         derivative = np.moveaxis(self.derivative_of_overlap(overlap, t), -2, -1)
-        return derivative.reshape(*field.shape[:-2], *derivative.shape[1:]).astype(field.dtype)
+        return within_range(derivative.reshape(*field.shape[:-2], *derivative.shape[1:]), field.dtype, t)
 
+    @np.errstate(all="ignore")
     def spectrum(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """Exact lambda_v for the unit-norm cos(q . i) at every wave vector, (..., L1, L2 // 2 + 1).
 
@@ -76,12 +80,12 @@ class ClosedFormModel(PosteriorMeanModel, ABC):
         for index, one in enumerate(batch):
             overlap[index] = self._spectrum_overlap(one[None], time)
         derivative = self.derivative_of_overlap(overlap, time)
-        return derivative.reshape(*field.shape[:-2], *derivative.shape[1:]).astype(field.dtype)
+        return within_range(derivative.reshape(*field.shape[:-2], *derivative.shape[1:]), field.dtype, t)
 
     def derivative_of_overlap(self, overlap: NDArray[np.float64], t: ArrayLike) -> NDArray[np.float64]:
         """lambda from ``overlap = sigma^2/alpha v^T (dm/dx) v`` at times t, which broadcast against it."""
         sigma2 = self.schedule.sigma2(t)
-        gain = (self.schedule.alpha(t) / sigma2) ** 2
+        gain = np.square(self.schedule.alpha(t) / sigma2)
         return np.asarray(self.schedule.rate(t) * (-0.5 + 1.0 / sigma2 - gain * overlap))
 
     @property

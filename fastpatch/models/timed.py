@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInputError
+from ..validation import plain_array
 from .closed_form import ClosedFormModel
 
 __all__ = ["TimedModel"]
@@ -26,7 +27,7 @@ class TimedModel(ClosedFormModel):
     """
 
     def __init__(self, models: Sequence[ClosedFormModel], until: ArrayLike) -> None:
-        limits = np.atleast_1d(np.asarray(until, dtype=np.float64))
+        limits = np.atleast_1d(plain_array(until, "until").astype(np.float64))
         if len(models) == 0 or limits.shape != (len(models) - 1,):
             raise InvalidInputError(
                 f"until has shape {limits.shape} for {len(models)} models; expected one time fewer than models"

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import Field, fields
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,11 +16,13 @@ from ..errors import DtypeError, FastpatchError, InvalidInputError, ResultFileEr
 from ..messages import reason
 from ..validation import finite_float, integer
 from .point import Parameters
-from .ready import READY, ready_text
 from .spec import MOST_POINTS, Axis, Range, Spec, Value
 from .toml_lines import line_of
 
-__all__ = ["load_spec"]
+__all__ = ["READY", "load_spec"]
+
+# Specs that ship with the package and run by name.
+READY = ("finite-size", "prior-mass", "quench-rate")
 
 # Bytes of a spec.
 _LONGEST = 2**20
@@ -53,7 +56,7 @@ def _read_toml(name: str | Path) -> Spec:
 def _text(name: str | Path) -> tuple[str, str]:
     """A spec's text, and what to call it."""
     if str(name) in READY:
-        return ready_text(str(name)), f"the ready spec {name}"
+        return (files(__package__) / "specs" / f"{name}.toml").read_text(encoding="utf-8"), f"the ready spec {name}"
     try:
         with Path(name).open("rb") as file:
             content = file.read(_LONGEST + 1)
