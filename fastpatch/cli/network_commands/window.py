@@ -21,9 +21,7 @@ __all__ = ["window", "window_lines"]
 def window(
     source: given.Source,
     runs: given.Runs = 64,
-    levels: Annotated[
-        int, typer.Option(help="Noise levels, evenly spaced in log sigma.")
-    ] = 24,
+    levels: Annotated[int, typer.Option(help="Noise levels, evenly spaced in log sigma.")] = 24,
     share: given.Share = 0.9,
     steps: given.Steps = "20,50",
     images: given.Images = None,
