@@ -2,10 +2,11 @@
 
 PYTHON ?= python3
 VENV := .venv
+BASELINE := bench/baseline.json
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test test-all bench bench-check bench-baseline roofline lint clean
+.PHONY: run test test-all bench bench-check bench-baseline bench-gpu roofline lint docs clean
 
 run: $(VENV)/.run  ## the paper's patch experiment, into runs/patch
 	$(BIN)/fastpatch patch
@@ -21,11 +22,14 @@ bench: $(VENV)/.bench  ## the benchmarks, the comparison with other frameworks a
 	$(BIN)/python -m bench.peers
 	$(BIN)/python -m bench.plot
 
-bench-check: $(VENV)/.test  ## fail where a benchmark has become slower than bench/baseline.json allows
-	$(BIN)/python -m bench.check
+bench-check: $(VENV)/.test  ## fail where a benchmark has become slower than the baseline allows; SKIPPED on another machine
+	$(BIN)/python -m bench.check --baseline $(BASELINE)
 
-bench-baseline: $(VENV)/.test  ## record bench/baseline.json anew, on an otherwise idle machine
-	$(BIN)/python -m bench.baseline
+bench-baseline: $(VENV)/.test  ## record a baseline on an otherwise idle machine; BASELINE=FILE for one of your own
+	$(BIN)/python -m bench.baseline --output $(BASELINE)
+
+bench-gpu: $(VENV)/.test  ## check the CUDA backend on this machine's GPU and time it, 8 minutes at most
+	$(BIN)/python -m bench.gpu
 
 roofline: $(VENV)/.test  ## what this machine could do, and how far the step is from it
 	$(BIN)/python -m bench.roofline
@@ -34,6 +38,10 @@ lint: $(VENV)/.lint  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.docs  ## the site, into docs/_build/html: every example runs, and a warning is an error
+	$(BIN)/sphinx-build --jobs 2 --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -52,10 +60,15 @@ $(VENV)/.bench: $(VENV)/.test
 	$(PIP) --editable ".[neural,diffusers,sweep,test,peers]" || echo "JAX could not be installed; the comparison goes without it."
 	@touch $@
 
+$(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable ".[docs]"
+	@touch $@ $(VENV)/.run
+
 $(VENV)/.lint: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable ".[neural,diffusers,sweep,test,lint]"
 	@touch $@ $(VENV)/.run $(VENV)/.test
 
 clean:  ## everything that can be made again
+	rm -rf docs/_build docs/gallery docs/jupyter_execute docs/reference/*.rst
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

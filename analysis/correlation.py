@@ -45,7 +45,7 @@ def autocorrelation(field: ArrayLike, *, binarize: bool = True, connected: bool 
         For another dtype, fewer than two axes, an empty side, NaN or infinite values, or values whose squares
         overflow.
     """
-    values = lattice_field(field)
+    values = signed_field(field) if binarize else lattice_field(field)
     sites = values.shape[-2] * values.shape[-1]
     subtract = not binarize if connected is None else connected
     with np.errstate(over="ignore", invalid="ignore"):
@@ -87,6 +87,20 @@ def lattice_field(field: ArrayLike) -> NDArray[Any]:
     return floating_field(values.astype(np.float64) if values.dtype.kind in "iu" else values, "field")
 
 
+def signed_field(field: ArrayLike) -> NDArray[Any]:
+    """`lattice_field` for its signs. Refuses images of zeros and positive values, whose signs are all +1 (eq. 43)."""
+    values = lattice_field(field)
+    lowest = values.min(axis=(-2, -1))
+    if (lowest == 0.0).any():
+        highest = values.max(axis=(-2, -1))
+        if ((lowest == 0.0) & (highest > 0.0)).any():
+            raise InvalidInputError(
+                f"field has values from 0 to {highest[lowest == 0.0].max():g} and none below, so that sign(x) is +1 "
+                "everywhere; expected values about zero (of an image, less its mean), or binarize=False"
+            )
+    return values
+
+
 def centred(values: NDArray[Any]) -> NDArray[np.float64]:
     """The fields minus their means, in float64."""
     wide = values.astype(np.float64)
@@ -114,7 +128,8 @@ def sign_field(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
 def power_spectrum(values: NDArray[Any]) -> NDArray[Any]:
     """``|F(k)|^2`` of the unnormalised real FFT over the last two axes, (..., L1, L2 // 2 + 1)."""
     amplitudes = scipy.fft.rfft2(values)
-    return np.asarray(amplitudes.real**2 + amplitudes.imag**2)
+    with np.errstate(under="ignore"):
+        return np.asarray(amplitudes.real**2 + amplitudes.imag**2)
 
 
 def unequal_pairs(values: NDArray[Any]) -> NDArray[np.float64]:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInputError
-from ..validation import floating_field
-from .correlation import lattice_field
+from ..validation import boolean, floating_field
+from .correlation import signed_field
 from .first_lobe import first_lobe_correlation, is_large
 from .radial import radial_correlation
 
@@ -59,11 +59,13 @@ def correlation_length(
     ------
     DtypeError, InvalidInputError
         For an unknown option, another dtype, fewer than two axes, an empty side, NaN or infinite values, or
-        connected values whose squares overflow.
+        connected values whose squares overflow. With ``binarize`` also for a field of zeros and positive values,
+        such as an image from 0 to 255: its signs are +1 everywhere.
     """
     _check_options(estimator, positive)
+    boolean(binarize, "binarize")
     if binarize and positive == "first-lobe" and is_large(np.shape(field)):
-        values = lattice_field(field)
+        values = signed_field(field)
         rows = values.reshape(-1, *values.shape[-2:])
         lengths = [_moment(_first_lobe(row), estimator, positive) for row in rows]
         return np.array(lengths).reshape(values.shape[:-2])[()]

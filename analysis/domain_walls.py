@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .correlation import lattice_field
+from .correlation import signed_field
 
 __all__ = ["domain_wall_density"]
 
@@ -21,7 +21,7 @@ def domain_wall_density(field: ArrayLike) -> Any:
     -1). Every site has one bond along either axis; along a side of one site that is a bond with itself, which is never
     a wall. Raises `DtypeError` or `InvalidInputError` for any other field.
     """
-    values = lattice_field(field)
+    values = signed_field(field)
     negative = values < 0.0
     walls = sum(np.count_nonzero(negative != np.roll(negative, 1, axis=axis), axis=(-2, -1)) for axis in (-2, -1))
     return (np.asarray(walls) / (2 * values.shape[-2] * values.shape[-1]))[()]

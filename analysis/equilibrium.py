@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DtypeError, InvalidInputError
-from ..validation import finite_float, shell_numbers
+from ..validation import boolean, finite_float, plain_array, shell_numbers
 
 __all__ = ["fit_equilibrium_length", "fit_shell_slope"]
 
@@ -78,17 +78,18 @@ def fit_equilibrium_length(
     Returns float64 (...,), NaN in either variant where `fit_shell_slope` is. Raises what `fit_shell_slope` raises,
     and `InvalidInputError` for a ``zero_mode_sign`` other than +1 or -1.
     """
+    clipped = boolean(clip, "clip")
     if zero_mode_sign not in (1, -1):
         raise InvalidInputError(f"zero_mode_sign is {zero_mode_sign!r}; expected +1 or -1")
     slope = np.asarray(fit_shell_slope(lam, k_min, shells))
-    length = np.sqrt(np.where(slope < 0.0, 0.0 if clip else np.nan, slope))
-    if not clip:
+    length = np.sqrt(np.where(slope < 0.0, 0.0 if clipped else np.nan, slope))
+    if not clipped:
         length = np.where(zero_mode_sign * _dispersion(lam)[..., 0] > 0.0, length, np.nan)
     return length[()]
 
 
 def _dispersion(lam: ArrayLike) -> NDArray[np.float64]:
-    values = np.asarray(lam)
+    values = plain_array(lam, "lam", missing="nan")
     if values.dtype.kind not in "iuf":
         raise DtypeError(f"lam has dtype {values.dtype.name}; expected real numbers")
     if values.ndim < 1 or values.shape[-1] < 2:

@@ -19,6 +19,7 @@ _UNIFORMITY = 1e-3
 _MAX_SAMPLES = 2**20
 
 
+@np.errstate(under="ignore")
 def log_time_derivative(xi: ArrayLike, times: ArrayLike, width: float = 0.2) -> NDArray[np.float64]:
     r"""Gaussian-smoothed derivative :math:`d\xi / d\log t` along the last axis.
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInputError
-from ..validation import finite_float, floating_field, integer, time_grid
+from ..validation import finite_float, floating_field, integer, plain_array, time_grid
 from .statistics import real_values, resampling_options
 from .structure_factor import shell_power
 
@@ -137,7 +137,7 @@ def label_entropy(labels: ArrayLike) -> float:
 
     Raises `InvalidInputError` for no label or anything but integers along one axis.
     """
-    found = np.asarray(labels)
+    found = plain_array(labels, "labels")
     if found.ndim != 1 or found.size == 0 or found.dtype.kind not in "iu":
         raise InvalidInputError(
             f"labels has shape {found.shape} and dtype {found.dtype.name}; expected integers (n,), n >= 1"
@@ -274,7 +274,7 @@ def _grid_error(rate: NDArray[np.float64], sigma: NDArray[np.float64]) -> float:
 
 
 def _levels(sigma: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    levels = real_values(np.atleast_1d(np.asarray(sigma)), "sigma")
+    levels = real_values(np.atleast_1d(plain_array(sigma, "sigma")), "sigma")
     if not (levels > 0.0).all():
         raise InvalidInputError(f"sigma is {levels[~(levels > 0.0)][0]}; expected positive noise levels")
     try:

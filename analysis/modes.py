@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DtypeError, InvalidInputError
-from ..validation import finite_float, floating_field, lattice_shape, shell_numbers
+from ..validation import finite_float, floating_field, lattice_shape, plain_array, shell_numbers
 
 __all__ = ["directional_derivatives", "distinct_modes", "finite_difference_step", "fourier_modes", "shell_average"]
 
@@ -57,7 +57,9 @@ def finite_difference_step(sigma2: ArrayLike) -> Any:
     Raises `InvalidInputError` for a negative or non-finite variance, `DtypeError` for anything but numbers.
     """
     try:
-        variance = np.asarray(sigma2, dtype=np.float64)
+        variance = plain_array(sigma2, "sigma2").astype(np.float64)
+    except InvalidInputError:
+        raise
     except (TypeError, ValueError):
         raise DtypeError(f"sigma2 is {sigma2!r}; expected real numbers") from None
     if not (np.isfinite(variance) & (variance >= 0.0)).all():
@@ -127,7 +129,7 @@ def shell_average(derivatives: ArrayLike) -> NDArray[Any]:
 
     NaN in a direction makes its shell NaN. Raises `InvalidInputError` for fewer than two axes or no direction.
     """
-    values = np.asarray(derivatives)
+    values = plain_array(derivatives, "derivatives", missing="nan")
     if values.ndim < 2 or values.shape[-1] == 0:
         raise InvalidInputError(f"derivatives has shape {values.shape}; expected (..., n_shells, n_directions)")
     return np.asarray(values.mean(axis=-1))

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInputError
-from ..validation import integer
-from .correlation import lattice_field, sign_field
+from ..validation import boolean, integer
+from .correlation import lattice_field, sign_field, signed_field
 from .statistics import real_values
 
 __all__ = ["binder_cumulant", "magnetization", "order_parameter_moments"]
@@ -19,9 +19,7 @@ def magnetization(field: ArrayLike, *, binarize: bool = False) -> Any:
     ``field`` is an array (..., L1, L2) of finite values, float32, float64, integer or boolean (true as +1, false as
     -1). Raises `DtypeError` or `InvalidInputError` for anything else, and where a sum overflows.
     """
-    values = lattice_field(field)
-    if binarize:
-        values = sign_field(values, np.float64)
+    values = sign_field(signed_field(field), np.float64) if boolean(binarize, "binarize") else lattice_field(field)
     with np.errstate(over="ignore", invalid="ignore"):
         mean = values.mean(axis=(-2, -1), dtype=np.float64)
     if not np.isfinite(mean).all():

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InvalidInputError
+from ..validation import plain_array
 from .statistics import real_values
 
 __all__ = ["posterior_gain", "posterior_gain_edm"]
@@ -28,7 +29,7 @@ def posterior_gain(derivatives: ArrayLike, sigma2: ArrayLike, rate: ArrayLike = 
     All broadcast against each other: for ``derivatives`` (trajectory, time, shell) give ``sigma2[:, None]``. Returns
     float64. Raises `InvalidInputError` or `DtypeError` for infinite values, or variances and rates not positive.
     """
-    values = real_values(np.atleast_1d(np.asarray(derivatives)), "derivatives")
+    values = real_values(np.atleast_1d(plain_array(derivatives, "derivatives", missing="nan")), "derivatives")
     variance, beta = _positive(sigma2, "sigma2"), _positive(rate, "rate")
     found = 1.0 - variance * (values / beta + 0.5)
     return found if np.ndim(derivatives) or np.ndim(sigma2) or np.ndim(rate) else float(found.ravel()[0])
@@ -39,13 +40,13 @@ def posterior_gain_edm(derivatives: ArrayLike, sigma: ArrayLike) -> Any:
 
     As `posterior_gain`, with noise levels ``sigma`` for variances.
     """
-    values = real_values(np.atleast_1d(np.asarray(derivatives)), "derivatives")
+    values = real_values(np.atleast_1d(plain_array(derivatives, "derivatives", missing="nan")), "derivatives")
     found = 1.0 - _positive(sigma, "sigma") * values
     return found if np.ndim(derivatives) or np.ndim(sigma) else float(found.ravel()[0])
 
 
 def _positive(values: ArrayLike, name: str) -> Any:
-    found = real_values(np.atleast_1d(np.asarray(values)), name)
+    found = real_values(np.atleast_1d(plain_array(values, name)), name)
     if not (found > 0.0).all():
         raise InvalidInputError(f"{name} is {found[~(found > 0.0)][0]}; expected positive numbers")
     return found

@@ -16,6 +16,7 @@ from .correlation import (
     radial_sums,
     refuse_overflow,
     sign_field,
+    signed_field,
     unequal_pairs,
 )
 
@@ -43,7 +44,7 @@ def radial_correlation(field: ArrayLike, *, binarize: bool = True) -> NDArray[np
 
     Raises `DtypeError` or `InvalidInputError` as `autocorrelation` does.
     """
-    values = lattice_field(field)
+    values = signed_field(field) if binarize else lattice_field(field)
     shape = values.shape[-2:]
     rows = values.reshape(-1, *shape)
     average = _of_signs if binarize else _of_connected

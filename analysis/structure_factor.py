@@ -51,7 +51,7 @@ def structure_factor(field: ArrayLike) -> NDArray[np.float64]:
     labels, multiplicity = _half_plane(L1, L2)
     count = _reach(L1, L2) + 1
     members = np.bincount(labels.ravel(), np.broadcast_to(multiplicity, labels.shape).ravel())[:count]
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         mean = np.asarray(shell_power(values.astype(np.float64, copy=False))[..., :count] / members)
     refuse_overflow(mean, values)
     return mean
@@ -89,7 +89,8 @@ def shell_power(values: NDArray[Any]) -> NDArray[np.float64]:
     """
     L1, L2 = values.shape[-2:]
     labels, multiplicity = _half_plane(L1, L2)
-    power = power_spectrum(values) * (multiplicity / (L1 * L2))
+    with np.errstate(under="ignore"):
+        power = power_spectrum(values) * (multiplicity / (L1 * L2))
     shells, flat = int(labels.max()) + 1, labels.ravel()
     rows = power.reshape(-1, flat.size)
     summed = np.empty((len(rows), shells))

@@ -116,7 +116,7 @@ class Baseline:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.baseline", description="Record the baseline anew.")
     parser.add_argument("--runs", type=int, default=7, help="repeated runs of the whole suite, at least 3 (default 7)")
-    parser.add_argument("--output", type=Path, default=BASELINE)
+    parser.add_argument("--output", type=Path, default=BASELINE, help="file to write (default: the tracked one)")
     options = parser.parse_args()
     if options.runs < _FEWEST_RUNS:
         parser.error(f"--runs is {options.runs}; expected at least {_FEWEST_RUNS}")

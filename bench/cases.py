@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastpatch as fp
-from fastpatch.runs.engines.choice import integrator
+from fastpatch.runs.engines.choice import engine_of
+from fastpatch.runs.setup import Setup
 
 __all__ = [
     "CELL",
     "CRITICAL",
     "SEED",
+    "engine_at",
     "evolved_field",
     "grid_index",
     "patch_model",
@@ -62,13 +64,16 @@ def evolved_field(t: float, side: int, trajectories: int = 1) -> NDArray[np.floa
     return np.tile(fields, (copies, side // cell, side // cell))[:trajectories]
 
 
+def engine_at(model: fp.PatchModel, x: NDArray[Any], k: int, backend: str = "cpu", seed: int = SEED) -> Any:
+    """The engine of a backend with the states ``x`` at index k of the paper's grid."""
+    options: Any = {"dtype": x.dtype, "backend": backend, "shells": range(7)}
+    return engine_of(Setup.of(model, x.shape[1:], len(x), seed=seed, **options), x.copy(), k)
+
+
 def stepper(x: NDArray[np.float32], t: float, steps: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """``(reset, advance)``: set the state back to ``x`` at the grid time nearest ``t``; take ``steps`` from there."""
     k = grid_index(t)
-    engine = integrator(
-        patch_model(), x.copy(), fp.log_time_grid(), step=k, seed=SEED, first_trajectory=0,
-        shells=np.arange(7), diagonal=False,
-    )  # fmt: skip
+    engine = engine_at(patch_model(), x, k)
     unrecorded = np.full(steps, -1)
     nothing = np.empty((0, *x.shape), dtype=x.dtype)
 

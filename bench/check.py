@@ -1,8 +1,12 @@
-"""Compare the benchmarks of this tree with the tracked baseline; exit status 1 if one has become slower or was not run.
+"""Compare the benchmarks of this tree with a baseline; exit status 1 if one has become slower or was not run.
 
 Minima are compared, as ratios to the yardstick, with the limits that `bench.baseline` explains. A benchmark beyond its
 limit is measured again, up to twice, and its best counts. On another kind of machine than the baseline's nothing is
-compared, unless asked for.
+compared, unless asked for: the program says SKIPPED and ends with exit status 3.
+
+Who tracks this package on a machine of their own records a baseline there, ``python -m bench.baseline --output FILE``,
+and compares with ``python -m bench.check --baseline FILE`` (``make bench-baseline BASELINE=FILE``, ``make bench-check
+BASELINE=FILE``).
 """
 
 import argparse
@@ -16,9 +20,12 @@ from bench.console import BenchmarkError, columns, run_main
 from bench.machine import describe_machine, machine_kind, machine_title
 from bench.suite import Record, best_of, run_suite
 
-__all__ = ["Verdict", "check", "compare", "other_machine"]
+__all__ = ["SKIPPED", "Verdict", "check", "compare", "other_machine"]
 
 _CHANCES = 3
+
+# The exit status where nothing could be compared: neither well (0) nor slower (1) nor a mistake (2).
+SKIPPED = 3
 
 
 @dataclass(frozen=True)
@@ -65,8 +72,9 @@ def other_machine(baseline: Baseline) -> str | None:
     if baseline.machine["kind"] == kind:
         return None
     return (
-        f"The baseline belongs to {machine_title(baseline.machine['kind'])} and this machine is {machine_title(kind)}, "
-        "so nothing was compared (--any-machine compares all the same)."
+        f"SKIPPED: the baseline belongs to {machine_title(baseline.machine['kind'])} and this machine is "
+        f"{machine_title(kind)}, so nothing was compared; record one here with `make bench-baseline BASELINE=FILE`, or "
+        "compare all the same with --any-machine."
     )
 
 
@@ -103,15 +111,19 @@ def _table(verdicts: list[Verdict]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.check", description=__doc__)
-    parser.add_argument("--baseline", type=Path, default=BASELINE)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--baseline", type=Path, default=BASELINE, help="file of bench.baseline (default: the tracked one)"
+    )
     parser.add_argument("--any-machine", action="store_true", help="compare with another kind of machine's baseline")
     options = parser.parse_args()
     baseline = Baseline.load(options.baseline)
     sentence = other_machine(baseline)
     if sentence is not None and not options.any_machine:
         print(sentence)
-        return 0
+        return SKIPPED
     verdicts = check(baseline)
     print(_table(verdicts))
     then, now = baseline.machine["versions"], describe_machine()["versions"]

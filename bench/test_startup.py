@@ -11,7 +11,7 @@ import pytest
 # Every kernel that `fastpatch patch` uses, on next to no data: the rest is importing, loading or compiling.
 _FIRST_RUN = """
 import fastpatch as fp
-fp.simulate(fp.PatchModel(fp.PatchDictionary.random()), (8, 8), 1, fp.log_time_grid(steps=3), snapshots=0)
+fp.simulate(fp.PatchModel(fp.PatchDictionary.random()), (8, 8), 1, fp.log_time_grid(3.0, steps=3), snapshots=0)
 """
 
 

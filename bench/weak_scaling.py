@@ -10,13 +10,14 @@ from time import perf_counter
 
 import fastpatch as fp
 from bench.console import columns, duration, run_main
+from fastpatch.runs.backends import Backend
 from fastpatch.sweeps import cluster
 from fastpatch.threads import set_threads
 
 __all__ = ["run_seconds", "worker_seconds"]
 
 
-def run_seconds(rows: int, columns: int, steps: int, backend: str = "cpu") -> float:
+def run_seconds(rows: int, columns: int, steps: int, backend: Backend = "cpu") -> float:
     """Wall time of one trajectory (``rows``, ``columns``) of the default dictionary without records but the ends."""
     times = fp.log_time_grid(t_max=6.0, t_min=1.0, steps=steps)
     model = fp.PatchModel(fp.PatchDictionary.random())

@@ -3,20 +3,24 @@
 import hashlib
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import image_patches, sign_patterns
+from .atomic import atomic_path
+from .dictionary_file import read_patterns
 from .errors import DtypeError, InvalidInputError
+from .frozen import FrozenArrays
 from .memory import require_memory
-from .validation import finite_float, integer
+from .validation import boolean, finite_float, integer, plain_array
 
 __all__ = ["PatchDictionary"]
 
 
-class PatchDictionary:
+class PatchDictionary(FrozenArrays):
     """K patterns of odd size P x P with their prior probabilities.
 
     Parameters
@@ -87,6 +91,7 @@ class PatchDictionary:
         """
         n_random = integer(n_random, "n_random", minimum=0, maximum=2**62)
         side = integer(size, "size", minimum=1, maximum=2**31)
+        flips = boolean(sign_flips, "sign_flips")
         if side % 2 == 0:
             raise InvalidInputError(f"size is {side}; expected an odd pattern size")
         mass = finite_float(uniform_mass, "uniform_mass")
@@ -97,18 +102,36 @@ class PatchDictionary:
                 f"n_random is 0 and uniform_mass is {mass}; expected uniform_mass = 1 without random patterns"
             )
         # The draws in int64 and float64, then all patterns in float64.
-        require_memory(8.0 * n_random * side**2 * (3 + sign_flips), f"a dictionary of {n_random} random patterns takes")
+        require_memory(8.0 * n_random * side**2 * (3 + flips), f"a dictionary of {n_random} random patterns takes")
         rng = np.random.default_rng(integer(seed, "seed", minimum=0))
         drawn = 2.0 * rng.integers(0, 2, size=(n_random, side, side)) - 1.0
         blocks: list[NDArray[Any]] = []
         priors: list[NDArray[np.float64]] = []
         if mass < 1.0:
-            blocks.append(np.concatenate([drawn, -drawn]) if sign_flips else drawn)
+            blocks.append(np.concatenate([drawn, -drawn]) if flips else drawn)
             priors.append(np.full(len(blocks[0]), (1.0 - mass) / len(blocks[0])))
         if mass > 0.0:
             blocks.append(np.stack([np.ones((side, side)), -np.ones((side, side))]))
             priors.append(np.full(2, mass / 2.0))
         return cls(np.concatenate(blocks), np.concatenate(priors))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "PatchDictionary":
+        """The dictionary of an npz file that holds ``patterns`` (K, P, P) and, unless it is uniform, ``prior`` (K,).
+
+        `save` writes such a file, and so does ``np.savez(path, patterns=..., prior=...)``. Nothing is unpickled.
+        Raises `ResultFileError` for a file that is missing, damaged or holds no such arrays, and what the constructor
+        raises.
+        """
+        return cls(*read_patterns(path))
+
+    def save(self, path: str | Path) -> None:
+        """Write ``patterns`` and ``prior`` as an npz file, replacing ``path`` only when it is complete.
+
+        Raises `OutputError` where the path cannot be written.
+        """
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, patterns=self.patterns, prior=self.prior)
 
     @classmethod
     def from_images(
@@ -145,7 +168,7 @@ class PatchDictionary:
         if (labels is None) != (classes is None):
             raise InvalidInputError("only one of labels and classes is given; expected both or neither")
         if labels is not None:
-            found = _of_classes(found, np.asarray(labels), np.atleast_1d(classes))
+            found = _of_classes(found, plain_array(labels, "labels"), np.atleast_1d(classes))
         if not signs or side > sign_patterns.LARGEST_CODED_SIZE:
             patterns, counts = image_patches.grey_patches(found, side, boundary)
         elif boundary == "padded":
@@ -279,7 +302,9 @@ def _of_classes(images: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any
 
 def _numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
     try:
-        found: NDArray[Any] = np.asarray(values)
+        found = plain_array(values, name)
+    except InvalidInputError:
+        raise
     except ValueError:
         raise InvalidInputError(f"{name} is ragged; expected an array, all rows of one length") from None
     if found.dtype.kind not in "iuf":

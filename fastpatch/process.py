@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.integrate import quad
-from scipy.optimize import brentq
 
 from .errors import InvalidInputError
-from .validation import finite_float, integer
+from .validation import finite_float, integer, plain_array
 
 __all__ = ["VPSchedule", "log_time_grid"]
 
@@ -83,10 +81,15 @@ class VPSchedule:
             lower, upper = upper, 2.0 * upper
             if upper > 1e12:
                 raise InvalidInputError(f"beta never integrates to {target}; expected a rate with a divergent integral")
+        # Imported by those alone who need it: a third of a second.
+        from scipy.optimize import brentq
+
         return float(brentq(lambda t: reached + self._integral(lower, t) - target, lower, upper, xtol=1e-13))
 
     def _integral(self, a: float, b: float) -> float:
         """The integral of a callable rate from a to b, in pieces short enough to see what happens in any of them."""
+        from scipy.integrate import quad
+
         if b <= a:
             return 0.0
         last = math.ceil(_PER_OCTAVE * math.log2(b))
@@ -110,14 +113,17 @@ class VPSchedule:
         """The rate as provenance records it: its value, or the name of the callable."""
         return getattr(self.beta, "__qualname__", type(self.beta).__name__) if callable(self.beta) else repr(self.beta)
 
+    @np.errstate(under="ignore")
     def alpha(self, t: ArrayLike) -> Any:
         """Signal amplitude alpha(t) (eq. 34)."""
         return _like(np.exp(-0.5 * np.asarray(self.integrated_rate(t))))
 
+    @np.errstate(under="ignore")
     def sigma2(self, t: ArrayLike) -> Any:
         """Noise variance sigma^2(t) = 1 - alpha^2, without cancellation at small t."""
         return _like(-np.expm1(-np.asarray(self.integrated_rate(t))))
 
+    @np.errstate(under="ignore")
     def sigma(self, t: ArrayLike) -> Any:
         """Noise amplitude sigma(t) (eq. 35)."""
         return _like(np.sqrt(np.asarray(self.sigma2(t))))
@@ -141,7 +147,7 @@ def log_time_grid(t_max: float = 50.0, t_min: float = 1e-3, steps: int = 2000) -
 
 
 def _times(t: ArrayLike) -> NDArray[np.float64]:
-    times = np.asarray(t, dtype=np.float64)
+    times = plain_array(t, "t").astype(np.float64, copy=False)
     if not (times >= 0.0).all():
         bad = times.reshape(-1)[int(np.argmax(~(times.reshape(-1) >= 0.0)))]
         raise InvalidInputError(f"t is {bad}; expected diffusion times >= 0")

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import DtypeError, InvalidInputError
 
 __all__ = [
+    "boolean",
     "finite_float",
     "floating_dtype",
     "floating_field",
@@ -110,6 +111,13 @@ def finite_float(value: Any, name: str) -> float:
     return found
 
 
+def boolean(value: Any, name: str) -> bool:
+    """True or False, of Python or NumPy; `DtypeError` for anything else: the string "no" is true."""
+    if not isinstance(value, bool | np.bool_):
+        raise DtypeError(f"{name} is {value!r}; expected True or False")
+    return bool(value)
+
+
 def positive_time(t: Any) -> float:
     """A diffusion time in (0, inf) as a Python float."""
     found = finite_float(t, "t")
@@ -121,9 +129,11 @@ def positive_time(t: Any) -> float:
 def time_grid(times: ArrayLike) -> NDArray[np.float64]:
     """A strictly decreasing grid of at least two diffusion times in (0, inf), float64."""
     try:
-        found = np.asarray(times)
+        found = plain_array(times, "times")
         if found.dtype.kind not in "iuf":
             raise TypeError
+    except InvalidInputError:
+        raise
     except (TypeError, ValueError):
         raise DtypeError(f"times is {times!r}; expected a sequence of numbers") from None
     grid: NDArray[np.float64] = found.astype(np.float64)
@@ -143,10 +153,12 @@ def time_grid(times: ArrayLike) -> NDArray[np.float64]:
 
 
 def lattice_shape(shape: Any) -> tuple[int, int]:
-    """Two positive side lengths (L1, L2)."""
+    """Two positive side lengths (L1, L2); one number stands for a square."""
+    if np.ndim(shape) == 0 and not isinstance(shape, str):
+        return (integer(shape, "shape", minimum=1),) * 2
     sides = tuple(shape) if isinstance(shape, Sequence | np.ndarray) and not isinstance(shape, str) else (shape,)
     if len(sides) != 2:
-        raise InvalidInputError(f"shape is {shape!r}; expected two side lengths (L1, L2)")
+        raise InvalidInputError(f"shape is {shape!r}; expected two side lengths (L1, L2), or one of a square")
     return integer(sides[0], "shape[0]", minimum=1), integer(sides[1], "shape[1]", minimum=1)
 
 

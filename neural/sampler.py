@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..errors import InvalidInputError
 from ..noise import NoiseStream, standard_normals
 from ..progress import progress_bar
+from ..runs.solvers.heun import heun_step
 from ..validation import integer
 from .batching import in_batches
 from .denoiser import Denoiser, checked_labels, image_shape
@@ -203,12 +204,15 @@ def flow(
     for sigma, following in pairwise(sigmas.tolist()):
         denoised = denoise(x, sigma)
         yield x, denoised
-        slope = (x - denoised) / sigma
-        ahead = x + (following - sigma) * slope
-        if following > 0.0 and solver == "heun":
-            slope_ahead = (ahead - denoise(ahead, following)) / following
-            ahead = x + (following - sigma) * (0.5 * (slope + slope_ahead))
-        x = ahead
+        # The slope at the beginning needs the denoised image that was just yielded.
+        begin = (x - denoised) / sigma
+
+        def slope(at: Tensor, level: float, first: Tensor = begin, start: float = sigma) -> Tensor | None:
+            if level == start:
+                return first
+            return (at - denoise(at, level)) / level if level > 0.0 and solver == "heun" else None
+
+        x = heun_step(slope, x, sigma, following)
     yield x, x
 
 

@@ -76,7 +76,7 @@ class TorchModel:
         return {
             "type": type(self).__name__,
             "score": name,
-            "beta": repr(self.schedule.beta),
+            "beta": self.schedule.name,
             "derivatives": self.method,
             "network_dtype": str(self._dtype).removeprefix("torch."),
             "device": self._device.type,
@@ -135,7 +135,8 @@ class TorchModel:
         return score
 
     def _tensor(self, field: NDArray[Any]) -> Tensor:
-        flat = np.ascontiguousarray(field).reshape(-1, 1, *field.shape[-2:])
+        # Fields may be lent read-only, which torch does not know.
+        flat = np.require(field, requirements=("C", "W")).reshape(-1, 1, *field.shape[-2:])
         return torch.from_numpy(flat).to(device=self._device, dtype=self._dtype)
 
     def _array(self, tensor: Tensor) -> NDArray[Any]:

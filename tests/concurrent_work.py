@@ -26,7 +26,7 @@ def field(*shape):
 def work(kind):
     """The digest of one piece of work, of which even the smallest is shared between threads."""
     pool._LEAST_SHARE = 1e-15
-    times = fp.log_time_grid(steps=20)
+    times = fp.log_time_grid(10.0, steps=20)
     if kind in ("simulate", "many paths", "float64"):
         options = {"shape": (37, 20), "dtype": "float64"} if kind == "float64" else {"shape": (36, 52)}
         found = fp.simulate(model(), trajectories=9 if kind == "many paths" else 1, times=times, **options)

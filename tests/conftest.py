@@ -54,7 +54,7 @@ def main_job():
 def small_result():
     """A run of a second's fraction that has every variable, for files and figures."""
     model = fp.PatchModel(fp.PatchDictionary.random())
-    return fp.simulate(model, shape=(12, 10), trajectories=2, times=fp.log_time_grid(steps=30), snapshots=3)
+    return fp.simulate(model, shape=(12, 10), trajectories=2, times=fp.log_time_grid(10.0, steps=30), snapshots=3)
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,7 @@ def test_diagonal_modes_need_a_square_lattice():
 RUNS = [
     ({"shape": (4, 80)}, InvalidInputError, "the lattice is 4x80; expected sides of at least the pattern size 5"),
     ({"shape": (80,)}, InvalidInputError, r"shape is \(80,\); expected two side lengths \(L1, L2\)"),
-    ({"shape": 80}, InvalidInputError, r"shape is 80; expected two side lengths \(L1, L2\)"),
+    ({"shape": (80,)}, InvalidInputError, r"shape is \(80,\); expected two side lengths \(L1, L2\)"),
     ({"shape": (8.0, 9)}, DtypeError, r"shape\[0\] is 8.0; expected an integer"),
     ({"shape": (8, 0)}, InvalidInputError, r"shape\[1\] is 0; expected at least 1"),
     ({"trajectories": 0}, InvalidInputError, "trajectories is 0; expected at least 1"),

@@ -1,6 +1,9 @@
 """The benchmarks' own machinery: the yardstick, the regression rule, the comparison with peers, the reports."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -16,6 +19,7 @@ from bench.calibration import CHECKSUM, IDENTITY, cached_arrays, calibration_che
 from bench.cases import CRITICAL, evolved_field, grid_index, patch_model, stepper
 from bench.check import compare, other_machine
 from bench.console import BenchmarkError, columns, duration
+from bench.gpu import limit, markdown
 from bench.machine import machine_kind
 from bench.peer_steps import peers_at_hand
 from bench.peer_steps.problem import Problem, reference_step
@@ -153,9 +157,10 @@ class TestBenchCheck:
     def test_another_kind_of_machine(self, monkeypatch, tmp_path, capsys):
         machine = {"kind": {"cpu": "Other", "target": "other", "vector_bits": 128}, "versions": {}}
         baseline = baseline_of(1.0, 1.0, 1.0, machine=machine)
-        assert self.run(monkeypatch, tmp_path, [], baseline) == 0
+        assert self.run(monkeypatch, tmp_path, [], baseline) == bench_check.SKIPPED == 3
         assert self.asked == []
         assert capsys.readouterr().out.strip() == other_machine(baseline)
+        assert other_machine(baseline).startswith("SKIPPED: the baseline belongs to Other")
         assert self.run(monkeypatch, tmp_path, [slower(STEP, 1.5)] * 3, baseline, "--any-machine") == 1
 
 
@@ -349,9 +354,50 @@ class TestPlot:
             draw_cost(self.section([]))
 
 
+class TestGpu:
+    """The program for the first GPU: its logic in Numba's simulator, with nothing that a plain CUDA image lacks."""
+
+    def test_complete_in_the_simulator_without_needless_packages(self, tmp_path):
+        pytest.importorskip("numba_cuda", reason="the package numba-cuda, with its simulator, is not installed")
+        code = (
+            "import runpy, sys\n"
+            "for name in ('xarray', 'h5netcdf', 'h5py', 'matplotlib', 'typer', 'torch', 'dask', 'tqdm'):\n"
+            "    sys.modules[name] = None\n"
+            "from bench import gpu_checks\n"
+            "for name in ('one step of a large lattice', 'statistics of a run'):\n"
+            "    del gpu_checks.CHECKS[name]\n"
+            f"sys.argv = ['bench.gpu', '--output', {str(tmp_path / 'gpu')!r}]\n"
+            "from bench import gpu\n"
+            "gpu._TINY, gpu._CALLS = ((1, 6),), 2\n"
+            "sys.exit(gpu.main())\n"
+        )
+        environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        report = json.loads((tmp_path / "gpu.json").read_text())
+        assert report["end"] == "Complete."
+        assert all(found["ok"] for found in report["checks"].values())
+        assert [row["recorded"] for row in report["times"]] == [False, True]
+        assert "| 1 × 6² | no |" in (tmp_path / "gpu.md").read_text()
+
+    def test_the_limit_is_that_of_the_notes(self):
+        h100 = {"name": "H100", "multiprocessors": 132, "clock_ghz": 1.755}
+        assert limit(h100, recorded=False) == pytest.approx(11.5, abs=0.05)
+        assert limit({"name": "simulator"}, recorded=False) is None
+
+    def test_a_failure_is_in_the_report(self):
+        checks = {"noise": {"ok": False, "found": "BenchmarkError: 3 of 9 normals differ", "seconds": 1.0}}
+        report = {"date": "2026-01-01", "device": {"name": "X"}, "checks": checks, "times": [], "end": "Cut short."}
+        text = markdown({**report, "failures": {"1 x 80^2": "RuntimeError: out of memory"}})
+        assert "| noise | FAILED: BenchmarkError: 3 of 9 normals differ |" in text
+        assert "| 1 x 80^2 | failed: RuntimeError: out of memory |" in text
+        assert "Cut short." in text
+
+
 def test_makefile_runs_what_exists():
     lines = (ROOT / "Makefile").read_text().splitlines()
     programs = {line.split("-m bench.")[1].split()[0] for line in lines if "-m bench." in line}
-    assert programs == {"run", "peers", "plot", "check", "baseline", "roofline"}
+    assert programs == {"run", "peers", "plot", "check", "baseline", "gpu", "roofline"}
     for name in programs:
         assert (ROOT / "bench" / f"{name}.py").is_file()

@@ -17,7 +17,7 @@ from matplotlib.image import imread
 import fastpatch as fp
 from fastpatch.cli import main
 
-SMALL = ("--shape", "12", "14", "--steps", "40", "--trajectories", "2", "--quiet")
+SMALL = ("--shape", "12x14", "--t-max", "10", "--steps", "40", "--trajectories", "2", "--quiet")
 HEAVY = ("dask", "h5netcdf", "h5py", "matplotlib", "numba", "pandas", "scipy", "torch", "xarray")
 
 
@@ -152,7 +152,7 @@ def test_patch_is_simulate_with_the_same_parameters(patch_run):
     directory, _ = patch_run
     result = fp.load(directory / "result.nc")
     model = fp.PatchModel(fp.PatchDictionary.random())
-    expected = fp.simulate(model, (12, 14), 2, fp.log_time_grid(steps=40), seed=3)
+    expected = fp.simulate(model, (12, 14), 2, fp.log_time_grid(10.0, steps=40), seed=3)
     for name in expected.data_vars:
         np.testing.assert_array_equal(result[name], expected[name], err_msg=name)
     assert json.loads(result.attrs["provenance"])["run"] == json.loads(expected.attrs["provenance"])["run"]
@@ -194,7 +194,18 @@ def test_corners_of_patch(command, options, tmp_path):
 
 def test_empirical_end_to_end(command, tmp_path):
     status, shown, errors = command(
-        "empirical", "--size", "12", "--steps", "60", "--trajectories", "2", "--quiet", "--out", tmp_path
+        "empirical",
+        "--size",
+        "12",
+        "--t-max",
+        "10",
+        "--steps",
+        "60",
+        "--trajectories",
+        "2",
+        "--quiet",
+        "--out",
+        tmp_path,
     )
     assert (status, errors) == (0, "")
     assert listing(tmp_path) == ["figure3.png", "result.nc", "snapshots.png"]
@@ -274,7 +285,7 @@ def test_plot_draws_beside_the_file_where_no_directory_is_named(command, patch_r
     result.write_bytes((patch_run[0] / "result.nc").read_bytes())
     directories = []
     monkeypatch.setattr(
-        "fastpatch.cli.experiment.draw_figures", lambda dataset, directory: directories.append(directory) or []
+        "fastpatch.cli.experiment.draw_figures", lambda dataset, directory, suffix: directories.append(directory) or []
     )
     assert command("plot", result)[0] == 0
     assert directories == [tmp_path]
@@ -348,7 +359,7 @@ def test_theory_of_patches_that_never_become_critical(command, tmp_path):
 
 
 def test_a_lattice_beyond_all_memory(command, tmp_path):
-    status, _, errors = command("patch", "--shape", "10000000", "10000000", "--out", tmp_path)
+    status, _, errors = command("patch", "--shape", "10000000", "--out", tmp_path)
     assert status in (1, 2)
     assert re.fullmatch(r"fastpatch: .+\n", errors)
 
@@ -397,7 +408,7 @@ def test_plot_of_what_is_no_result(command, patch_run, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 def test_an_interrupted_run_leaves_nothing(tmp_path):
     out = tmp_path / "patch"
-    arguments = ["patch", "--shape", "200", "200", "--steps", "2000000", "--record-every", "1000", "--out", str(out)]
+    arguments = ["patch", "--shape", "200", "--steps", "2000000", "--record-every", "1000", "--out", str(out)]
     process = subprocess.Popen(
         [sys.executable, "-m", "fastpatch", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

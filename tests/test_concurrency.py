@@ -98,7 +98,7 @@ def test_an_interrupt_ends_a_run_on_several_threads():
     code = (
         "import fastpatch as fp\n"
         "model = fp.PatchModel(fp.PatchDictionary.random())\n"
-        "fp.simulate(model, (64, 64), trajectories=1, times=fp.log_time_grid(steps=3))\n"
+        "fp.simulate(model, (64, 64), trajectories=1, times=fp.log_time_grid(3.0, steps=3))\n"
         "print('begun', flush=True)\n"
         "fp.simulate(model, (512, 512), trajectories=1, times=fp.log_time_grid(steps=100_000), record_every=50_000)\n"
     )
@@ -118,7 +118,7 @@ def test_numbas_own_threads_are_never_started_and_are_obeyed_where_they_run():
         "import numba, fastpatch as fp\n"
         "from numba.np.ufunc import parallel\n"
         "model = fp.PatchModel(fp.PatchDictionary.random())\n"
-        "fp.simulate(model, (32, 32), times=fp.log_time_grid(steps=3))\n"
+        "fp.simulate(model, (32, 32), times=fp.log_time_grid(3.0, steps=3))\n"
         "print(fp.get_threads(), parallel._is_initialized)\n"
         "numba.set_num_threads(1)\n"
         "print(fp.get_threads())\n"

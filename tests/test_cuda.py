@@ -21,7 +21,8 @@ from fastpatch.analysis import correlation_length
 from fastpatch.errors import BackendUnavailableError, InvalidInputError
 from fastpatch.noise import MAX_COUNT
 from fastpatch.runs import backends
-from fastpatch.runs.engines.choice import integrator
+from fastpatch.runs.engines.choice import engine_of
+from fastpatch.runs.setup import Setup
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 GRID = fp.log_time_grid()
@@ -44,10 +45,11 @@ def engine_module():
 
 def advance(backend, model, x, k=0, steps=1, recorded=(), seed=5, first=3, shells=(0, 1, 2, 3), diagonal=False):
     """The states after some steps from grid index k, with the states and derivatives recorded before some of them."""
-    engine = integrator(
-        model, x.copy(), GRID, step=k, seed=seed, first_trajectory=first, shells=np.array(shells), diagonal=diagonal,
-        backend=backend,
+    setup = Setup.of(
+        model, x.shape[1:], len(x), GRID, seed, backend=backend, dtype=x.dtype, first_trajectory=first, shells=shells,
+        diagonal=diagonal,
     )  # fmt: skip
+    engine = engine_of(setup, x.copy(), k)
     records = np.full(steps, -1)
     records[list(recorded)] = np.arange(len(recorded))
     fields = np.empty((len(recorded), *x.shape), dtype=x.dtype)
@@ -253,9 +255,7 @@ def test_a_state_that_is_not_finite_is_refused_as_on_the_cpu(engine_module):
     model = fp.PatchModel(DICTIONARIES["1x1"])
     x = np.zeros((1, 3, 4), dtype=np.float32)
     x[0, 1, 2] = np.nan
-    engine = integrator(
-        model, x, GRID, step=0, seed=0, first_trajectory=0, shells=np.arange(4), diagonal=False, backend="cuda"
-    )
+    engine = engine_of(Setup.of(model, (3, 4), 1, GRID, backend="cuda", shells=range(4)), x)
     fields = engine.space(1)
     engine.advance(np.array([0]), fields)
     with pytest.raises(InvalidInputError, match="the states have diverged"):
@@ -302,8 +302,8 @@ def test_a_run_has_the_cpus_statistics(engine_module):
 def test_models_without_kernels_and_the_flow_are_refused(engine_module):
     with pytest.raises(BackendUnavailableError, match="no kernels for EmpiricalModel; expected a PatchModel"):
         fp.simulate(fp.EmpiricalModel(fp.stripe_prototypes(8)), (8, 8), backend="cuda")
-    with pytest.raises(BackendUnavailableError, match="no kernels for dynamics 'ode'; expected backend='cpu'"):
-        fp.simulate(fp.PatchModel(DICTIONARIES["3x3"]), (8, 8), backend="cuda", dynamics="ode")
+    with pytest.raises(BackendUnavailableError, match="with solver 'heun'; expected a PatchModel"):
+        fp.simulate(fp.PatchModel(DICTIONARIES["3x3"]), (8, 8), backend="cuda", solver="heun")
 
 
 @pytest.mark.skipif(SIMULATED, reason="the simulator needs nothing of all this")

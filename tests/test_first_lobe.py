@@ -66,7 +66,7 @@ import fastpatch as fp
 model = fp.PatchModel(fp.PatchDictionary.random())
 
 def peak(side):
-    fp.simulate(model, (side, side), trajectories=1, times=fp.log_time_grid(steps=2), snapshots=0)
+    fp.simulate(model, (side, side), trajectories=1, times=fp.log_time_grid(3.0, steps=2), snapshots=0)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 small = peak(64)

@@ -7,6 +7,7 @@ from cases import DTYPES
 import fastpatch as fp
 from fastpatch.kernels import dense
 from fastpatch.runs.engines.patch import PatchEngine
+from fastpatch.runs.setup import Setup
 
 # Five pairs (three in one pass, two alone), nine pairs, singles, and sizes that have no shortcut.
 DICTIONARIES = {
@@ -20,7 +21,7 @@ TIMES = fp.log_time_grid(steps=300)
 
 def run(model, dtype, alter=lambda engine: None, *, shape=(21, 37), recorded=False):
     x = np.random.default_rng(3).normal(size=(2, *shape)).astype(dtype)
-    engine = PatchEngine(model, x, TIMES, 0, 5, 0, np.arange(4), False)
+    engine = PatchEngine(Setup.of(model, shape, len(x), TIMES, 5, dtype=dtype, shells=range(4)), x)
     alter(engine)
     steps = len(TIMES) - 1
     records = np.arange(steps) if recorded else np.full(steps, -1)
@@ -57,9 +58,8 @@ def test_bits_of_a_site_do_not_depend_on_its_tile(dtype):
     x = np.random.default_rng(4).normal(size=(1, 48, 112)).astype(dtype)
     shift = (13, 29)
     for k in (0, 120, 180, 220, 299):
-        engines = [
-            PatchEngine(model, field, TIMES, k, 0, 0, np.arange(4), False) for field in (x, np.roll(x, shift, (1, 2)))
-        ]
+        setup = Setup.of(model, x.shape[1:], len(x), TIMES, dtype=dtype, shells=range(4))
+        engines = [PatchEngine(setup, field, k) for field in (x, np.roll(x, shift, (1, 2)))]
         for engine in engines:
             engine._coefficients = engine._coefficients * np.array([1, 1, 0], dtype=dtype)
             engine.advance(np.full(1, -1), engine.space(0))

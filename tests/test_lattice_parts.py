@@ -9,11 +9,19 @@ from cases import DICTIONARIES, DTYPES
 import fastpatch as fp
 from fastpatch.kernels.patch import ModeTables, Part, Stepper, tile_constants
 from fastpatch.noise import NoiseStream, noise_key, standard_normals
-from fastpatch.runs.engines.base import euler_coefficients
 from fastpatch.runs.engines.patch import PatchEngine
+from fastpatch.runs.setup import Setup
+from fastpatch.runs.solvers import EulerMaruyama
 
 TIMES = fp.log_time_grid(t_max=6.0, t_min=0.02, steps=12)
 SEED, FIRST, SHELLS = 5, 3, np.arange(4)
+
+
+def whole(model, x, diagonal=False):
+    """The run of the whole lattice, whose states are x."""
+    return Setup.of(
+        model, x.shape[1:], len(x), TIMES, SEED, dtype=x.dtype, first_trajectory=FIRST, shells=SHELLS, diagonal=diagonal
+    )
 
 
 def step_part(model, x, part, first_step, records, diagonal=False):
@@ -22,7 +30,7 @@ def step_part(model, x, part, first_step, records, diagonal=False):
     stepper = Stepper(model.plan, tables, part, x.shape[1:], x.dtype)
     window = slice(first_step, first_step + len(records))
     law = tile_constants(model.plan, model.schedule, TIMES, x.dtype)
-    constants = (*(c[window] for c in law), euler_coefficients(model, TIMES)[window].astype(x.dtype))
+    constants = (*(c[window] for c in law), EulerMaruyama().coefficients(model.schedule, TIMES)[window].astype(x.dtype))
     buffers = x.copy(), np.empty_like(x)
     fields = np.empty((int((records >= 0).sum()), *x.shape), dtype=x.dtype)
     counters = FIRST, first_step, noise_key(SEED, NoiseStream.STEP)
@@ -67,7 +75,7 @@ def test_parts_repeat_the_lattice_bit_by_bit(name, cuts, dtype):
     steps, radius = 3, model.dictionary.radius
     margin = (steps * radius, steps * radius if columns else 0)
     records = np.array([-1, 0, 1])
-    engine = PatchEngine(model, x.copy(), TIMES, 2, SEED, FIRST, SHELLS, False)
+    engine = PatchEngine(whole(model, x), x.copy(), 2)
     fields = engine.space(2)
     derivatives = engine.advance(records, fields)
     total = 0.0
@@ -87,7 +95,7 @@ def test_parts_repeat_the_lattice_bit_by_bit(name, cuts, dtype):
 def test_diagonal_modes_of_parts_add_up(dtype):
     model, shape = fp.PatchModel(DICTIONARIES["18 patterns"]), (40, 40)
     x = np.random.default_rng(2).normal(size=(1, *shape)).astype(dtype)
-    engine = PatchEngine(model, x.copy(), TIMES, 4, SEED, FIRST, SHELLS, True)
+    engine = PatchEngine(whole(model, x, diagonal=True), x.copy(), 4)
     expected = engine.advance(np.zeros(1, dtype=int), engine.space(1))
     overlaps = [
         step_part(model, cut(x, part, [s.stop - s.start for s in inner]), part, 4, np.zeros(1, dtype=int), True)[2]

@@ -63,7 +63,7 @@ def garments(monkeypatch):
 @pytest.fixture
 def undrawn(monkeypatch):
     """For tests of other things than figures, which take longest."""
-    monkeypatch.setattr(experiment, "draw_figures", lambda dataset, directory: [])
+    monkeypatch.setattr(experiment, "draw_figures", lambda dataset, directory, suffix="png": [])
 
 
 @pytest.fixture
@@ -125,10 +125,10 @@ def test_analyze_writes_table_figures_and_data(garments, tmp_path, capsys):
 
 
 def test_analyze_by_the_papers_differences_and_along_the_ode(no_data, undrawn, tmp_path):
-    options = ("--derivatives", "finite-difference", "--dynamics", "ode", "--probes", 2, "--sites", 2)
+    options = ("--derivatives", "finite-difference", "--solver", "heun", "--probes", 2, "--sites", 2)
     result = invoke("analyze", *SMALL, *options, "--trajectories", 1, "--out", tmp_path)
     provenance = json.loads(fp.load(tmp_path / "result.nc").attrs["provenance"])
-    assert (provenance["run"]["model"]["derivatives"], provenance["dynamics"]) == ("finite-difference", "ode")
+    assert (provenance["run"]["model"]["derivatives"], provenance["run"]["solver"]) == ("finite-difference", "heun")
     assert "nothing is compared with the data, because" in result.output
     assert "data covariance" not in result.output
 

@@ -11,10 +11,10 @@ from fastpatch.errors import InvalidInputError
 PROTOTYPE = np.sign(np.random.default_rng(4).standard_normal((1, 8, 8)))
 
 
-def run(steps, beta=1.0, dynamics="ode", **options):
+def run(steps, beta=1.0, solver="heun", **options):
     model = fp.EmpiricalModel(PROTOTYPE, schedule=fp.VPSchedule(beta))
     times = fp.log_time_grid(5.0, 0.05, steps)
-    return fp.simulate(model, (8, 8), 3, times, dtype="float64", dynamics=dynamics, snapshots=2, **options)
+    return fp.simulate(model, (8, 8), 3, times, dtype="float64", solver=solver, snapshots=2, **options)
 
 
 def exact(dataset, beta):
@@ -38,13 +38,13 @@ def test_second_order_to_the_closed_form(beta):
 
 def test_derivatives_are_those_of_the_reverse_drift():
     flow = run(20, record_every=20)
-    noisy = run(20, record_every=20, dynamics="sde")
+    noisy = run(20, record_every=20, solver="euler-maruyama")
     # The first records are taken of one and the same field.
     np.testing.assert_array_equal(flow["mode_derivative"][:, 0], noisy["mode_derivative"][:, 0])
     assert np.abs(flow["final"] - noisy["final"]).max() > 0.01
-    assert json.loads(flow.attrs["provenance"])["dynamics"] == "ode"
+    assert json.loads(flow.attrs["provenance"])["run"]["solver"] == "heun"
 
 
-def test_refuses_other_dynamics():
-    with pytest.raises(InvalidInputError, match="dynamics is 'heun'; expected 'sde' or 'ode'"):
-        run(5, dynamics="heun")
+def test_refuses_other_solvers():
+    with pytest.raises(InvalidInputError, match="solver is 'leapfrog'; expected one of euler-maruyama"):
+        run(5, solver="leapfrog")

@@ -13,7 +13,7 @@ from cases import DICTIONARIES, DTYPES
 import fastpatch as fp
 from fastpatch.errors import DtypeError, InvalidInputError, ResultFileError
 
-GRID = fp.log_time_grid(steps=40)
+GRID = fp.log_time_grid(10.0, steps=40)
 MODELS = {
     "patch": fp.PatchModel(DICTIONARIES["18 patterns"]),
     "empirical": fp.EmpiricalModel(fp.stripe_prototypes(18)[:, :, :14]),
@@ -94,8 +94,8 @@ def test_resuming_in_another_process(tmp_path):
     next(state for state in run() if state.step == 11).save(tmp_path / "half.npz")
     code = (
         "import sys, fastpatch as fp; start = fp.State.load(sys.argv[1])\n"
-        "*_, last = fp.states(fp.PatchModel(fp.PatchDictionary.random()), (18, 14), 3, fp.log_time_grid(steps=40), "
-        "seed=6, start=start)\n"
+        "model = fp.PatchModel(fp.PatchDictionary.random())\n"
+        "*_, last = fp.states(model, (18, 14), 3, fp.log_time_grid(10.0, steps=40), seed=6, start=start)\n"
         "last.save(sys.argv[2])"
     )
     paths = [str(tmp_path / name) for name in ("half.npz", "end.npz")]
@@ -111,7 +111,7 @@ def test_resuming_in_another_process(tmp_path):
         ({"trajectories": 2}, "trajectories is 3 in the checkpoint and 2 here"),
         ({"first_trajectory": 1}, "first_trajectory is 0 in the checkpoint and 1 here"),
         ({"dtype": "float64"}, "dtype is float32 in the checkpoint and float64 here"),
-        ({"times": fp.log_time_grid(steps=41)}, "steps is 40 in the checkpoint and 41 here"),
+        ({"times": fp.log_time_grid(10.0, steps=41)}, "steps is 40 in the checkpoint and 41 here"),
         ({"times": np.where(np.arange(41) == 20, GRID * (1 + 1e-9), GRID)}, "\\w+_sha256 is .* in the checkpoint and"),
         ({"model": fp.PatchModel(fp.PatchDictionary.random(seed=1))}, "model is {.*} in the checkpoint and {.*} here"),
         ({"model": fp.PatchModel(DICTIONARIES["18 patterns"], fp.VPSchedule(1.1))}, "model is .*'beta': '1.0'"),

@@ -11,7 +11,7 @@ from scipy import stats
 import fastpatch as fp
 from fastpatch.errors import DtypeError, InvalidInputError, ResultFileError
 from fastpatch.sweeps import READY, Parameters, Point, Spec, load_spec
-from fastpatch.sweeps.design import points_of
+from fastpatch.sweeps.spec import points_of
 from fastpatch.sweeps.store import SweepStore
 from fastpatch.sweeps.toml_lines import line_of
 
@@ -46,7 +46,7 @@ def test_the_defaults_are_those_of_the_paper_and_of_simulate():
 def test_every_parameter_arrives_in_the_run():
     p = Parameters(
         L=12, P=3, K=2, sign_flips=False, uniform_mass=0.4, dictionary_seed=7, beta=0.5, T=20.0, t_min=0.01, steps=30,
-        trajectories=3, dynamics="ode", dtype="float64",
+        trajectories=3, solver="heun", dtype="float64",
     )  # fmt: skip
     point = Point(p, 1, 5)
     record = json.loads(point.simulate(Spec({}, records=10, shells=4).recording).attrs["provenance"])
@@ -57,7 +57,7 @@ def test_every_parameter_arrives_in_the_run():
     } == record["run"]  # fmt: skip
     assert record["run"]["model"]["dictionary"] == dictionary.digest
     assert record["run"]["model"]["beta"] == "0.5"
-    assert (record["dynamics"], record["record_every"], record["backend"]) == ("ode", 3, "cpu")
+    assert (record["run"]["solver"], record["record_every"], record["backend"]) == ("heun", 3, "cpu")
 
 
 def test_a_range_is_cut_evenly_on_its_scale():
@@ -105,7 +105,7 @@ def test_a_larger_design_contains_the_smaller_one():
 def test_every_point_has_a_seed_of_its_own_made_of_all_that_it_is():
     base = Point(Parameters(), 0, 0)
     other = {"L": 81, "P": 3, "K": 9, "sign_flips": False, "uniform_mass": 0.5, "dictionary_seed": 1, "beta": 2.0}
-    other |= {"T": 40.0, "t_min": 0.01, "steps": 1000, "trajectories": 8, "dynamics": "ode", "dtype": "float64"}
+    other |= {"T": 40.0, "t_min": 0.01, "steps": 1000, "trajectories": 8, "solver": "heun", "dtype": "float64"}
     other |= {"backend": "cuda"}
     assert other.keys() == {field.name for field in fields(Parameters)}
     changed = [replace(base, parameters=replace(base.parameters, **{name: value})) for name, value in other.items()]
@@ -190,7 +190,7 @@ BAD = {
     "[parameters]\nbeta = 2026-01-01": (2, r"beta is datetime.date\(2026, 1, 1\); expected a number"),
     "[parameters]\nsign_flips = 1": (2, "sign_flips is 1; expected true or false"),
     "[parameters]\ndtype = 'float16'": (2, "dtype is 'float16'; expected 'float32' or 'float64'"),
-    "[parameters]\ndynamics = 2": (2, "dynamics is 2; expected 'sde' or 'ode'"),
+    "[parameters]\nsolver = 2": (2, "solver is 2; expected 'euler-maruyama' or 'ancestral' or 'heun'"),
     "[parameters]\nbeta = {low = 1}": (2, "beta is a range without high; expected low and high"),
     "[parameters]\nbeta = {low = 1, hihg = 2}": (2, "hihg is not a key of a range; expected high"),
     "[parameters.beta]\nlow = 1\nhihg = 2": (3, "hihg is not a key of a range; expected high"),
@@ -293,7 +293,7 @@ def test_a_design_of_a_billion_points_is_refused_at_once():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"dynamics": "ode", "backend": "cuda"}, "is impossible: backend 'cuda' has no kernels for dynamics 'ode'"),
+        ({"solver": "heun", "backend": "cuda"}, "is impossible: backend 'cuda' has no kernels for solver 'heun'"),
         (
             {"dictionary_seed": 2**63},
             "the spec: dictionary_seed is 9223372036854775808; expected at least 0 and at most",

@@ -144,7 +144,7 @@ def test_a_shard_is_one_file_a_variable_and_nobody_elses(undisturbed):
 def test_the_numbers_and_the_files_do_not_depend_on_the_order_of_the_work(undisturbed, client, tmp_path, small_shards):
     store = SweepStore.plan(tmp_path / "sweep", load_spec(SPEC), extend=False, over_budget=False)
     from fastpatch.sweeps import driver
-    from fastpatch.sweeps.remaining import remaining
+    from fastpatch.sweeps.shards import remaining
 
     with store.files.in_use():
         store = store.write()
@@ -263,7 +263,7 @@ def test_an_extension_computes_what_is_new_and_keeps_the_rest(copy, client, comp
 def test_an_interrupted_extension_goes_on(copy, client, computed):
     spec = {**SPEC, "replicas": 2}
     store = SweepStore.plan(copy, load_spec(spec), extend=True, over_budget=False)
-    from fastpatch.sweeps.remaining import remaining
+    from fastpatch.sweeps.shards import remaining
 
     with store.files.in_use():
         # Everything but the work itself: the points of the last shard are staged, their commit is gone.

@@ -110,7 +110,7 @@ def test_mean_of_a_dictionary_that_is_not_symmetric():
 
 
 def test_length_of_a_gaussian_field_with_a_mean():
-    from fastpatch.theory.closure import _sign_correlation_length
+    from fastpatch.theory.closure import sign_correlation_length
 
     shape = (24, 24)
     spectrum = 1.0 + 60.0 * np.exp(-(np.fft.fftfreq(24)[:, None] ** 2 + np.fft.rfftfreq(24) ** 2) / 0.006)
@@ -118,7 +118,7 @@ def test_length_of_a_gaussian_field_with_a_mean():
     for mean in (0.0, 1.0):
         correlation = fp.analysis.radial_correlation(fields + mean).mean(axis=0)
         expected = float(fp.analysis.length_from_correlation(correlation))
-        found = float(_sign_correlation_length(spectrum[None], np.array([mean]), shape)[0])
+        found = float(sign_correlation_length(spectrum[None], np.array([mean]), shape)[0])
         assert found == pytest.approx(expected, rel=0.02)
 
 

@@ -15,7 +15,7 @@ from ..critical_interval import CriticalPoint
 from ..critical_points import zero_mode_crossing
 from ..growth import log_time_derivative
 from ..statistics import nan_median, nan_quantile
-from .style import BLUE, GREY, RED, TIME_LABEL, house_style, new_figure
+from .style import BLUE, GREY, PURPLE, RED, TIME_LABEL, house_style, new_figure
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,17 +39,20 @@ class RunVariable:
 _TIME = RunVariable("time", "t", TIME_LABEL, "1 / time")
 
 
-def draw_dynamics(dataset: "xr.Dataset", title: str | None = None) -> Figure:
+def draw_dynamics(dataset: "xr.Dataset", title: str | None = None, *, null: "xr.Dataset | None" = None) -> Figure:
     r"""Three panels from a result with ``xi_x``, ``xi_eq`` and ``mode_derivative`` over ``time``, see `draw_panels`.
 
     The dashed vertical line is the predicted ``attrs["critical_time"]``, the solid one the measured zero of lambda_0
-    with its 95 % interval.
+    with its 95 % interval. ``null`` holds the same curves of a Gaussian field without trajectories, as
+    `fastpatch.theory.gaussian_null` gives them: xi_x, its growth and ``|lambda_0|`` are drawn in purple.
     """
     predicted = dataset.attrs.get("critical_time")
     with house_style():
         figure = new_figure(11.0, 3.7)
         panels = figure.subplots(1, 3).tolist()
         draw_panels(panels, dataset, _TIME)
+        if null is not None:
+            _draw_null(panels, null)
         measured = _zero(dataset, _TIME)
         for axes in panels:
             if not math.isnan(measured.time):
@@ -60,7 +63,8 @@ def draw_dynamics(dataset: "xr.Dataset", title: str | None = None) -> Figure:
             if predicted is not None:
                 line = axes.axvline(predicted, color=GREY, linestyle=(0, (4, 3)), linewidth=1.0, zorder=1)
                 line.set_label(f"predicted $t_c$ = {predicted:.3g}")
-        panels[1].legend(loc="upper right")
+        if panels[1].get_legend_handles_labels()[0]:
+            panels[1].legend(loc="upper right")
         if title:
             figure.suptitle(title, fontsize="large")
     return figure
@@ -87,6 +91,18 @@ def draw_panels(panels: list[Axes], dataset: "xr.Dataset", along: RunVariable) -
         axes.set_xscale("log")
         axes.set_xlim(values[0], values[-1])
         axes.set_xlabel(along.label)
+
+
+def _draw_null(panels: list[Axes], null: "xr.Dataset") -> None:
+    """What a Gaussian field of matched second moments shows of each panel, without a transition."""
+    times, xi_x = null["time"].to_numpy(), null["xi_x"].to_numpy()
+    zero_mode = null["mode_derivative"].sel(shell=0).mean("direction").to_numpy()
+    curves = (xi_x, -log_time_derivative(xi_x, times), np.abs(zero_mode))
+    for axes, curve in zip(panels, curves, strict=True):
+        limits = axes.get_ylim()
+        axes.plot(times, curve, color=PURPLE, linestyle=(0, (1, 1.2)), linewidth=1.6, label="Gaussian null")
+        if axes is not panels[1]:
+            axes.set_ylim(limits)
 
 
 def _zero(dataset: "xr.Dataset", along: RunVariable) -> CriticalPoint:

@@ -24,7 +24,7 @@ _MARKS: dict[str, tuple[str, str, Any]] = {
 
 
 def draw_noise_levels(dataset: "xr.Dataset", title: str | None = None, trajectory: int = 0) -> Figure:
-    """A result of `fastpatch.neural.edm2.analyze`: the denoised images D(x, sigma) of one trajectory, given by its
+    """A result of `fastpatch.neural.analyze`: the denoised images D(x, sigma) of one trajectory, given by its
     position, above the three panels of `draw_panels` over sigma.
 
     sigma_c and the first peak of xi_eq, attributes of the dataset, are marked with their bootstrap intervals where

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from . import options
+
 __all__ = ["plot"]
 
 
@@ -18,6 +20,7 @@ def plot(
     format: Annotated[  # noqa: A002  (the name of the option)
         Literal["png", "pdf", "svg"], typer.Option(help="Of the files; pdf and svg are vectors.")
     ] = "png",
+    null: options.Null = True,
 ) -> None:
     """Draw the figures of a result again, without running anything."""
     from ..analysis.figures import figure_style
@@ -28,5 +31,5 @@ def plot(
     dataset = load(file)
     directory = writable_directory(file.parent if out is None else out)
     with figure_style(style):
-        for path in draw_figures(dataset, directory, format):
+        for path in draw_figures(dataset, directory, format, null=null):
             print(f"wrote {path}")

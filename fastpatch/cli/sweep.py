@@ -35,8 +35,8 @@ def sweep(
     """
     import time
 
-    from ..sweeps.reader import load_spec
     from ..sweeps.run import complete
+    from ..sweeps.spec_file import load_spec
     from .scaling import scaling_summary
 
     begin = time.perf_counter()

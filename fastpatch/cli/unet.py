@@ -15,9 +15,6 @@ _Grey = Annotated[bool, typer.Option("--grey", help="Grey values instead of bina
 _Weights = Annotated[
     Path | None, typer.Option(help="A safetensors file of `fastpatch unet train`; else the one that is shipped.")
 ]
-_Dynamics = Annotated[
-    Literal["sde", "ode"], typer.Option(help="Reverse SDE (Euler-Maruyama), or probability-flow ODE (Heun).")
-]
 
 _SIDE = 28
 
@@ -76,7 +73,7 @@ def analyze(
     t_max: options.TMax = 50.0,
     t_min: options.TMin = 1e-3,
     steps: options.Steps = 2000,
-    dynamics: _Dynamics = "sde",
+    solver: options.SolverName = "euler-maruyama",
     trajectories: options.Trajectories = 8,
     shells: options.Shells = 6,
     seed: options.Seed = 0,
@@ -129,7 +126,7 @@ def analyze(
         record_every=record_every,
         snapshots=network.response_times(times, record_every),
         shells=range(shells + 1),
-        dynamics=dynamics,
+        solver=solver,
     )
 
 
@@ -142,7 +139,7 @@ def sample(
     t_max: options.TMax = 50.0,
     t_min: options.TMin = 1e-3,
     steps: options.Steps = 500,
-    dynamics: _Dynamics = "sde",
+    solver: options.SolverName = "euler-maruyama",
     seed: options.Seed = 0,
     device: options.Device = "auto",
     out: options.Out = Path("runs/unet-samples"),
@@ -181,5 +178,5 @@ def sample(
         record_every=steps,
         snapshots=min(10, steps + 1),
         shells=range(4),
-        dynamics=dynamics,
+        solver=solver,
     )

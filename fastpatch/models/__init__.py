@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from .colocated import ColocatedPatchModel
     from .empirical import EmpiricalModel, stripe_prototypes
     from .gaussian import GaussianModel
+    from .identity import model_identity
     from .padded import PaddedPatchModel
     from .patch import PatchModel
+    from .score_model import ScoreModel, from_score
     from .timed import TimedModel
 
 # On first use: only patch models need Numba.
@@ -23,7 +25,10 @@ _HOME = {
     "PaddedPatchModel": "padded",
     "PatchModel": "patch",
     "PosteriorMeanModel": "base",
+    "ScoreModel": "score_model",
     "TimedModel": "timed",
+    "from_score": "score_model",
+    "model_identity": "identity",
     "stripe_prototypes": "empirical",
 }
 
@@ -36,7 +41,10 @@ __all__ = [
     "PaddedPatchModel",
     "PatchModel",
     "PosteriorMeanModel",
+    "ScoreModel",
     "TimedModel",
+    "from_score",
+    "model_identity",
     "stripe_prototypes",
 ]
 

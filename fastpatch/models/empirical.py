@@ -10,13 +10,13 @@ from scipy.special import softmax
 
 from ..errors import DtypeError, InvalidInputError
 from ..process import VPSchedule
-from ..validation import floating_field, integer
-from .base import PosteriorMeanModel
+from ..validation import floating_field, integer, plain_array, positive_time
+from .closed_form import ClosedFormModel
 
 __all__ = ["EmpiricalModel", "stripe_prototypes"]
 
 
-class EmpiricalModel(PosteriorMeanModel):
+class EmpiricalModel(ClosedFormModel):
     r"""Posterior over M whole-lattice prototypes.
 
     .. math:: w_a \propto \pi_a \exp\Bigl(-\frac{|x - \alpha\mu_a|^2}{2\sigma^2}\Bigr), \qquad m = \sum_a w_a\mu_a
@@ -43,7 +43,7 @@ class EmpiricalModel(PosteriorMeanModel):
         fields = floating_field(prototypes, "prototypes", minimum_ndim=3)
         if fields.ndim != 3:
             raise InvalidInputError(f"prototypes has shape {fields.shape}; expected (M, L1, L2)")
-        prior = np.ones(len(fields)) if weights is None else np.asarray(weights, dtype=np.float64)
+        prior = np.ones(len(fields)) if weights is None else plain_array(weights, "weights").astype(np.float64)
         if prior.shape != (len(fields),):
             raise InvalidInputError(
                 f"weights has shape {prior.shape}; expected ({len(fields)},), one entry a prototype"
@@ -93,7 +93,8 @@ class EmpiricalModel(PosteriorMeanModel):
     def posterior_weights(self, x: ArrayLike, t: float) -> NDArray[np.float64]:
         """w_a for x (..., L1, L2), shape (..., M), float64."""
         field, batch = self._batch(x)
-        return self._weights(batch, t).reshape(*field.shape[:-2], len(self.weights))
+        with np.errstate(all="ignore"):
+            return self._weights(batch, positive_time(t)).reshape(*field.shape[:-2], len(self.weights))
 
     def _weights(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
         alpha, sigma2 = self.schedule.alpha(t), self.schedule.sigma2(t)

@@ -11,15 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from ..dictionary import PatchDictionary
 from ..errors import DtypeError, InvalidInputError
 from ..process import VPSchedule
-from ..validation import floating_field, lattice_shape
-from .base import PosteriorMeanModel
+from ..validation import floating_field, lattice_shape, plain_array
+from .closed_form import ClosedFormModel
 
 __all__ = ["GaussianModel"]
 
 Covariance = Literal["patch-average", "centre"]
 
 
-class GaussianModel(PosteriorMeanModel):
+class GaussianModel(ClosedFormModel):
     r"""Data :math:`x_0 = \mu + f` with f a stationary Gaussian field of spectrum S_0(k) on a periodic lattice.
 
     .. math:: \hat m = \hat\mu + \frac{\alpha S_0}{\sigma^2 + \alpha^2 S_0}\,(\hat x - \alpha\hat\mu), \qquad
@@ -48,7 +48,7 @@ class GaussianModel(PosteriorMeanModel):
     mean: NDArray[np.float64]
 
     def __init__(self, spectrum: ArrayLike, schedule: VPSchedule | None = None, *, mean: ArrayLike = 0.0) -> None:
-        values = np.asarray(spectrum)
+        values = plain_array(spectrum, "spectrum")
         values = floating_field(values.astype(np.float64) if values.dtype.kind in "iu" else values, "spectrum")
         if values.ndim != 2:
             raise InvalidInputError(f"spectrum has shape {values.shape}; expected (L1, L2 // 2 + 1)")
@@ -60,7 +60,7 @@ class GaussianModel(PosteriorMeanModel):
             raise InvalidInputError("spectrum differs between k and -k in its first column; expected an even spectrum")
         if schedule is not None and not isinstance(schedule, VPSchedule):
             raise DtypeError(f"schedule is a {type(schedule).__name__}; expected a VPSchedule")
-        centre = np.asarray(mean, dtype=np.float64)
+        centre = plain_array(mean, "mean").astype(np.float64)
         if not np.isfinite(centre).all():
             raise InvalidInputError("mean holds NaN or infinite values; expected finite numbers")
         fits = centre.ndim == 0 or (centre.ndim == 2 and _half_plane(centre.shape) == S_0.shape)
@@ -139,7 +139,7 @@ class GaussianModel(PosteriorMeanModel):
         as periodic: what wraps around differs from the data. Raises `InvalidInputError` or `DtypeError` for other
         arrays.
         """
-        found = np.asarray(images)
+        found = plain_array(images, "images")
         fields = floating_field(found.astype(np.float64) if found.dtype.kind in "iub" else found, "images")
         if fields.ndim != 3 or len(fields) < 2:
             raise InvalidInputError(f"images has shape {fields.shape}; expected (n, L1, L2) with n >= 2")

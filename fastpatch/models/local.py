@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..kernels.patch import ModeTables, line_overlaps
 from ..validation import positive_time
-from .base import PosteriorMeanModel
+from .closed_form import ClosedFormModel
 from .jacobian import LocalJacobian
 
 __all__ = ["LocalPosteriorModel", "pixel_patterns"]
@@ -20,7 +20,7 @@ def pixel_patterns(size: int) -> NDArray[np.float64]:
     return np.eye(size * size).reshape(-1, size, size)
 
 
-class LocalPosteriorModel(PosteriorMeanModel):
+class LocalPosteriorModel(ClosedFormModel):
     """Derivatives along all modes from the response to the pixels of a neighbourhood."""
 
     @abstractmethod

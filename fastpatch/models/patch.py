@@ -51,6 +51,22 @@ class PatchModel(LocalPosteriorModel):
     def __repr__(self) -> str:
         return f"PatchModel({self.dictionary!r}, {self.schedule!r})"
 
+    @property
+    def is_fused(self) -> bool:
+        """Whether kernels may take its steps: unless a subclass or an instance overrides what they would bypass."""
+        # ``plan`` is cached on the instance, so only a class can override it.
+        return type(self).plan is PatchModel.plan and not self.overrides(
+            PatchModel,
+            "posterior_mean",
+            "score",
+            "drift",
+            "mode_derivatives",
+            "derivative_of_overlap",
+            "_posterior_mean",
+            "_score",
+            "_mode_overlaps",
+        )
+
     @cached_property
     def plan(self) -> PatchPlan:
         """The dictionary as the kernels take it."""

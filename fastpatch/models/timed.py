@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInputError
-from .base import PosteriorMeanModel
+from ..validation import plain_array
+from .closed_form import ClosedFormModel
 
 __all__ = ["TimedModel"]
 
 
-class TimedModel(PosteriorMeanModel):
+class TimedModel(ClosedFormModel):
     """Models that take turns in time: ``models[n]`` acts at times up to ``until[n]``, the last one beyond.
 
     Parameters
@@ -25,8 +26,8 @@ class TimedModel(PosteriorMeanModel):
     With patch machines of several sizes this is the size P(t). Raises `InvalidInputError` for what does not fit.
     """
 
-    def __init__(self, models: Sequence[PosteriorMeanModel], until: ArrayLike) -> None:
-        limits = np.atleast_1d(np.asarray(until, dtype=np.float64))
+    def __init__(self, models: Sequence[ClosedFormModel], until: ArrayLike) -> None:
+        limits = np.atleast_1d(plain_array(until, "until").astype(np.float64))
         if len(models) == 0 or limits.shape != (len(models) - 1,):
             raise InvalidInputError(
                 f"until has shape {limits.shape} for {len(models)} models; expected one time fewer than models"
@@ -41,7 +42,7 @@ class TimedModel(PosteriorMeanModel):
     def __repr__(self) -> str:
         return f"TimedModel({list(self.models)!r}, until={self.until.tolist()})"
 
-    def at(self, t: float) -> PosteriorMeanModel:
+    def at(self, t: float) -> ClosedFormModel:
         """The model that acts at time t."""
         return self.models[int(np.searchsorted(self.until, t))]
 

@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING
 from ..lazy import lazily
 
 if TYPE_CHECKING:
-    from .setup import State, states
+    from .observables import Observable, ObservableWarning
     from .simulation import simulate
+    from .state import State, states
 
-_HOME = {"State": "setup", "simulate": "simulation", "states": "setup"}
+_HOME = {
+    "Observable": "observables",
+    "ObservableWarning": "observables",
+    "State": "state",
+    "simulate": "simulation",
+    "states": "state",
+}
 
-__all__ = ["State", "simulate", "states"]
+__all__ = ["Observable", "ObservableWarning", "State", "simulate", "states"]
 
 __getattr__, __dir__ = lazily(__name__, _HOME)

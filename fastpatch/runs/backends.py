@@ -1,12 +1,14 @@
 """Which engine runs the steps, and a clear refusal where it cannot."""
 
 from importlib.util import find_spec
+from typing import Literal, get_args
 
 from ..errors import BackendUnavailableError, InvalidInputError
 
-__all__ = ["BACKENDS", "resolve_backend"]
+__all__ = ["BACKENDS", "Backend", "resolve_backend"]
 
-BACKENDS = ("auto", "cpu", "cuda", "dask")
+Backend = Literal["auto", "cpu", "cuda", "dask"]
+BACKENDS = get_args(Backend)
 
 _INSTALL = "pip install 'fastpatch[cuda12]' or 'fastpatch[cuda13]', as the driver supports"
 

@@ -1,65 +1,69 @@
 """`simulate`: a batch of reverse trajectories with its observables, as a labelled dataset (paper Sec. 6, App. C)."""
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BackendUnavailableError, InvalidInputError
 from ..kernels.ahead import announced, compile_run
-from ..memory import require_memory, run_memory
 from ..models.base import Model
 from ..progress import progress_bar
 from ..results import open_text
-from ..validation import integer, shell_numbers
+from ..validation import integer
+from .backends import Backend
+from .checkpoint import RunCheckpoint, interruptible
+from .dataset import FITTED_SHELLS, labelled
 from .engines.base import Engine
-from .engines.choice import integrator
-from .engines.flow import FlowEngine
+from .engines.choice import engine_of
 from .engines.patch import PatchEngine
+from .observables import Observable, ObservableName, chosen_observables
 from .pacing import paced
-from .recorder import FITTED_SHELLS, Recorder
-from .setup import Run
+from .record_buffer import RecordBuffer
+from .setup import Setup
+from .solvers import Solver, SolverName
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Dynamics", "simulate"]
-
-Dynamics = Literal["sde", "ode"]
+__all__ = ["simulate"]
 
 
 def simulate(
     model: Model,
-    shape: tuple[int, int] = (80, 80),
+    shape: tuple[int, int] | int = (80, 80),
     trajectories: int = 4,
     times: ArrayLike | None = None,
     seed: int = 0,
-    backend: str = "auto",
+    *,
+    solver: SolverName | Solver = "euler-maruyama",
+    observables: Sequence[ObservableName | Callable[[NDArray[Any], float], ArrayLike] | Observable] | None = None,
+    backend: Backend = "auto",
     dtype: Any = "float32",
     record_every: int = 1,
     snapshots: int | ArrayLike = 5,
+    checkpoint: str | Path | None = None,
     progress: bool = False,
-    *,
     shells: Any = range(7),
     diagonal: bool = False,
     first_trajectory: int = 0,
-    dynamics: Dynamics = "sde",
     chunks: int | Sequence[int] | None = None,
     exchange_every: int | None = None,
     scratch: str | Path | None = None,
 ) -> "xr.Dataset":
-    """Integrate the reverse SDE by Euler-Maruyama (eqs. 40-42) and record its observables on the way.
+    """Run a batch of reverse trajectories (eqs. 40-42) and record observables on the way.
 
     Parameters
     ----------
     model
-        A `PatchModel` (fused kernels), or anything with ``schedule``, ``score`` and ``drift``. A model without exact
-        ``mode_derivatives`` is measured by the paper's central differences.
+        A `PatchModel` (fused kernels), or anything with ``schedule``, ``score`` and ``drift``, see
+        `PosteriorMeanModel`. A model without exact ``mode_derivatives`` is measured by the paper's central differences.
     shape
-        Lattice sides (L1, L2).
+        Lattice sides (L1, L2), or L for a square.
     trajectories
         Number of independent trajectories T.
     times
@@ -68,6 +72,16 @@ def simulate(
     seed
         In [0, 2^64). The states depend on the seed, the trajectory number, the grid and the precision alone: not on
         threads or on how trajectories are grouped into calls, and for a `PatchModel` of moderate size not on the CPU.
+    solver
+        "euler-maruyama", the paper's; "ancestral", which is exact while the posterior mean stays as it is and stable on
+        every grid; "heun", the probability-flow ODE, whose marginals are those of the SDE for an exact score; or an
+        object with ``name`` and ``step`` (`fastpatch.runs.solvers.Solver`). The derivatives recorded are those of the
+        reverse SDE's drift with any of them.
+    observables
+        What to record: names ("xi_x", "mode_derivative", "xi_eq", "magnetization", which are the default,
+        "structure_factor", "order_parameter_moments", "domain_wall_density"), functions ``f(x, t)`` of states
+        (T, L1, L2), which is read-only, to numbers (T,), and `Observable` for others. One that fails at the first time
+        raises; one that fails later warns once (`ObservableWarning`) and is NaN from there on.
     backend
         "auto", which is the CPU, "cpu", "cuda", a `PatchModel` on an NVIDIA GPU, or "dask", a `PatchModel` on a lattice
         in chunks, see the notes. The states of one step agree between CPU and GPU to rounding, between "cpu" and
@@ -80,6 +94,9 @@ def simulate(
         Fields to keep: a number of grid indices evenly spaced from first to last (log-spaced times on the default
         grid; 0 for none, all where there are fewer), or a sequence of times, each moved to the nearest grid time in
         log t.
+    checkpoint
+        A file that holds the run so far, states and records: written now and then and on Ctrl-C, and read by the same
+        call, which goes on from it, equal bit for bit to an undisturbed run. It is left where it is at the end.
     progress
         Show a progress bar on standard error.
     shells, diagonal
@@ -88,9 +105,6 @@ def simulate(
     first_trajectory
         Number of the first trajectory: ``simulate(trajectories=2, first_trajectory=2)`` gives trajectories 2 and 3
         of a larger run.
-    dynamics
-        "sde", or "ode": the probability-flow ODE by Heun's method, whose marginals are those of the SDE for an exact
-        score. Its derivatives are nevertheless those of the SDE's drift.
     chunks, exchange_every, scratch
         For "dask" alone: sides of the chunks in sites, one or two (by default at most 16 MiB a chunk, and one a worker
         at least); steps between two exchanges of halos (by default 16, or what keeps the halo below an eighth of a
@@ -106,13 +120,18 @@ def simulate(
         NaN where it is undefined.
         ``magnetization`` (trajectory, time): spatial mean of x.
         ``snapshot`` (trajectory, snapshot_time, y, x), ``final`` (trajectory, y, x): fields.
+        The other observables (trajectory, time, ...), under their names.
         The arrays that define the model. ``attrs``: ``provenance``, JSON of all parameters, versions and the machine;
         ``k_min``, the wave number of the fit; ``critical_time``, the model's predicted one where it has one.
 
     Raises
     ------
     InvalidInputError, DtypeError
-        For any argument outside what is stated above, and for a run in one piece that exceeds the free memory.
+        For any argument outside what is stated above, a first Euler-Maruyama step that is unstable (with the number of
+        steps that would do), an observable that fails at the first time, a checkpoint of another run, or a run in
+        one piece that exceeds the free memory.
+    ResultFileError, OutputError
+        For a checkpoint that is damaged or cannot be written.
     BackendUnavailableError
         For a backend that this machine cannot run.
 
@@ -128,57 +147,93 @@ def simulate(
     in this process one by one, with the lattice on disk. ``xi_x`` is exact, and derivatives and magnetization are sums
     over chunks: they agree with those of "cpu" to rounding and do not depend on the workers.
     """
-    run = Run.of(model, shape, trajectories, times, seed, backend, dtype, first_trajectory)
-    numbers = shell_numbers(shells)
-    missing = [n for n in (0, *FITTED_SHELLS) if n not in numbers]
-    if missing:
-        raise InvalidInputError(f"shells is {numbers.tolist()}; expected 0, 1, 2 and 3 among them")
-    if diagonal and run.shape[0] != run.shape[1]:
-        raise InvalidInputError(f"shape is {run.shape}; expected a square lattice for diagonal modes")
-    if dynamics not in get_args(Dynamics):
-        raise InvalidInputError(f"dynamics is {dynamics!r}; expected 'sde' or 'ode'")
-    if dynamics == "ode" and run.backend == "cuda":
-        raise BackendUnavailableError("backend 'cuda' has no kernels for dynamics 'ode'; expected backend='cpu'")
-    if run.backend != "dask":
-        for name, value in (("chunks", chunks), ("exchange_every", exchange_every), ("scratch", scratch)):
-            if value is not None:
-                raise InvalidInputError(f"{name} is {value!r} for backend {backend!r}; expected it for 'dask' alone")
-    elif dynamics == "ode":
-        raise BackendUnavailableError("backend 'dask' has no kernels for dynamics 'ode'; expected backend='cpu'")
+    fused, others = chosen_observables(observables)
+    setup = Setup.of(
+        model, shape, trajectories, times, seed, solver=solver, backend=backend, dtype=dtype,
+        first_trajectory=first_trajectory, shells=shells, diagonal=diagonal,
+    )  # fmt: skip
+    measured = not {"mode_derivative", "xi_eq"}.isdisjoint(fused)
+    missing = [n for n in (0, *FITTED_SHELLS) if n not in setup.shells]
+    if missing and "xi_eq" in fused:
+        raise InvalidInputError(f"shells is {setup.shells.tolist()}; expected 0, 1, 2 and 3 among them")
+    for name, value in (("chunks", chunks), ("exchange_every", exchange_every), ("scratch", scratch)):
+        if value is not None and setup.backend != "dask":
+            raise InvalidInputError(f"{name} is {value!r} for backend {backend!r}; expected it for 'dask' alone")
+    if setup.backend == "dask":
+        _check_chunked(others, checkpoint)
     interval = integer(record_every, "record_every", minimum=1)
-    kept = _snapshot_steps(snapshots, run.times)
-    last = len(run.times) - 1
-    recorded = [*range(0, last, interval), last]
-    if run.backend != "dask":
-        counts = {"snapshots": len(kept), "records": len(recorded), "shells": len(numbers)}
-        needed = run_memory(run.shape, run.trajectories, run.dtype.itemsize, **counts)
-        sides = "×".join(map(str, run.shape))
-        require_memory(needed, f"the run of {run.trajectories} trajectories on {sides} sites takes")
+    kept = _snapshot_steps(snapshots, setup.times)
+    recorded = [*range(0, setup.last, interval), setup.last]
+    recording: dict[str, Any] = {"record_every": interval, "backend": setup.backend}
+
+    if setup.backend != "dask":
+        setup.require_memory(snapshots=len(kept), records=len(recorded))
+    saved = file = None
+    if checkpoint is not None:
+        wanted = {
+            "records": [recorded, kept, setup.shells.tolist(), setup.diagonal],
+            "observables": [*fused, *([observable.name, *observable.axes] for observable in others)],
+        }
+        file = RunCheckpoint(Path(checkpoint), json.dumps(json.loads(setup.identity) | wanted, sort_keys=True))
+        saved = file.load()
     engine: Engine
-    recording = {"record_every": interval, "backend": run.backend, "dynamics": dynamics}
-    if run.backend == "dask":
+    if setup.backend == "dask":
         from .chunks.engine import ChunkedPatchEngine
 
-        engine = ChunkedPatchEngine(run, numbers, diagonal, kept, chunks, exchange_every, scratch)
+        engine = ChunkedPatchEngine(setup, kept, chunks, exchange_every, scratch)
         recording |= {"chunks": engine.layout.sides, "exchange_every": engine.layout.exchange_every}
-    elif dynamics == "sde":
-        engine = integrator(
-            model, run.initial(), run.times, step=0, seed=run.seed, first_trajectory=run.first_trajectory,
-            shells=numbers, diagonal=diagonal, backend=run.backend,
-        )  # fmt: skip
+    elif saved is None:
+        engine = engine_of(setup, setup.initial())
     else:
-        engine = FlowEngine(model, run.initial(), run.times, 0, run.seed, run.first_trajectory, numbers, diagonal)
-    recorder = Recorder(run, engine, recorded, kept, numbers, diagonal)
+        engine = engine_of(setup, saved[1].pop("x"), saved[0])
+    buffer = RecordBuffer(
+        setup, engine, recorded, kept, others,
+        lengths=not {"xi_x", "magnetization"}.isdisjoint(fused), derivatives=measured,
+    )  # fmt: skip
+    if saved is not None:
+        buffer.snapshots[...] = saved[1].pop("snapshots")
+        buffer.arrays |= saved[1]
+
+    def save() -> None:
+        if file is not None:
+            file.save(engine.step, {"x": engine.x, "snapshots": buffer.snapshots, **buffer.arrays})
+
     if progress and isinstance(engine, PatchEngine):
         with announced(sys.stderr):
-            compile_run(run.dtype)
-    with progress_bar(total=last, unit="step", show=progress, leave=False) as bar:
-        for window in paced(0, last, engine.least_steps):
-            recorder.run_through(window)
+            compile_run(setup.dtype)
+    with (
+        progress_bar(total=setup.last, initial=engine.step, unit="step", show=progress, leave=False) as bar,
+        interruptible(wait=file is not None) as interrupted,
+    ):
+        for window in paced(engine.step, setup.last, engine.least_steps):
+            buffer.run_through(window)
             bar.update(len(window))
-    derivatives = engine.measure()
-    recorder.keep([last], engine.present(), derivatives[None])
-    return open_text(recorder.dataset(engine.x, recording))
+            if interrupted.is_set():
+                save()
+                raise KeyboardInterrupt
+            if file is not None and file.is_due():
+                save()
+    buffer.finish()
+    if file is not None and (saved is None or saved[0] < setup.last):
+        save()
+    dataset = labelled(
+        setup, buffer.arrays, fused, others, buffer.snapshots, engine.x,
+        recorded=recorded, kept=kept, recording=recording,
+    )  # fmt: skip
+    return open_text(dataset)
+
+
+def _check_chunked(others: Sequence[Observable], checkpoint: object) -> None:
+    """Refuse what a lattice of which no process holds the whole cannot do."""
+    if others:
+        raise BackendUnavailableError(
+            f"backend 'dask' holds no field in one piece for observable {others[0].name!r}; "
+            "expected some of xi_x, mode_derivative, xi_eq and magnetization"
+        )
+    if checkpoint is not None:
+        raise BackendUnavailableError(
+            "backend 'dask' keeps its states in scratch and writes no checkpoint; expected checkpoint=None"
+        )
 
 
 def _snapshot_steps(snapshots: int | ArrayLike, times: NDArray[np.float64]) -> list[int]:

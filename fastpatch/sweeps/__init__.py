@@ -10,21 +10,20 @@ from ..lazy import lazily
 
 if TYPE_CHECKING:
     from .point import Parameters, Point
-    from .reader import load_spec
     from .reading import open_sweep, point_result
-    from .ready import READY
     from .run import sweep
     from .spec import Range, Spec
+    from .spec_file import READY, load_spec
     from .store import SweepStore
 
 _HOME = {
-    "READY": "ready",
+    "READY": "spec_file",
     "Parameters": "point",
     "Point": "point",
     "Range": "spec",
     "Spec": "spec",
     "SweepStore": "store",
-    "load_spec": "reader",
+    "load_spec": "spec_file",
     "open_sweep": "reading",
     "point_result": "reading",
     "sweep": "run",

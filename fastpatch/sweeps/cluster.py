@@ -20,7 +20,7 @@ from tornado.ioloop import PeriodicCallback
 from ..errors import InvalidInputError, SchedulerError
 from ..messages import one_line, reason
 from ..validation import integer
-from .main_guard import UNGUARDED, require_main_guard
+from .run import UNGUARDED, require_main_guard
 from .versions import PACKAGES, installed, require_same
 
 __all__ = ["connect", "local_client", "require_suitable"]

@@ -2,14 +2,15 @@
 
 A shard is the part of every variable that belongs to some consecutive points, one file a variable; it is made of chunks
 of fewer points, so that a point can be read without the rest. Files are encoded in memory, so that they can be written
-whole or not at all.
+whole or not at all. Until a shard is complete, each of its points has a file of its own.
 """
 
 import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
@@ -18,11 +19,15 @@ from zarr.abc.buffer import Buffer
 from zarr.buffer import cpu
 from zarr.storage import MemoryStore
 
-from ..runs.recorder import DIRECTIONS, LABELS
+from ..atomic import atomic_path
+from ..runs.dataset import DIRECTIONS, LABELS
 from .point import Parameters, Point, Recording
 from .shards import power_of_two
 
-__all__ = ["VARIABLES", "Layout", "Variable", "encode_rows"]
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["VARIABLES", "Layout", "Variable", "encode_rows", "read_staged", "write_staged"]
 
 _STRING = np.dtypes.StringDType()
 
@@ -146,3 +151,21 @@ def encode_rows(metadata: bytes, first: int, rows: Sequence[NDArray[Any]]) -> di
         block[part] = row
     array[first : first + len(rows)] = block
     return {path: buffer.to_bytes() for path, buffer in content.items() if path != "zarr.json"}
+
+
+def write_staged(path: Path, result: "xr.Dataset") -> None:
+    """Write what a sweep keeps of the result of one point; `OutputError` where that fails."""
+    arrays = {name: result[name].to_numpy() for name in VARIABLES if name in result.variables}
+    with atomic_path(path, follow_links=False) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays, provenance=result.attrs["provenance"])
+
+
+def read_staged(path: Path) -> dict[str, NDArray[Any]] | None:
+    """The variables of a staged point; None if the file is missing or damaged. Nothing in it is unpickled."""
+    try:
+        # Opened here, for NumPy leaves a damaged file open.
+        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as content:
+            return {name: content[name] for name in VARIABLES}
+    # A flipped bit may meet any layer of ZIP and NumPy's formats, each with exceptions of its own.
+    except Exception:
+        return None

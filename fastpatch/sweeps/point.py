@@ -33,7 +33,7 @@ class Parameters:
     T, t_min : first and last diffusion time
     steps : integration steps on the logarithmic grid
     trajectories : independent trajectories of the point
-    dynamics : reverse SDE or probability-flow ODE
+    solver : how a state becomes the next, see `fastpatch.simulate`
     dtype : precision of the states
     backend : where the steps run on a worker; states agree between the two to rounding only
     """
@@ -49,7 +49,7 @@ class Parameters:
     t_min: float = 1e-3
     steps: int = 2000
     trajectories: int = 4
-    dynamics: Literal["sde", "ode"] = "sde"
+    solver: Literal["euler-maruyama", "ancestral", "heun"] = "euler-maruyama"
     dtype: Literal["float32", "float64"] = "float32"
     backend: Literal["cpu", "cuda"] = "cpu"
 
@@ -123,6 +123,7 @@ class Point:
             "trajectories": p.trajectories,
             "times": log_time_grid(p.T, p.t_min, p.steps),
             "seed": self.seed,
+            "solver": p.solver,
             "backend": p.backend,
             "dtype": p.dtype,
         }
@@ -132,14 +133,14 @@ class Point:
 
         Whether this machine has the point's backend is not asked: another one will run it.
         """
-        from ..runs.setup import Run
+        from ..runs.setup import Setup
 
         p = self.parameters
         try:
             integer(p.dictionary_seed, "dictionary_seed", minimum=0, maximum=2**63 - 1)
-            Run.of(**{**self.arguments(), "backend": "cpu"}, first_trajectory=0)
-            if p.dynamics == "ode" and p.backend == "cuda":
-                raise InvalidInputError("backend 'cuda' has no kernels for dynamics 'ode'")
+            Setup.of(**{**self.arguments(), "backend": "cpu"})
+            if p.solver == "heun" and p.backend == "cuda":
+                raise InvalidInputError("backend 'cuda' has no kernels for solver 'heun'")
         except FastpatchError as error:
             raise InvalidInputError(f"the point with {self.describe()} is impossible: {error}") from None
 
@@ -155,5 +156,4 @@ class Point:
             record_every=-(-self.parameters.steps // recording.records),
             snapshots=snapshots,
             shells=range(recording.shells + 1),
-            dynamics=self.parameters.dynamics,
         )

@@ -1,16 +1,16 @@
 """`sweep`: compute what a design still lacks."""
 
+import multiprocessing
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, SchedulerError
 from .files import SweepFiles, read_json
-from .main_guard import require_main_guard
-from .reader import load_spec
-from .remaining import remaining
+from .shards import remaining
 from .spec import Spec
+from .spec_file import load_spec
 from .store import SweepStore
 
 if TYPE_CHECKING:
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
     from .shards import Work
 
-__all__ = ["complete", "sweep"]
+__all__ = ["UNGUARDED", "complete", "require_main_guard", "sweep"]
+
+UNGUARDED = (
+    'the script that calls this does it without `if __name__ == "__main__"`, and every worker, which imports it, would '
+    "do it again; expected the guard"
+)
 
 
 def sweep(
@@ -130,3 +135,10 @@ def _compute(
             client = stack.enter_context(cluster.connect(client))
         cluster.require_suitable(client)
         driver.run(client, store, work, progress=progress)
+
+
+def require_main_guard() -> None:
+    """Raise `SchedulerError` in a process that is only just importing the script of the one that started it."""
+    # As `multiprocessing` itself asks.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SchedulerError(UNGUARDED)

@@ -9,12 +9,11 @@ from typing import Any
 
 from ..errors import InvalidInputError, ResultFileError
 from ..messages import reason
-from .design import points_of
 from .files import SweepFiles, digest, read_json, write, write_json
 from .point import Point
-from .reader import load_spec
 from .shards import Shard, power_of_two
-from .spec import Spec
+from .spec import Spec, points_of
+from .spec_file import load_spec
 from .versions import installed
 
 __all__ = ["SweepStore"]

@@ -9,10 +9,9 @@ from distributed import get_worker
 from ..errors import FastpatchError, OutputError, SweepError
 from ..threads import thread_limit
 from .files import SweepFiles, digest, write, write_json
-from .layout import VARIABLES, encode_rows
+from .layout import VARIABLES, encode_rows, read_staged, write_staged
 from .point import Point, Recording
 from .shards import Shard, is_committed
-from .staging import read_staged, write_staged
 from .versions import installed, require_same
 
 __all__ = ["compute", "pack"]

@@ -8,6 +8,7 @@ describes, the exact quantity has its own name, and the printed one's docstring 
 - `critical_time`: the five conditions for the onset of pattern formation.
 - `effective_mass_eq21`, `renormalised_dispersion`: the shift by fluctuations.
 - `gaussian_closure`: S(k), lambda(k) and xi_x along a run, self-consistently, without simulating it.
+- `gaussian_null`: the same readings of a Gaussian field of matched second moments, which has no transition.
 - `soft_modes`, `soft_mode_instability`: App. B for any translation-equivariant drift.
 
 Conventions. Times are diffusion times t > 0; the generation runs in tau = -t. Wave vectors are (..., d) in radians
@@ -23,6 +24,7 @@ from .instability import EffectiveTheory, Instability, Sign, SoftModes, soft_mod
 from .landau import GinzburgLandau, TreeLevelCondition, ginzburg_landau
 from .local_score import neighbourhood_sum, score_eq12, score_eq13
 from .normal_form import Pitchfork, pitchfork, pitchfork_eq5, projected_drift, projected_equilibrium
+from .null import gaussian_null, null_of_result
 from .prototypes import (
     LowRankSpectrum,
     jacobian_eq4,
@@ -59,6 +61,7 @@ __all__ = [
     "effective_mass_eq21",
     "fluctuation_variance",
     "gaussian_closure",
+    "gaussian_null",
     "ginzburg_landau",
     "hypercube_offsets",
     "hypercube_symbol",
@@ -72,6 +75,7 @@ __all__ = [
     "linear_structure_factor",
     "log_density_eq3",
     "neighbourhood_sum",
+    "null_of_result",
     "pitchfork",
     "pitchfork_eq5",
     "projected_drift",

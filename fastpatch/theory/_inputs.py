@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DtypeError, InvalidInputError
 from ..process import VPSchedule
+from ..validation import plain_array
 
 PAPER_SCHEDULE = VPSchedule(beta=1.0)
 
@@ -23,7 +24,9 @@ def noise_levels(t: ArrayLike, schedule: VPSchedule) -> NoiseLevels:
     """alpha(t), sigma^2(t) and beta(t), floats for a scalar ``t``, float64 arrays otherwise."""
     of_type(schedule, "schedule", VPSchedule)
     try:
-        times = np.asarray(t, dtype=np.float64)
+        times = plain_array(t, "t").astype(np.float64)
+    except InvalidInputError:
+        raise
     except (TypeError, ValueError):
         raise DtypeError(f"t is {t!r}; expected a number or an array of numbers") from None
     outside = ~(np.isfinite(times) & (times > 0.0))
@@ -39,7 +42,7 @@ def levels_at(integrated_rate: float) -> NoiseLevels:
 
 def real_array(values: ArrayLike, name: str, *, minimum_ndim: int) -> NDArray[np.float64]:
     """``values`` as a float64 array of finite numbers with at least ``minimum_ndim`` axes, none of them empty."""
-    found: NDArray[Any] = np.asarray(values)
+    found = plain_array(values, name)
     if found.dtype.kind not in "iuf":
         raise DtypeError(f"{name} has dtype {found.dtype.name}; expected real numbers")
     if found.ndim < minimum_ndim or found.size == 0:

@@ -176,7 +176,7 @@ def _solved(
         found["structure_factor"][:, at] = state.S.reshape(count, *modes)
         found["dispersion"][:, at] = requested.rates[at] * state.dispersion().reshape(count, *modes)
         found["mean"][:, at] = state.mean
-        found["xi_x"][:, at] = _sign_correlation_length(found["structure_factor"][:, at], state.mean, shape)
+        found["xi_x"][:, at] = sign_correlation_length(found["structure_factor"][:, at], state.mean, shape)
 
     white = np.full((count, response.modes + 1), math.log1p(float(requested.z[0])))
     white[:, -1] = 0.0
@@ -218,7 +218,7 @@ def _estimate(fine: NDArray[np.float64], coarse: NDArray[np.float64]) -> tuple[N
     return fine.mean(axis=0), np.hypot(spread, fine[0] - coarse[0])
 
 
-def _sign_correlation_length(
+def sign_correlation_length(
     S: NDArray[np.float64], mean: NDArray[np.float64], shape: tuple[int, int]
 ) -> NDArray[np.float64]:
     r"""xi_x of Gaussian fields, from :math:`E[\operatorname{sign} x_0 \operatorname{sign} x_r]`.

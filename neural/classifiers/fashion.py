@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ...errors import InvalidInputError, ResultFileError
 from ..data import CLASS_NAMES, SIDE
+from ..shipped import shipped_file
 from ..tensor_file import check_tensors, read_tensors
 from .base import check_images
 from .perceptron import FashionPerceptron
@@ -123,11 +124,6 @@ def shipped_classifier(architecture: Architecture = "convolutional") -> Path:
     if architecture not in suffix:
         known = ", ".join(map(repr, suffix))
         raise InvalidInputError(f"architecture is {architecture!r}; expected one of {known}")
-    directory = Path(__file__).resolve().parent.parent / "pretrained"
-    path = directory / f"classifier-fashion{suffix[architecture]}.safetensors"
-    if not path.is_file():
-        raise ResultFileError(
-            f"{path} does not exist: this installation has no such classifier of Fashion-MNIST; "
-            f"expected `fastpatch edm2 train-classifier --architecture {architecture}` first, and then its file"
-        )
-    return path
+    command = f"fastpatch edm2 train-classifier --architecture {architecture}"
+    name = f"classifier-fashion{suffix[architecture]}.safetensors"
+    return shipped_file(name, "such classifier of Fashion-MNIST", command)

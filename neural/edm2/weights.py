@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from ...errors import InvalidInputError, OutputError, ResultFileError
+from ...errors import InvalidInputError, OutputError
+from ..shipped import shipped_file
 from ..tensor_file import read_card, write_tensors
 from .network import EDM2Network
 from .network_file import described, read_network_file
@@ -67,10 +68,4 @@ def shipped_network() -> Path:
 
     Raises `ResultFileError` where this installation has none.
     """
-    path = Path(__file__).resolve().parent.parent / "pretrained" / "edm2-fashion.safetensors"
-    if not path.is_file():
-        raise ResultFileError(
-            f"{path} does not exist: this installation has no EDM2 network of its own; "
-            "expected `fastpatch edm2 train` first, and then its file"
-        )
-    return path
+    return shipped_file("edm2-fashion.safetensors", "EDM2 network of its own", "fastpatch edm2 train")

@@ -6,6 +6,7 @@ from typing import Any
 
 from ...errors import ResultFileError
 from ..data import Variant
+from ..shipped import shipped_file
 from ..tensor_file import check_tensors, read_card, read_tensors, write_tensors
 from .network import UNet
 
@@ -44,11 +45,5 @@ def load_weights(path: str | Path) -> tuple[UNet, dict[str, Any]]:
 
 def shipped_weights(variant: Variant = "binarised") -> Path:
     """The file of weights that comes with the package; `ResultFileError` where this installation has none."""
-    path = Path(__file__).resolve().parent.parent / "pretrained" / f"unet-{variant}.safetensors"
-    if not path.is_file():
-        option = " --grey" if variant == "grey" else ""
-        raise ResultFileError(
-            f"{path} does not exist: this installation has no weights of the {variant} model; "
-            f"expected `fastpatch unet train{option}` first, and then its file in --weights"
-        )
-    return path
+    command = f"fastpatch unet train{' --grey' if variant == 'grey' else ''}"
+    return shipped_file(f"unet-{variant}.safetensors", f"weights of the {variant} model", command)

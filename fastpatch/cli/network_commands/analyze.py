@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ...reports import summary
 from .. import options
-from ..experiment import measured_lines, publish
+from ..experiment import publish
 from . import source as given
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _report(dataset: "xr.Dataset", share: float) -> str:
     from ...neural.window import guidance_window
     from .window import window_lines
 
-    lines = [*measured_lines(dataset), f"{'derivatives':<36}{dataset.attrs['derivatives']:>14}"]
+    lines = [*summary(dataset).measured_lines(), f"{'derivatives':<36}{dataset.attrs['derivatives']:>14}"]
     lines += window_lines(guidance_window(dataset, share), (20, 50))
     if "null_class_rate" in dataset:
         rate = {"total_rate": dataset["null_total_rate"], "class_rate": dataset["null_class_rate"]}

@@ -19,11 +19,12 @@ __all__ = ["TreeKernels"]
 _LEAST = {"float32": 2.0**-80, "float64": 2.0**-940}
 # Weights below 2^-cut of the heaviest are left out of a search: together, of at most 2^23 patterns, beneath rounding.
 _CUT = {"float32": 48.0, "float64": 80.0}
-# From this alpha / sigma^2 on a search is tried first, and given up after so many leaves (a share of all of them)
+# From this alpha / sigma^2 on a search is tried first, and given up after so many nodes and leaves, a share of all,
 # that contracting the tree takes as long.
 _SEARCHED = {"float32": 5.0, "float64": 7.0}
 _SHARE_OF_LEAVES = 128
 _FEWEST_LEAVES = 1024
+_UNLIMITED = 2**62
 # A leaf at a site, and a site searched, at least: whether more threads are worth waking.
 _LEAF_SECONDS, _SEARCH_SECONDS = 6e-11, 5e-6
 # Sites that a thread takes at a time.
@@ -71,12 +72,14 @@ class TreeKernels:
         sites = np.arange(x.size) if sites is None else sites
         base2 = float(slope) / np.log(2.0)
         if slope >= _SEARCHED[name]:
-            most = max(len(self.tree.weights) // _SHARE_OF_LEAVES, _FEWEST_LEAVES)
+            # With two tables lists are longer than caches, and a look takes that much longer.
+            share_of_all = _SHARE_OF_LEAVES * len(self.tree.entries) ** 2
+            most = max(len(self.tree.weights) // share_of_all, _FEWEST_LEAVES)
             self._search(x, sites, base2, most, mean, response)
             sites = sites[np.isnan(mean[sites])]
         self._contract(x, sites, base2, mean, response)
         lost = sites[np.isnan(mean[sites])]
-        self._search(x, lost, base2, len(self.tree.weights), mean, response)
+        self._search(x, lost, base2, _UNLIMITED, mean, response)
         return mean, response
 
     def _contract(

@@ -12,10 +12,13 @@ from ..jit import kernel
 
 __all__ = ["search"]
 
+# Paths that are followed at a time to find a heavy pattern.
+_BEAM = 24
+
 
 @kernel()
 def search(tree, masses, window, slope, cut, most, logits, shares, response, respond):
-    """Posterior mean at a neighbourhood (P P,), rows in the tree's order; NaN beyond ``most`` leaves looked at.
+    """Posterior mean at a neighbourhood (P P,), rows in the tree's order; NaN after ``most`` nodes and leaves.
 
     ``masses``: log2 of the prior below the nodes of each level, and of each leaf. ``logits`` and ``shares``
     (P, 2^P) are working space. With ``respond``, ``response`` (P P,) becomes that of `response.respond`.
@@ -72,21 +75,40 @@ def _leaf_logit(entries, k, logits):
 
 @kernel()
 def _descend(tree, masses, logits):
-    """The logit of a heavy pattern: at every level the child with the largest bound."""
+    """The logit of one of the heaviest patterns: that of the best path of a narrow beam.
+
+    The better it is, the more the search leaves out.
+    """
     _, numbers, firsts, entries, _ = tree
-    begin, end, total = 0, numbers[0].size, 0.0
+    nodes, totals = np.zeros((2, _BEAM), dtype=np.int64), np.empty((2, _BEAM))
+    bounds = np.empty(_BEAM)
+    count = 1
+    totals[0, 0] = 0.0
     for level in range(3):
-        best, at = -np.inf, begin
-        for node in range(begin, end):
-            bound = logits[level, numbers[level][node]] + masses[level][node]
-            if bound > best:
-                best, at = bound, node
-        total += logits[level, numbers[level][at]]
-        begin, end = firsts[level][at], firsts[level][at + 1]
+        kept = 0
+        for n in range(count):
+            begin, end = 0, numbers[0].size
+            if level > 0:
+                begin, end = firsts[level - 1][nodes[0, n]], firsts[level - 1][nodes[0, n] + 1]
+            for node in range(begin, end):
+                total = totals[0, n] + logits[level, numbers[level][node]]
+                bound = total + masses[level][node]
+                if kept == _BEAM and bound <= bounds[_BEAM - 1]:
+                    continue
+                at = min(kept, _BEAM - 1)
+                while at > 0 and bounds[at - 1] < bound:
+                    bounds[at], totals[1, at], nodes[1, at] = bounds[at - 1], totals[1, at - 1], nodes[1, at - 1]
+                    at -= 1
+                bounds[at], totals[1, at], nodes[1, at] = bound, total, node
+                kept = min(kept + 1, _BEAM)
+        count = kept
+        for n in range(count):
+            totals[0, n], nodes[0, n] = totals[1, n], nodes[1, n]
     best = -np.inf
-    for k in range(begin, end):
-        best = max(best, _leaf_logit(entries, k, logits) + masses[3][k])
-    return total + best
+    for n in range(count):
+        for k in range(firsts[2][nodes[0, n]], firsts[2][nodes[0, n] + 1]):
+            best = max(best, totals[0, n] + _leaf_logit(entries, k, logits) + masses[3][k])
+    return best
 
 
 @kernel()
@@ -110,6 +132,7 @@ def _walk(tree, masses, logits, top, cut, most, for_plus, for_minus, shares, res
             second = first + logits[1, numbers[1][b]]
             if second + masses[1][b] < top - cut:
                 continue
+            seen += firsts[1][b + 1] - firsts[1][b]
             for c in range(firsts[1][b], firsts[1][b + 1]):
                 third = second + logits[2, numbers[2][c]]
                 if third + masses[2][c] < top - cut:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ...errors import BackendUnavailableError
 from ...kernels import dense
 from ...kernels.patch import tile_constants
-from ...models.patch import PatchModel
-from ..engines.base import euler_coefficients, require_finite
-from ..setup import Run
+from ..engines.base import require_finite
+from ..engines.choice import has_kernels
+from ..setup import Setup
 from .arrays import exchanged, initial
 from .correlation import correlation_lengths
 from .files import Scratch
@@ -49,30 +49,31 @@ class ChunkedPatchEngine:
 
     def __init__(
         self,
-        run: Run,
-        shells: NDArray[np.int64],
-        diagonal: bool,
+        setup: Setup,
         kept: Collection[int],
         chunks: int | Sequence[int] | None,
         exchange_every: int | None,
         scratch: str | Path | None,
     ) -> None:
-        if not isinstance(run.model, PatchModel) or run.model.tree is not None or dense.suits(run.model.plan):
+        model: Any = setup.model
+        solver: Any = setup.solver
+        if not has_kernels(setup) or model.tree is not None or dense.suits(model.plan):
             raise BackendUnavailableError(
-                f"backend 'dask' has no kernels for {run.model!r}; "
-                "expected a PatchModel with a dictionary of moderate size, or backend='cpu'"
+                f"backend 'dask' has no kernels for {model!r} with solver {solver.name!r}; expected a PatchModel "
+                "with a dictionary of moderate size and 'euler-maruyama' or 'ancestral', or backend='cpu'"
             )
         self.step = 0
-        self._model, self._run, self._shells, self._diagonal, self._kept = run.model, run, shells, diagonal, kept
-        self._law = tile_constants(run.model.plan, run.model.schedule, run.times, run.dtype)
-        self._coefficients = euler_coefficients(run.model, run.times).astype(run.dtype)
+        self._model, self._run, self._kept = model, setup, kept
+        self._shells, self._diagonal = setup.shells, setup.diagonal
+        self._law = tile_constants(model.plan, model.schedule, setup.times, setup.dtype)
+        self._coefficients = solver.coefficients(model.schedule, setup.times).astype(setup.dtype)
         self._scheduler = Scheduler()
         self.layout = Layout.of(
-            run.shape, run.model.dictionary.radius, run.dtype.itemsize, chunks, exchange_every,
+            setup.shape, model.dictionary.radius, setup.dtype.itemsize, chunks, exchange_every,
             self._scheduler.workers, self._scheduler.memory,
         )  # fmt: skip
         self._scratch = Scratch(scratch)
-        self._state = initial(self.layout, run.trajectories, run.seed, run.first_trajectory, run.dtype)
+        self._state = initial(self.layout, setup.trajectories, setup.seed, setup.first_trajectory, setup.dtype)
         tasks = _TASKS_A_CHUNK * self._state.npartitions
         self._write_every = 1 if self._scheduler.client is None else max(1, _REMEMBERED_TASKS // tasks)
         self._exchanges = 0
@@ -121,10 +122,10 @@ class ChunkedPatchEngine:
             some = records[begin : begin + self.layout.exchange_every]
             begun.append(self._begin(some, self._coefficients[self.step : self.step + len(some)], moves=True))
         times = self._run.times[first : self.step][records >= 0]
-        return self._model.derivative_of_overlap(self._collected(begun, fields), times[:, None, None, None])
+        return np.asarray(self._model.derivative_of_overlap(self._collected(begun, fields), times[:, None, None, None]))
 
     def measure(self) -> NDArray[np.float64]:
-        return self._model.derivative_of_overlap(self._present()[1][0], float(self._run.times[self.step]))
+        return np.asarray(self._model.derivative_of_overlap(self._present()[1][0], float(self._run.times[self.step])))
 
     def _present(self) -> tuple[list[Any], NDArray[np.float64]]:
         """Record the present state, once, on the way to a step that is not taken; its overlaps (1, …)."""

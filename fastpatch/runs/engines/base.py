@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from ...analysis.correlation_length import correlation_length
 from ...errors import InvalidInputError
-from ...models.patch import PatchModel
 
-__all__ = ["Engine", "HostStates", "euler_coefficients", "observe", "require_finite"]
+__all__ = ["Engine", "HostStates", "observe", "require_finite"]
 
 
 class Engine(Protocol):
@@ -90,10 +89,3 @@ def require_finite(means: NDArray[np.float64]) -> None:
             "the states have diverged to NaN or infinite values; "
             "expected shorter steps, with |dt| beta / sigma^2 well below 1"
         )
-
-
-def euler_coefficients(model: PatchModel, times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(linear, pull, kick) of ``x <- linear x + pull m(x) + kick eta`` for every step, (steps, 3)."""
-    t, dt = times[:-1], np.diff(times)
-    alpha, sigma2, rate = model.schedule.alpha(t), model.schedule.sigma2(t), model.schedule.rate(t)
-    return np.stack([1.0 + dt * rate * (1.0 / sigma2 - 0.5), -dt * rate * alpha / sigma2, np.sqrt(rate * -dt)], axis=1)

@@ -1,48 +1,44 @@
-"""Which engine integrates the reverse SDE of a model."""
+"""Which engine takes the steps of a run."""
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BackendUnavailableError
 from ...kernels import dense
-from ...models.base import Model
 from ...models.patch import PatchModel
+from ..setup import Setup
+from ..solvers import FrozenMeanSolver
 from .base import Engine
-from .drift import DriftEngine
+from .model import ModelEngine
 from .patch import PatchEngine
 from .tree import TreeEngine
 
-__all__ = ["integrator"]
+__all__ = ["engine_of", "has_kernels"]
 
 
-def integrator(
-    model: Model,
-    x: NDArray[Any],
-    times: NDArray[np.float64],
-    *,
-    step: int,
-    seed: int,
-    first_trajectory: int,
-    shells: NDArray[np.int64],
-    diagonal: bool,
-    backend: str = "cpu",
-) -> Engine:
-    """The engine for a model, started from the state ``x`` (T, L1, L2), which it takes over, at grid index ``step``.
+def engine_of(setup: Setup, x: NDArray[Any], step: int = 0) -> Engine:
+    """The engine for a run, started from the state ``x`` (T, L1, L2), which it takes over, at grid index ``step``.
 
-    Raises `BackendUnavailableError` for a model that the resolved ``backend`` has no kernels for.
+    Raises `BackendUnavailableError` for a model or a solver that the backend has no kernels for.
     """
-    if backend == "cuda":
-        if not isinstance(model, PatchModel):
+    if setup.backend == "cuda":
+        if not has_kernels(setup):
             raise BackendUnavailableError(
-                f"backend 'cuda' has no kernels for {type(model).__name__}; expected a PatchModel, or backend='cpu'"
+                f"backend 'cuda' has no kernels for {type(setup.model).__name__} with solver {setup.solver.name!r}; "
+                "expected a PatchModel with 'euler-maruyama' or 'ancestral', or backend='cpu'"
             )
         from .cuda import CudaPatchEngine
 
-        return CudaPatchEngine(model, x, times, step, seed, first_trajectory, shells, diagonal)
-    if isinstance(model, PatchModel) and model.tree is not None:
-        return TreeEngine(model, model.tree, x, times, step, seed, first_trajectory, shells, diagonal)
-    if isinstance(model, PatchModel) and not dense.suits(model.plan):
-        return PatchEngine(model, x, times, step, seed, first_trajectory, shells, diagonal)
-    return DriftEngine(model, x, times, step, seed, first_trajectory, shells, diagonal)
+        return CudaPatchEngine(setup, x, step)
+    if has_kernels(setup) and isinstance(setup.model, PatchModel):
+        if setup.model.tree is not None:
+            return TreeEngine(setup, x, step)
+        if not dense.suits(setup.model.plan):
+            return PatchEngine(setup, x, step)
+    return ModelEngine(setup, x, step)
+
+
+def has_kernels(setup: Setup) -> bool:
+    """Whether fused kernels take the very steps of this run: nothing is bypassed that the model overrides."""
+    return isinstance(setup.model, PatchModel) and setup.model.is_fused and isinstance(setup.solver, FrozenMeanSolver)

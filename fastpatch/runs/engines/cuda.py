@@ -10,9 +10,9 @@ from ...errors import BackendUnavailableError
 from ...kernels import patch as patch_kernels
 from ...kernels.cuda import launch
 from ...kernels.cuda.step import add_blocks
-from ...models.patch import PatchModel
 from ...noise import NoiseStream, noise_key
-from .base import euler_coefficients, observe
+from ..setup import Setup
+from .base import observe
 from .cuda_observables import Observer
 
 __all__ = ["CudaPatchEngine"]
@@ -36,28 +36,21 @@ class CudaPatchEngine:
 
     least_steps = 1
 
-    def __init__(
-        self,
-        model: PatchModel,
-        x: NDArray[Any],
-        times: NDArray[np.float64],
-        step: int,
-        seed: int,
-        first_trajectory: int,
-        shells: NDArray[np.int64],
-        diagonal: bool,
-    ) -> None:
+    def __init__(self, setup: Setup, x: NDArray[Any], step: int = 0) -> None:
+        model: Any = setup.model
+        solver: Any = setup.solver
         self.step = step
-        self._model, self._times, self._first = model, times, first_trajectory
+        self._model, self._times, self._first = model, setup.times, setup.first_trajectory
+        self._coefficients = solver.coefficients(model.schedule, setup.times)
         self._host, self._on_device = np.ascontiguousarray(x), False
         self._batch = self._capacity = 0
         self._fields: list[Any] = []
         self._states: Any = None
         self._partials: Any = None
         self._observer: Observer | None = None
-        self._key = noise_key(seed, NoiseStream.STEP)
-        self._tables = patch_kernels.ModeTables(model.plan.patterns, (x.shape[1], x.shape[2]), shells, diagonal)
-        self._sums = self._tables.directions * shells.size
+        self._key = noise_key(setup.seed, NoiseStream.STEP)
+        self._tables = patch_kernels.ModeTables(model.plan.patterns, setup.shape, setup.shells, setup.diagonal)
+        self._sums = self._tables.directions * setup.shells.size
         self._tiling = launch.Tiling.of(self._tables.shape, model.dictionary.size, x.dtype, self._sums)
         self._blocks = self._tiling.blocks(self._tables.shape)
         self._waves = tuple(_to_device(wave, x.dtype) for wave in launch.wave_tables(self._tables))
@@ -102,15 +95,17 @@ class CudaPatchEngine:
         return np.asarray(fields[row] if isinstance(fields, np.ndarray) else fields[row].copy_to_host())
 
     def advance(self, records: NDArray[np.int64], fields: Any) -> NDArray[np.float64]:
-        times = self._times[self.step : self.step + len(records) + 1]
-        overlaps = self._run(times[:-1], euler_coefficients(self._model, times), records, fields)
+        window = slice(self.step, self.step + len(records))
+        times = self._times[window]
+        overlaps = self._run(times, self._coefficients[window], records, fields)
         self.step += len(records)
-        return self._model.derivative_of_overlap(overlaps, times[:-1][records >= 0][:, None, None, None])
+        recorded = times[records >= 0][:, None, None, None]
+        return np.asarray(self._model.derivative_of_overlap(overlaps, recorded))
 
     def measure(self) -> NDArray[np.float64]:
         time = self._times[self.step : self.step + 1]
         overlaps = self._run(time, _STAY, np.zeros(1, dtype=np.int64), self.space(1))
-        return self._model.derivative_of_overlap(overlaps[0], float(time[0]))
+        return np.asarray(self._model.derivative_of_overlap(overlaps[0], float(time[0])))
 
     def _run(
         self,

@@ -6,37 +6,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels import patch as patch_kernels
-from ...models.patch import PatchModel
 from ...noise import NoiseStream, noise_key
-from .base import HostStates, euler_coefficients
+from ..setup import Setup
+from .base import HostStates
 
 __all__ = ["PatchEngine"]
 
 
 class PatchEngine(HostStates):
-    """Euler-Maruyama steps of the patch model (eqs. 40-42) in kernels that take many at a call."""
+    """Steps with a frozen posterior mean of the patch model (eqs. 36-42) in kernels that take many at a call."""
 
-    def __init__(
-        self,
-        model: PatchModel,
-        x: NDArray[Any],
-        times: NDArray[np.float64],
-        step: int,
-        seed: int,
-        first_trajectory: int,
-        shells: NDArray[np.int64],
-        diagonal: bool,
-    ) -> None:
+    def __init__(self, setup: Setup, x: NDArray[Any], step: int = 0) -> None:
+        model: Any = setup.model
+        solver: Any = setup.solver
         self.x = np.ascontiguousarray(x)
         self.step = step
         self._spare = np.empty_like(self.x)
-        self._model, self._times, self._first = model, times, first_trajectory
-        self._key = noise_key(seed, NoiseStream.STEP)
-        shape = (x.shape[1], x.shape[2])
-        tables = patch_kernels.ModeTables(model.plan.patterns, shape, shells, diagonal)
-        self._stepper = patch_kernels.Stepper(model.plan, tables, patch_kernels.Part(shape), shape, x.dtype)
-        self._law = patch_kernels.tile_constants(model.plan, model.schedule, times, x.dtype)
-        self._coefficients = euler_coefficients(model, times).astype(x.dtype)
+        self._model, self._times, self._first = model, setup.times, setup.first_trajectory
+        self._key = noise_key(setup.seed, NoiseStream.STEP)
+        tables = patch_kernels.ModeTables(model.plan.patterns, setup.shape, setup.shells, setup.diagonal)
+        part = patch_kernels.Part(setup.shape)
+        self._stepper = patch_kernels.Stepper(model.plan, tables, part, setup.shape, setup.dtype)
+        self._law = patch_kernels.tile_constants(model.plan, model.schedule, setup.times, setup.dtype)
+        self._coefficients = solver.coefficients(model.schedule, setup.times).astype(setup.dtype)
 
     def advance(self, records: NDArray[np.int64], fields: NDArray[Any]) -> NDArray[np.float64]:
         steps = len(records)
@@ -46,14 +38,14 @@ class PatchEngine(HostStates):
             self.x, self._spare = self._spare, self.x
         left = self._times[window][np.flatnonzero(records >= 0)]
         self.step += steps
-        return self._model.derivative_of_overlap(overlaps, left[:, None, None, None])
+        return np.asarray(self._model.derivative_of_overlap(overlaps, left[:, None, None, None]))
 
     def measure(self) -> NDArray[np.float64]:
         # A step that leaves the field as it is, so that no other kernel need be compiled.
         window, stay = slice(self.step, self.step + 1), np.array([[1.0, 0.0, 0.0]], dtype=self.x.dtype)
         # The recorded copy of the state may go where the step's result goes: they are the same.
         overlaps = self._run(window, stay, np.zeros(1, dtype=np.int64), self._spare[None])
-        return self._model.derivative_of_overlap(overlaps[0], float(self._times[self.step]))
+        return np.asarray(self._model.derivative_of_overlap(overlaps[0], float(self._times[self.step])))
 
     def _run(
         self, window: slice, coefficients: NDArray[Any], records: NDArray[np.int64], fields: NDArray[Any]

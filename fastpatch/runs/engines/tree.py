@@ -6,42 +6,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels.patch import ModeTables, line_overlaps
-from ...kernels.tree import TreeKernels
 from ...models.local import pixel_patterns
-from ...models.patch import PatchModel
 from ...noise import standard_normals
-from .base import HostStates, euler_coefficients
+from ..setup import Setup
+from .base import HostStates
 
 __all__ = ["TreeEngine"]
 
 
 class TreeEngine(HostStates):
-    """Euler-Maruyama steps of the patch model (eqs. 40-42) with one evaluation of the tree a step.
+    """Steps with a frozen posterior mean of the patch model (eqs. 36-42) with one evaluation of the tree a step.
 
     Where a state is recorded the same evaluation gives its response, and by that its mode derivatives, in the
     precision of the states.
     """
 
-    def __init__(
-        self,
-        model: PatchModel,
-        kernels: TreeKernels,
-        x: NDArray[Any],
-        times: NDArray[np.float64],
-        step: int,
-        seed: int,
-        first_trajectory: int,
-        shells: NDArray[np.int64],
-        diagonal: bool,
-    ) -> None:
+    def __init__(self, setup: Setup, x: NDArray[Any], step: int = 0) -> None:
+        model: Any = setup.model
+        solver: Any = setup.solver
         self.x = np.ascontiguousarray(x)
         self.step = step
-        self._model, self._kernels, self._times = model, kernels, times
-        self._seed, self._first = seed, first_trajectory
+        self._model, self._kernels, self._times = model, model.tree, setup.times
+        self._seed, self._first = setup.seed, setup.first_trajectory
         pixels = pixel_patterns(model.dictionary.size)
-        self._tables = ModeTables(pixels, (x.shape[1], x.shape[2]), shells, diagonal)
-        self._coefficients = euler_coefficients(model, times).astype(x.dtype)
-        self._slopes = model.schedule.alpha(times) / model.schedule.sigma2(times)
+        self._tables = ModeTables(pixels, setup.shape, setup.shells, setup.diagonal)
+        self._coefficients = solver.coefficients(model.schedule, setup.times).astype(setup.dtype)
+        self._slopes = model.schedule.alpha(setup.times) / model.schedule.sigma2(setup.times)
 
     def advance(self, records: NDArray[np.int64], fields: NDArray[Any]) -> NDArray[np.float64]:
         derivatives = np.empty((len(fields), len(self.x), self._tables.shells.size, self._tables.directions))
@@ -66,4 +56,4 @@ class TreeEngine(HostStates):
         """Posterior mean and lambda (T, n_shells, directions) of the present states."""
         mean, response = self._kernels.response(self.x, self._slopes[self.step])
         overlaps = np.moveaxis(line_overlaps(self._tables, response), -2, -1)
-        return mean, self._model.derivative_of_overlap(overlaps, float(self._times[self.step]))
+        return mean, np.asarray(self._model.derivative_of_overlap(overlaps, float(self._times[self.step])))

@@ -1,0 +1,85 @@
+"""The page: a tab for the patch machine and one for the trained networks."""
+
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from bokeh.document import Document
+from bokeh.models import TabPanel, Tabs
+from bokeh.models.widgets import Select, Slider
+
+from .settings import MachineSettings, NetworkSettings
+from .view import PERIOD, View
+
+__all__ = ["build"]
+
+
+def build(document: Document, out: Path) -> list[View]:
+    """Fill one session's document; the views are returned for whoever drives them without a browser."""
+    views = [_machine(out), _network(out)]
+    tabs = Tabs(
+        tabs=[
+            TabPanel(child=views[0].layout, title="patch machine"),
+            TabPanel(child=views[1].layout, title="trained network"),
+        ]
+    )
+    started = {0}
+
+    def changed(_attribute: str, _old: int, active: int) -> None:
+        if active not in started:
+            started.add(active)
+            views[active].start()
+
+    def ended(_context: Any) -> None:
+        for view in views:
+            view.stop()
+
+    tabs.on_change("active", changed)
+    document.add_root(tabs)
+    document.title = "fastpatch explore"
+    document.add_periodic_callback(lambda: views[tabs.active].refresh(), PERIOD)
+    document.on_session_destroyed(ended)
+    views[0].start()
+    return views
+
+
+def _machine(out: Path) -> View:
+    default = MachineSettings()
+    controls: dict[str, Any] = {
+        "uniform_mass": Slider(
+            start=0.05, end=1.0, step=0.05, value=default.uniform_mass, title="mass of uniform patterns"
+        ),
+        "n_random": Slider(start=0, end=24, step=1, value=default.n_random, title="random patterns"),
+        "size": Slider(start=3, end=9, step=2, value=default.size, title="side of a pattern"),
+        "dictionary_seed": Slider(start=0, end=50, step=1, value=default.dictionary_seed, title="seed of the patterns"),
+        "side": Slider(start=16, end=256, step=8, value=default.side, title="side of the lattice"),
+        "trajectories": Slider(start=1, end=8, step=1, value=default.trajectories, title="trajectories"),
+        "steps": Slider(start=200, end=4000, step=200, value=default.steps, title="steps"),
+        "seed": Slider(start=0, end=100, step=1, value=default.seed, title="seed of the noise"),
+    }
+
+    def read() -> MachineSettings:
+        chosen = {name: widget.value for name, widget in controls.items()}
+        mass = float(chosen.pop("uniform_mass"))
+        return MachineSettings(uniform_mass=mass, **{name: int(value) for name, value in chosen.items()})
+
+    return View("machine", controls, read, out)
+
+
+def _network(out: Path) -> View:
+    default = NetworkSettings()
+    controls: dict[str, Any] = {
+        "variant": Select(options=["binarised", "grey"], value=default.variant, title="U-Net on Fashion-MNIST, images"),
+        "trajectories": Slider(start=1, end=8, step=1, value=default.trajectories, title="trajectories"),
+        "steps": Slider(start=100, end=2000, step=50, value=default.steps, title="steps"),
+        "seed": Slider(start=0, end=100, step=1, value=default.seed, title="seed of the noise"),
+    }
+
+    def read() -> NetworkSettings:
+        return NetworkSettings(
+            cast(Literal["binarised", "grey"], controls["variant"].value),
+            int(controls["trajectories"].value),
+            int(controls["steps"].value),
+            int(controls["seed"].value),
+        )
+
+    return View("network", controls, read, out)

@@ -1,0 +1,134 @@
+"""What the controls choose: the settings of one run, and the Python that makes the same run."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..dictionary import PatchDictionary
+from ..models import GaussianModel, PatchModel
+from ..theory import critical_times
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from ..models.base import Model
+
+__all__ = ["MachineSettings", "NetworkSettings", "Settings"]
+
+FRAMES = 200
+
+
+@dataclass(frozen=True)
+class MachineSettings:
+    """A run of the patch machine; the names are those of `PatchDictionary.random` and `simulate`."""
+
+    n_random: int = 8
+    uniform_mass: float = 0.9
+    size: int = 5
+    dictionary_seed: int = 0
+    side: int = 80
+    trajectories: int = 4
+    steps: int = 1000
+    seed: int = 0
+
+    @property
+    def dictionary(self) -> PatchDictionary:
+        # Without random patterns all mass is that of the uniform ones.
+        mass = self.uniform_mass if self.n_random else 1.0
+        return PatchDictionary.random(self.n_random, True, mass, self.size, self.dictionary_seed)
+
+    def model(self) -> "Model":
+        return PatchModel(self.dictionary)
+
+    def null(self) -> GaussianModel:
+        """The Gaussian field of the same second moments."""
+        return GaussianModel.from_dictionary(self.dictionary, self.shape)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return (self.side, self.side)
+
+    @property
+    def every(self) -> int:
+        """Steps between two frames."""
+        return max(1, self.steps // FRAMES)
+
+    def predictions(self) -> dict[str, float]:
+        """Predicted critical times by condition."""
+        return {str(name): time for name, time in critical_times(dictionary=self.dictionary).items()}
+
+    def code(self) -> str:
+        mass = self.uniform_mass if self.n_random else 1.0
+        return (
+            "import fastpatch as fp\n\n"
+            f"dictionary = fp.PatchDictionary.random(n_random={self.n_random}, uniform_mass={mass}, "
+            f"size={self.size}, seed={self.dictionary_seed})\n"
+            "model = fp.PatchModel(dictionary)\n"
+            f"times = fp.log_time_grid(steps={self.steps})\n"
+            f"ds = fp.simulate(model, shape={self.shape}, trajectories={self.trajectories}, times=times, "
+            f"seed={self.seed}, record_every={self.every})\n"
+            'fp.save(ds, "result.nc")\n'
+        )
+
+    def simulate(self) -> "xr.Dataset":
+        """What `code` computes."""
+        return _simulate(self.model(), self)
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """A run of a U-Net that ships; steps are network evaluations."""
+
+    variant: Literal["binarised", "grey"] = "binarised"
+    trajectories: int = 4
+    steps: int = 250
+    seed: int = 0
+
+    def model(self) -> "Model":
+        from ..neural.unet import UNetModel, load_weights, shipped_weights
+
+        return UNetModel(*load_weights(shipped_weights(self.variant)))
+
+    def null(self) -> None:
+        """Its data are not part of the package, so neither are their second moments."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return (28, 28)
+
+    @property
+    def every(self) -> int:
+        return max(1, self.steps // 50)
+
+    def predictions(self) -> dict[str, float]:
+        return {}
+
+    def code(self) -> str:
+        return (
+            "import fastpatch as fp\n"
+            "from fastpatch.neural.unet import UNetModel, load_weights, shipped_weights\n\n"
+            f'model = UNetModel(*load_weights(shipped_weights("{self.variant}")))\n'
+            f"times = fp.log_time_grid(steps={self.steps})\n"
+            f"ds = fp.simulate(model, shape={self.shape}, trajectories={self.trajectories}, times=times, "
+            f"seed={self.seed}, record_every={self.every})\n"
+            'fp.save(ds, "result.nc")\n'
+        )
+
+    def simulate(self) -> "xr.Dataset":
+        return _simulate(self.model(), self)
+
+
+Settings = MachineSettings | NetworkSettings
+
+
+def _simulate(model: Any, settings: Settings) -> "xr.Dataset":
+    from ..process import log_time_grid
+    from ..runs import simulate
+
+    return simulate(
+        model,
+        shape=settings.shape,
+        trajectories=settings.trajectories,
+        times=log_time_grid(steps=settings.steps),
+        seed=settings.seed,
+        record_every=settings.every,
+    )

@@ -1,0 +1,182 @@
+"""The best linear denoisers: of whole images, and of their patches."""
+
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import scipy.fft
+from numpy.typing import ArrayLike, NDArray
+
+from ..analysis.modes import fourier_modes
+from ..errors import DtypeError, InvalidInputError
+from ..image_patches import checked_images
+from ..process import VPSchedule
+from .closed_form import ClosedFormModel
+from .local import LocalPosteriorModel, pixel_patterns
+
+__all__ = ["GaussianPatchModel", "WienerModel"]
+
+
+class WienerModel(ClosedFormModel):
+    r"""The Wiener filter of a set of images, with their mean and full covariance C (no stationarity assumed).
+
+    .. math:: m = \mu + \alpha C (\alpha^2 C + \sigma^2)^{-1} (x - \alpha\mu)
+
+    The posterior mean of a Gaussian with these moments, and among linear denoisers the one of least squared error for
+    data that have them. ``images`` is (N, L1, L2) or (N, 1, L1, L2), N >= 2; fields have their shape. Raises
+    `InvalidInputError` or `DtypeError` for what does not fit.
+    """
+
+    def __init__(self, images: ArrayLike, schedule: VPSchedule | None = None) -> None:
+        found, _, _ = checked_images(images, 1, "interior")
+        self.schedule = _schedule(schedule)
+        flat = _rows(found)
+        self.mean: NDArray[np.float64] = flat.mean(axis=0, dtype=np.float64).reshape(found.shape[1:])
+        self.covariance = _covariance(flat, self.mean.ravel())
+        self._powers, self._axes = np.linalg.eigh(self.covariance)
+        self._powers = np.maximum(self._powers, 0.0)
+
+    def __repr__(self) -> str:
+        return f"WienerModel(images of {self.mean.shape[0]}x{self.mean.shape[1]}, {self.schedule!r})"
+
+    @property
+    def Omega(self) -> float:
+        """The largest eigenvalue of C."""
+        return float(self._powers[-1])
+
+    def describe(self) -> dict[str, Any]:
+        digest = sha256(self.mean.tobytes() + self.covariance.tobytes()).hexdigest()
+        return {"type": "WienerModel", "moments": digest, "beta": self.schedule.name}
+
+    def arrays(self) -> dict[str, tuple[tuple[str, ...], NDArray[np.float64]]]:
+        return {"mean_image": (("y", "x"), self.mean)}
+
+    def check_lattice(self, shape: tuple[int, int]) -> None:
+        if shape != self.mean.shape:
+            height, width = self.mean.shape
+            raise InvalidInputError(
+                f"the lattice is {shape[0]}x{shape[1]}; expected that of the images, {height}x{width}"
+            )
+
+    def _gains(self, t: float) -> NDArray[np.float64]:
+        """Of dm/dx along the principal axes, divided by alpha."""
+        return np.asarray(
+            self._powers / (self.schedule.alpha(t) ** 2 * self._powers + self.schedule.sigma2(t)), dtype=np.float64
+        )
+
+    def _posterior_mean(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
+        alpha = self.schedule.alpha(t)
+        deviation = (x - alpha * self.mean).reshape(len(x), -1) @ self._axes
+        return np.asarray(self.mean + ((alpha * self._gains(t) * deviation) @ self._axes.T).reshape(x.shape))
+
+    def _overlaps(self, modes: NDArray[np.float64], t: float) -> NDArray[np.float64]:
+        """sigma^2/alpha v^T (dm/dx) v for modes (..., L1, L2)."""
+        along = modes.reshape(-1, self.mean.size) @ self._axes
+        overlaps = self.schedule.sigma2(t) * (along**2 @ self._gains(t))
+        return np.asarray(overlaps.reshape(modes.shape[:-2]))
+
+    def _mode_overlaps(
+        self, x: NDArray[np.float64], t: float, shells: NDArray[np.int64], diagonal: bool
+    ) -> NDArray[np.float64]:
+        modes = fourier_modes(self.mean.shape, shells, diagonal=diagonal)
+        overlaps = np.moveaxis(self._overlaps(modes, t), 0, -1)
+        return np.broadcast_to(overlaps, (len(x), *overlaps.shape))
+
+    def _spectrum_overlap(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
+        height, width = self.mean.shape
+        phases = (
+            2.0
+            * np.pi
+            * (
+                np.multiply.outer(np.fft.fftfreq(height), np.arange(height))[:, None, :, None]
+                + np.multiply.outer(np.fft.rfftfreq(width), np.arange(width))[None, :, None, :]
+            )
+        )
+        modes = np.cos(phases)
+        modes /= np.sqrt((modes**2).sum(axis=(-2, -1), keepdims=True))
+        return self._overlaps(modes, t)
+
+
+class GaussianPatchModel(LocalPosteriorModel):
+    r"""The best linear denoiser that sees a neighbourhood: the Wiener filter of periodic P x P patches.
+
+    .. math:: m_i = \mu + \alpha\, c^\top (\alpha^2 C_P + \sigma^2)^{-1} (y_i - \alpha\mu)
+
+    with C_P the covariance of the pixels of a patch and c its row of the centre pixel: the patch machine's null of
+    matched second moments. ``images`` is (N, H, W) or (N, 1, H, W); fields may have another shape with sides of at
+    least P. Raises `InvalidInputError` or `DtypeError` for what does not fit.
+    """
+
+    def __init__(self, images: ArrayLike, size: int = 5, schedule: VPSchedule | None = None) -> None:
+        found, self.size, _ = checked_images(images, size, "periodic")
+        self.schedule = _schedule(schedule)
+        self.mean = float(found.mean(dtype=np.float64))
+        # The correlation of two pixels, averaged over images and places, from the power spectrum.
+        power = np.zeros((found.shape[1], found.shape[2] // 2 + 1))
+        for first in range(0, len(found), 1024):
+            deviation = found[first : first + 1024].astype(np.float64) - self.mean
+            power += np.square(np.abs(scipy.fft.rfft2(deviation))).sum(axis=0)
+        self.correlation = scipy.fft.irfft2(power, found.shape[1:]) / found.size
+        u, v = (index.ravel() for index in np.indices((self.size, self.size)))
+        self._covariance = self.correlation[u[:, None] - u, v[:, None] - v]
+
+    def __repr__(self) -> str:
+        return f"GaussianPatchModel({self.size}x{self.size}, {self.schedule!r})"
+
+    @property
+    def Omega(self) -> float:
+        """The sum of the centre pixel's covariances, by which the uniform mode is multiplied."""
+        return float(self._covariance[self.size**2 // 2].sum())
+
+    def describe(self) -> dict[str, Any]:
+        digest = sha256(self._covariance.tobytes()).hexdigest()
+        return {"type": "GaussianPatchModel", "covariance": digest, "mean": self.mean, "size": self.size} | {
+            "beta": self.schedule.name
+        }
+
+    def arrays(self) -> dict[str, tuple[tuple[str, ...], NDArray[np.float64]]]:
+        return {"covariance": (("pixel", "other_pixel"), self._covariance)}
+
+    def check_lattice(self, shape: tuple[int, int]) -> None:
+        if min(shape) < self.size:
+            raise InvalidInputError(
+                f"the lattice is {shape[0]}x{shape[1]}; expected sides of at least the patch size {self.size}"
+            )
+
+    def filter(self, t: float) -> NDArray[np.float64]:
+        """dm_i/dx_{i+u}, (P, P)."""
+        alpha, sigma2 = self.schedule.alpha(t), self.schedule.sigma2(t)
+        noisy = alpha**2 * self._covariance + sigma2 * np.eye(self.size**2)
+        weights = alpha * np.linalg.solve(noisy, self._covariance[self.size**2 // 2])
+        return np.asarray(weights.reshape(self.size, self.size))
+
+    def response(self, x: NDArray[Any], t: float) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        fields = np.broadcast_to(self.filter(t).reshape(-1, 1, 1), (len(x), self.size**2, *x.shape[1:]))
+        return fields / self._slope(t), pixel_patterns(self.size)
+
+    def _posterior_mean(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
+        deviation, radius = x - self.schedule.alpha(t) * self.mean, self.size // 2
+        found = np.full_like(x, self.mean)
+        for (u, v), weight in np.ndenumerate(self.filter(t)):
+            found += weight * np.roll(deviation, (radius - u, radius - v), axis=(-2, -1))
+        return found
+
+
+def _schedule(schedule: VPSchedule | None) -> VPSchedule:
+    if schedule is not None and not isinstance(schedule, VPSchedule):
+        raise DtypeError(f"schedule is a {type(schedule).__name__}; expected a VPSchedule")
+    return VPSchedule() if schedule is None else schedule
+
+
+def _rows(images: NDArray[Any]) -> NDArray[Any]:
+    if len(images) < 2:
+        raise InvalidInputError(f"there is {len(images)} image; expected at least 2 for a covariance")
+    return images.reshape(len(images), -1)
+
+
+def _covariance(flat: NDArray[Any], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    total = np.zeros((flat.shape[1], flat.shape[1]))
+    for first in range(0, len(flat), 4096):
+        deviation = flat[first : first + 4096].astype(np.float64) - mean
+        total += deviation.T @ deviation
+    return total / len(flat)

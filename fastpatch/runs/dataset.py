@@ -1,0 +1,133 @@
+"""Results as labelled datasets: names, units and coordinates, once for all that runs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..analysis.equilibrium import fit_equilibrium_length
+from ..analysis.modes import shell_average
+from ..models.base import Model
+from ..provenance import environment
+from .observables import Observable
+from .setup import Setup
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = [
+    "DIRECTIONS",
+    "FITTED_SHELLS",
+    "LABELS",
+    "equilibrium_length",
+    "labelled",
+    "provenance_of",
+    "smallest_wave_number",
+]
+
+# The shells whose dispersion the equilibrium length is fitted on (App. C.10), beside shell 0.
+FITTED_SHELLS = (1, 2, 3)
+
+DIRECTIONS = ("y", "x", "diagonal")
+
+# What the variables and coordinates of a result are, as their attributes say it.
+LABELS = {
+    name: {"long_name": long_name, "units": units}
+    for name, (long_name, units) in {
+        "xi_x": ("correlation length of sign(x)", "lattice sites"),
+        "mode_derivative": ("directional derivative of the reverse drift", "1 / diffusion time"),
+        "xi_eq": ("equilibrium correlation length", "lattice sites"),
+        "magnetization": ("spatial mean of x", "1"),
+        "snapshot": ("field x", "1"),
+        "final": ("field x at the last time", "1"),
+        "time": ("diffusion time t", "1"),
+        "step": ("index into the time grid", "1"),
+        "shell": ("mode number n", "1"),
+        "wave_number": ("wave number per coordinate step", "radians / lattice site"),
+        "snapshot_time": ("diffusion time t", "1"),
+    }.items()
+}
+
+
+def smallest_wave_number(shape: tuple[int, int]) -> float:
+    """k_min of the shell fit: both axes enter the shell mean, so it is the root mean square of their 2 pi / L."""
+    return float(2.0 * np.pi * np.sqrt(np.mean(1.0 / np.array(shape, dtype=np.float64) ** 2)))
+
+
+def equilibrium_length(
+    derivatives: NDArray[np.float64], shells: NDArray[np.int64], k_min: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """xi_eq (T, times) of derivatives (T, times, shells, directions), and lambda_0 (T, times): means over the axes."""
+    by_shell = np.full((*derivatives.shape[:-2], shells.max() + 1), np.nan)
+    by_shell[..., shells] = shell_average(derivatives[..., :2])
+    return fit_equilibrium_length(by_shell, k_min, shells=FITTED_SHELLS), by_shell[..., 0]
+
+
+def provenance_of(run: Mapping[str, Any], **recording: Any) -> str:
+    """The attribute ``provenance``: JSON of what ran, how it was recorded, versions and the machine."""
+    return json.dumps({"run": dict(run), **recording, "environment": environment()}, sort_keys=True)
+
+
+def labelled(
+    setup: Setup,
+    records: Mapping[str, NDArray[np.float64]],
+    fused: Sequence[str],
+    observables: Sequence[Observable],
+    snapshots: Any,
+    final: Any,
+    *,
+    recorded: Sequence[int],
+    kept: Sequence[int],
+    recording: Mapping[str, Any],
+) -> "xr.Dataset":
+    """The dataset of a run from its records."""
+    import xarray as xr
+
+    sides = np.array([setup.shape[0], setup.shape[1], setup.shape[0]])[: setup.directions]
+    k_min = smallest_wave_number(setup.shape)
+    curve = ("trajectory", "time")
+    derived = dict(records)
+    if "xi_eq" in fused:
+        derived["xi_eq"], _ = equilibrium_length(records["mode_derivative"], setup.shells, k_min)
+    variables: dict[str, tuple[Any, ...]] = {}
+    for name in fused:
+        dims = (*curve, "shell", "direction") if name == "mode_derivative" else curve
+        variables[name] = (dims, derived[name], LABELS[name])
+    variables["snapshot"] = (("trajectory", "snapshot_time", "y", "x"), snapshots, LABELS["snapshot"])
+    variables["final"] = (("trajectory", "y", "x"), final, LABELS["final"])
+    coordinates: dict[str, Any] = {
+        "trajectory": setup.first_trajectory + np.arange(setup.trajectories),
+        "time": ("time", setup.times[list(recorded)], LABELS["time"]),
+        "step": ("time", np.array(recorded), LABELS["step"]),
+        "snapshot_time": ("snapshot_time", setup.times[list(kept)], LABELS["snapshot_time"]),
+    }
+    if "mode_derivative" in fused:
+        wave_number = 2.0 * np.pi * np.outer(setup.shells, 1.0 / sides)
+        coordinates |= {
+            "shell": ("shell", setup.shells, LABELS["shell"]),
+            "wave_number": (("shell", "direction"), wave_number, LABELS["wave_number"]),
+            "direction": list(DIRECTIONS[: len(sides)]),
+        }
+    for observable in observables:
+        attributes = {"long_name": observable.long_name or observable.name, "units": observable.units}
+        variables[observable.name] = ((*curve, *observable.axes), records[observable.name], attributes)
+        if observable.coordinates is not None:
+            coordinates |= dict(observable.coordinates(setup.shape))
+    about: dict[str, Any] = {"provenance": provenance_of(json.loads(setup.identity), **recording), "k_min": k_min}
+    critical_time = predicted_critical_time(setup.model)
+    if critical_time is not None:
+        about["critical_time"] = critical_time
+    arrays: dict[str, Any] = getattr(setup.model, "arrays", dict)()
+    return xr.Dataset({**variables, **arrays}, coords=coordinates, attrs=about)
+
+
+def predicted_critical_time(model: Model) -> float | None:
+    """The model's predicted critical time, None where it has none."""
+    try:
+        found: float | None = getattr(model, "critical_time", None)
+    # A rate may hold on the grid alone: beyond, where the prediction may lie, it raises whatever it likes.
+    except Exception:
+        return None
+    return found

@@ -1,0 +1,144 @@
+"""The records of a run while it goes on: arrays that fill from the first recorded time to the last."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidInputError
+from .engines.base import Engine
+from .observables import Observable, ObservableWarning
+from .setup import Setup
+
+__all__ = ["RecordBuffer"]
+
+# Fields are collected to about this many bytes before their correlation lengths are taken together.
+_BLOCK_BYTES = 8 * 2**20
+
+
+class RecordBuffer:
+    """Takes the steps of a run and keeps what is wanted of it.
+
+    Parameters
+    ----------
+    recorded, kept
+        Grid indices at which observables are taken, and those whose fields are kept.
+    observables
+        Those that no engine fuses; they are lent every recorded state.
+    lengths, derivatives
+        Whether xi_x and magnetization, and whether the mode derivatives are wanted.
+
+    ``arrays`` holds the records by name, (T, times, ...); ``snapshots`` (T, kept, L1, L2). Records that a checkpoint
+    has brought back are written into them.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        engine: Engine,
+        recorded: Sequence[int],
+        kept: Sequence[int],
+        observables: Sequence[Observable],
+        *,
+        lengths: bool,
+        derivatives: bool,
+    ) -> None:
+        self._setup, self._engine, self._kept, self._observables = setup, engine, list(kept), observables
+        self._position = {step: index for index, step in enumerate(recorded)}
+        self._stops = np.array(sorted({*recorded, *kept}))
+        self._failed: set[str] = set()
+        count, times = setup.trajectories, len(recorded)
+        self.arrays: dict[str, NDArray[np.float64]] = {}
+        if lengths:
+            self.arrays |= {"xi_x": np.full((count, times), np.nan), "magnetization": np.full((count, times), np.nan)}
+        if derivatives:
+            of_modes = (count, times, setup.shells.size, setup.directions)
+            self.arrays["mode_derivative"] = np.full(of_modes, np.nan)
+        self.snapshots = engine.gallery(len(kept))
+        block = _BLOCK_BYTES // (count * setup.shape[0] * setup.shape[1] * setup.dtype.itemsize)
+        self._fields = engine.space(min(max(block, 1), times))
+
+    def run_through(self, window: range) -> None:
+        """Take the steps of ``window``, recording the states before those that are wanted."""
+        stops = self._stops[(self._stops >= window.start) & (self._stops < window.stop)]
+        first = window.start
+        for begin in range(0, max(len(stops), 1), len(self._fields)):
+            block = stops[begin : begin + len(self._fields)]
+            end = stops[begin + len(self._fields)] if begin + len(self._fields) < len(stops) else window.stop
+            records = np.full(end - first, -1)
+            records[block - first] = np.arange(len(block))
+            fields = self._fields[: len(block)]
+            self._keep(block.tolist(), fields, self._engine.advance(records, fields))
+            first = end
+
+    def finish(self) -> None:
+        """Record the last state."""
+        derivatives = self._engine.measure()
+        self._keep([self._setup.last], self._engine.present(), derivatives[None])
+
+    def _keep(self, steps: list[int], fields: Any, derivatives: NDArray[np.float64]) -> None:
+        """Take the observables of the states ``fields`` (steps, T, L1, L2)."""
+        wanted = [index for index, step in enumerate(steps) if step in self._position]
+        if wanted:
+            at = [self._position[steps[index]] for index in wanted]
+            if "xi_x" in self.arrays:
+                xi_x, magnetization = self._engine.observe(fields, wanted)
+                self.arrays["xi_x"][:, at] = xi_x.T
+                self.arrays["magnetization"][:, at] = magnetization.T
+            if "mode_derivative" in self.arrays:
+                self.arrays["mode_derivative"][:, at] = np.swapaxes(derivatives[wanted], 0, 1)
+            if self._observables:
+                for index, position in zip(wanted, at, strict=True):
+                    self._observe(self._engine.fetch(fields, index), steps[index], position)
+        for index, step in enumerate(self._kept):
+            if step in steps:
+                self.snapshots[:, index] = self._engine.fetch(fields, steps.index(step))
+
+    def _observe(self, states: NDArray[Any], step: int, position: int) -> None:
+        """Lend states to every observable, and keep what it returns."""
+        lent = states.view()
+        lent.setflags(write=False)
+        t = float(self._setup.times[step])
+        for observable in self._observables:
+            name = observable.name
+            if name not in self.arrays:
+                # The first time: nothing is lost yet, and the run would be of no use.
+                found = self._checked(observable, lent, t, None)
+                self.arrays[name] = np.full((len(found), len(self._position), *found.shape[1:]), np.nan)
+            elif name in self._failed:
+                continue
+            else:
+                try:
+                    found = self._checked(observable, lent, t, self.arrays[name].shape[2:])
+                except InvalidInputError as error:
+                    self._failed.add(name)
+                    warnings.warn(f"{error}; its later records are NaN", ObservableWarning, stacklevel=2)
+                    continue
+            if np.isnan(found).any() and not np.isnan(self.arrays[name][:, :position]).any():
+                warnings.warn(f"observable {name!r} is NaN at t = {t:.4g}", ObservableWarning, stacklevel=2)
+            self.arrays[name][:, position] = found
+
+    def _checked(
+        self, observable: Observable, states: NDArray[Any], t: float, shape: tuple[int, ...] | None
+    ) -> NDArray[np.float64]:
+        """What an observable says of the states, (T, ...); `InvalidInputError` names it and the time."""
+        setup, at = self._setup, f"observable {observable.name!r} at t = {t:.4g}"
+        try:
+            value = observable.function(states, t)
+            found = np.asarray(value)
+        except Exception as error:
+            words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            raise InvalidInputError(f"{at} raised {words}; expected numbers, and x left alone") from error
+        if found.dtype.kind not in "biuf":
+            raise InvalidInputError(f"{at} returned dtype {found.dtype.name}; expected real numbers")
+        sizes = {"y": setup.shape[0], "x": setup.shape[1], "shell": setup.shells.size, "direction": setup.directions}
+        expected = (setup.trajectories, *(shape if shape is not None else found.shape[1:]))
+        if found.shape != expected or found.ndim != 1 + len(observable.axes):
+            words = ", ".join([f"T = {setup.trajectories}", *observable.axes])
+            raise InvalidInputError(f"{at} returned shape {found.shape}; expected ({words})")
+        for dim, length in zip(observable.axes, found.shape[1:], strict=True):
+            if sizes.get(dim, length) != length:
+                raise InvalidInputError(f"{at} has {length} values along {dim}; expected {sizes[dim]}")
+        return found.astype(np.float64)

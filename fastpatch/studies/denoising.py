@@ -1,0 +1,219 @@
+"""Denoisers compared on held-out images: error, agreement with a reference, cost, by noise level.
+
+The squared error of a denoiser at time t is E |m(alpha x_0 + sigma eta, t) - x_0|^2 a pixel; the posterior mean of the
+data's own distribution has the least. On images that a model was made of, one that stores them has none: held-out ones
+are the fair test.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..atomic import atomic_path, exclusive_directory
+from ..errors import InvalidInputError
+from ..models.base import Model, PosteriorMeanModel
+from ..noise import standard_normals
+from ..provenance import environment
+from ..validation import floating_field, integer, time_grid
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Lazy", "compare_denoisers", "crossfitted", "posterior_mean"]
+
+# A denoiser, or what makes it: large ones are made when their turn comes, and freed after it.
+Lazy = Model | Callable[[], Model]
+
+
+def posterior_mean(model: Model, x: NDArray[Any], t: float) -> NDArray[Any]:
+    """m(x, t) of a model: its own, or from its score, (x + sigma^2 s) / alpha."""
+    if isinstance(model, PosteriorMeanModel):
+        return model.posterior_mean(x, t)
+    alpha, sigma2 = model.schedule.alpha(t), model.schedule.sigma2(t)
+    return np.asarray((x + sigma2 * model.score(x, t)) / alpha, dtype=x.dtype)
+
+
+def compare_denoisers(
+    denoisers: Mapping[str, Lazy],
+    images: ArrayLike,
+    times: ArrayLike,
+    *,
+    reference: str | None = None,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> "xr.Dataset":
+    """Every denoiser on the same noised images.
+
+    Parameters
+    ----------
+    denoisers
+        Models by name, or functions without arguments that make them. All with the schedule of the first.
+    images
+        Held-out images (N, L1, L2), float32 or float64.
+    times
+        Decreasing diffusion times, one noise level each.
+    reference
+        The name of the denoiser that others are compared with, such as a trained network.
+    seed
+        Of the noise: image n at level k has the normals of trajectory n and step k.
+    folder
+        Where finished denoisings are kept: a run that was interrupted goes on from there, and one with other images,
+        times or seed starts anew. Models are known by their names alone. None keeps nothing.
+    progress
+        Called with the name and time of every pair that is done.
+
+    Returns ``mse`` and ``seconds`` (denoiser, time, image), a pixel and a whole image, and with a reference
+    ``pearson`` (Pearson's r over pixels, of denoised images) and ``r2`` (1 - |m - m_ref|^2 / |m_ref - <m_ref>|^2).
+    Raises `InvalidInputError` for an unknown reference or times and images that do not fit.
+    """
+    fields, grid = floating_field(images, "images", minimum_ndim=3), time_grid(times)
+    number = integer(seed, "seed", minimum=0)
+    if fields.ndim != 3:
+        raise InvalidInputError(f"images has shape {fields.shape}; expected (N, L1, L2)")
+    names = list(denoisers)
+    if reference is not None and reference not in names:
+        raise InvalidInputError(f"reference is {reference!r}; expected one of {', '.join(names)}")
+    if folder is not None:
+        with exclusive_directory(folder, "a comparison of denoisers") as kept:
+            found = dict(_all(denoisers, fields, grid, number, kept, progress))
+    else:
+        found = dict(_all(denoisers, fields, grid, number, None, progress))
+    means = np.stack([found[name][0] for name in names])
+    return _dataset(names, means, np.stack([found[name][1] for name in names]), fields, grid, reference, number)
+
+
+def crossfitted(dataset: "xr.Dataset", names: Sequence[str]) -> tuple["xr.DataArray", "xr.DataArray"]:
+    """The best of several denoisers at each time, chosen on other images than those that it is judged by.
+
+    Returns the squared error (time, image), each half of the images with what the other half chose, and the choice
+    (half, time) as names: half 0 are the images of even number, whose choice serves the odd ones.
+    """
+    import xarray as xr
+
+    error = dataset["mse"].sel(denoiser=list(names))
+    halves = [error.isel(image=slice(start, None, 2)) for start in (0, 1)]
+    choice = [half.mean("image").argmin("denoiser").to_numpy() for half in halves]
+    at_time = np.arange(error.sizes["time"])
+    values = np.empty((error.sizes["time"], error.sizes["image"]))
+    for start in (0, 1):
+        part = halves[start].transpose("denoiser", "time", "image").to_numpy()
+        values[:, start::2] = part[choice[1 - start], at_time]
+    chosen = np.array(names)[np.stack(choice)]
+    coordinates = {"time": dataset["time"]}
+    return (
+        xr.DataArray(values, dims=("time", "image"), coords=coordinates),
+        xr.DataArray(chosen, dims=("half", "time"), coords=coordinates),
+    )
+
+
+def _all(
+    denoisers: Mapping[str, Lazy],
+    images: NDArray[Any],
+    times: NDArray[np.float64],
+    seed: int,
+    folder: Path | None,
+    progress: Callable[[str, float], None] | None,
+) -> Iterator[tuple[str, tuple[NDArray[np.float32], NDArray[np.float64]]]]:
+    """Denoised images (times, N, L1, L2) and seconds (times, N), denoiser by denoiser."""
+    problem = sha256(images.tobytes() + times.tobytes() + str(seed).encode()).hexdigest()
+    for name, maker in denoisers.items():
+        parts: list[tuple[NDArray[np.float32], NDArray[np.float64]]] = []
+        model: Model | None = None
+        for k, t in enumerate(times):
+            file = None if folder is None else folder / f"{_stem(name)}-{k:02d}.npz"
+            part = _kept(file, problem)
+            if part is None:
+                if model is None:
+                    model = maker() if callable(maker) else maker
+                part = _denoised(model, images, float(t), k, seed)
+                if file is not None:
+                    _keep(file, problem, part)
+            parts.append(part)
+            if progress is not None:
+                progress(name, float(t))
+        yield name, (np.stack([part[0] for part in parts]), np.stack([part[1] for part in parts]))
+
+
+def _denoised(
+    model: Model, images: NDArray[Any], t: float, k: int, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    alpha, sigma = float(model.schedule.alpha(t)), float(np.sqrt(model.schedule.sigma2(t)))
+    noise = standard_normals(images.shape, seed=seed, step=k, dtype=images.dtype)
+    noised = (alpha * images + sigma * noise).astype(np.float32)
+    means, seconds = np.empty(images.shape, dtype=np.float32), np.empty(len(images))
+    # The first call of a kernel compiles it.
+    posterior_mean(model, noised[:1], t)
+    for n, x in enumerate(noised):
+        begin = time.perf_counter()
+        means[n] = posterior_mean(model, x, t)
+        seconds[n] = time.perf_counter() - begin
+    return means, seconds
+
+
+def _kept(file: Path | None, problem: str) -> tuple[NDArray[np.float32], NDArray[np.float64]] | None:
+    if file is None or not file.is_file():
+        return None
+    try:
+        with np.load(file) as saved:
+            return (saved["means"], saved["seconds"]) if str(saved["problem"]) == problem else None
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+
+
+def _keep(file: Path, problem: str, part: tuple[NDArray[np.float32], NDArray[np.float64]]) -> None:
+    with atomic_path(file) as temporary, temporary.open("wb") as target:
+        np.savez(target, means=part[0], seconds=part[1], problem=problem)
+
+
+def _stem(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
+
+
+def _dataset(
+    names: list[str],
+    means: NDArray[np.float32],
+    seconds: NDArray[np.float64],
+    images: NDArray[Any],
+    times: NDArray[np.float64],
+    reference: str | None,
+    seed: int,
+) -> "xr.Dataset":
+    import xarray as xr
+
+    dims = ("denoiser", "time", "image")
+    error = np.square(means.astype(np.float64) - images).mean(axis=(-2, -1))
+    variables: dict[str, Any] = {
+        "mse": (dims, error, {"long_name": "squared error a pixel", "units": "1"}),
+        "seconds": (dims, seconds, {"long_name": "time of one evaluation", "units": "s"}),
+    }
+    if reference is not None:
+        target = means[names.index(reference)].astype(np.float64)
+        pearson, r2 = _agreement(means.astype(np.float64), target)
+        variables["pearson"] = (dims, pearson, {"long_name": f"Pearson's r with {reference}", "units": "1"})
+        variables["r2"] = (dims, r2, {"long_name": f"R^2 with {reference} as truth", "units": "1"})
+    run = {
+        "what": "compare_denoisers",
+        "denoisers": names,
+        "images": sha256(images.tobytes()).hexdigest(),
+        "seed": seed,
+        "reference": reference,
+    }
+    provenance = {"run": run, "environment": environment()}
+    return xr.Dataset(variables, {"denoiser": names, "time": times}, {"provenance": json.dumps(provenance)})
+
+
+def _agreement(means: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """Pearson's r and R^2 of denoised images with the reference's; NaN where an image is constant."""
+    centred, wanted = (a - a.mean(axis=(-2, -1), keepdims=True) for a in (means, target))
+    power, needed = (np.square(a).sum(axis=(-2, -1)) for a in (centred, wanted))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pearson = (centred * wanted).sum(axis=(-2, -1)) / np.sqrt(power * needed)
+        r2 = 1.0 - np.square(means - target).sum(axis=(-2, -1)) / needed
+    return pearson, r2

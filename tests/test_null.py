@@ -1,0 +1,54 @@
+"""The null's curves against the model's own methods and sampled fields, and their place in figures."""
+
+import numpy as np
+import pytest
+
+import fastpatch as fp
+from fastpatch import theory
+from fastpatch.analysis.figures import draw_dynamics
+from fastpatch.errors import DtypeError, InvalidInputError
+
+DICTIONARY = fp.PatchDictionary.random()
+SHAPE = (24, 20)
+
+
+def test_its_curves_are_those_of_the_gaussian_model():
+    times, schedule = fp.log_time_grid(40.0, 0.01, 60), fp.VPSchedule(1.5)
+    found = theory.gaussian_null(DICTIONARY, SHAPE, times, schedule)
+    model = fp.GaussianModel.from_dictionary(DICTIONARY, SHAPE, schedule)
+    run = fp.simulate(model, SHAPE, 40, times, snapshots=0)
+    np.testing.assert_allclose(run["mode_derivative"][0], found["mode_derivative"], rtol=1e-6)
+    np.testing.assert_allclose(run["xi_eq"][0], found["xi_eq"], rtol=1e-5, equal_nan=True)
+    assert found.attrs["critical_time"] == pytest.approx(run.attrs["critical_time"])
+    # xi_x of fields of its spectrum, taken from their mean correlation.
+    at = -1
+    S = model.structure_factor(times[at])
+    fields = np.fft.irfft2(np.sqrt(S) * np.fft.rfft2(np.random.default_rng(0).normal(size=(2000, *SHAPE))), s=SHAPE)
+    correlation = fp.analysis.radial_correlation(fields).mean(axis=0)
+    assert float(found["xi_x"][at]) == pytest.approx(float(fp.analysis.length_from_correlation(correlation)), rel=0.03)
+
+
+def test_it_is_found_from_a_result_alone_and_drawn_beside_it(small_result):
+    null = theory.null_of_result(small_result)
+    assert null.sizes["time"] == small_result.sizes["time"]
+    expected = theory.gaussian_null(DICTIONARY, (12, 10), small_result["time"].to_numpy())
+    np.testing.assert_allclose(null["mode_derivative"], expected["mode_derivative"])
+    figure = draw_dynamics(small_result, null=null)
+    for axes in figure.axes[:3]:
+        (line,) = [line for line in axes.get_lines() if line.get_label() == "Gaussian null"]
+        assert len(line.get_xdata()) == small_result.sizes["time"]
+    assert not [line for line in draw_dynamics(small_result).axes[0].get_lines() if line.get_label() == "Gaussian null"]
+    # A rate that a file does not hold, a result of another model, and one without what is needed.
+    times = fp.log_time_grid(steps=10)
+    callable_rate = fp.PatchModel(DICTIONARY, fp.VPSchedule(lambda t: 1.0))
+    for model in (callable_rate, fp.EmpiricalModel(fp.stripe_prototypes(12))):
+        assert theory.null_of_result(fp.simulate(model, (12, 12), 1, times, snapshots=0)) is None
+    assert theory.null_of_result(small_result.isel(time=slice(0, 1))) is None
+    assert theory.null_of_result(small_result.isel(shell=slice(0, 2))) is None
+
+
+def test_bad_input_is_named():
+    with pytest.raises(InvalidInputError, match="expected 0, 1, 2 and 3 among them"):
+        theory.gaussian_null(DICTIONARY, SHAPE, [2.0, 1.0], shells=[0, 1])
+    with pytest.raises(DtypeError, match="expected a PatchDictionary"):
+        theory.gaussian_null("x", SHAPE, [2.0, 1.0])
