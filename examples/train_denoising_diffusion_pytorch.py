@@ -48,7 +48,8 @@ def main() -> None:
     dataset = measure_information(net, load_images("test", "grey", given.data)[: given.runs], runs=given.runs)
     given.out.mkdir(parents=True, exist_ok=True)
     fp.save(dataset, given.out / "result.nc")
-    figures.save_figure(figures.draw_information(dataset, title="denoising-diffusion-pytorch"), given.out / "information.png")
+    figure = figures.draw_information(dataset, title="denoising-diffusion-pytorch")
+    figures.save_figure(figure, given.out / "information.png")
     rate = dataset["total_rate"].mean("image")
     print(f"most of the image is decided per log sigma at sigma = {float(rate.idxmax('sigma')):.3g}")
 
