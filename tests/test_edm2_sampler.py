@@ -236,6 +236,6 @@ def test_a_network_without_labels_takes_none(net):
 
 def test_steps_to_record_may_be_an_array(net):
     noise = latents(range(2), net)
-    as_array, as_list = (sample(net, noise, [0, 1], steps=3, record=steps) for steps in (np.array([0]), [0]))
+    as_array, as_list = (sample(net, noise, steps=3, record=steps) for steps in (np.array([0]), [0]))
     assert as_array.steps == as_list.steps == (0,)
     assert torch.equal(as_array.states, as_list.states)
