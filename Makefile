@@ -53,11 +53,11 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable ".[neural,diffusers,sweep,test]"
+	$(PIP) --editable ".[explore,neural,diffusers,sweep,test]"
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.bench: $(VENV)/.test
-	$(PIP) --editable ".[neural,diffusers,sweep,test,peers]" || echo "JAX could not be installed; the comparison goes without it."
+	$(PIP) --editable ".[explore,neural,diffusers,sweep,test,peers]" || echo "JAX could not be installed; the comparison goes without it."
 	@touch $@
 
 $(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
@@ -65,7 +65,7 @@ $(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.lint: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable ".[neural,diffusers,sweep,test,lint]"
+	$(PIP) --editable ".[explore,neural,diffusers,sweep,test,lint]"
 	@touch $@ $(VENV)/.run $(VENV)/.test
 
 clean:  ## everything that can be made again

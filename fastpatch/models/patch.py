@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..dictionary import PatchDictionary
 from ..errors import DtypeError, InvalidInputError
+from ..html_repr import facts_html
 from ..kernels import patch as kernels
 from ..kernels.plan import PatchPlan
 from ..kernels.tree import TreeKernels
@@ -50,6 +51,11 @@ class PatchModel(LocalPosteriorModel):
 
     def __repr__(self) -> str:
         return f"PatchModel({self.dictionary!r}, {self.schedule!r})"
+
+    def _repr_html_(self) -> str:
+        """The dictionary's patterns and what is predicted for them, for notebooks."""
+        facts = {"schedule": self.schedule, "critical time, score at x = 0": f"{self.critical_time:.4g}"}
+        return self.dictionary._repr_html_() + facts_html(facts)
 
     @property
     def is_fused(self) -> bool:
