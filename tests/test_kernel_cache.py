@@ -259,7 +259,7 @@ import numpy as np
 import fastpatch as fp
 from fastpatch.analysis import correlation_length
 from fastpatch.kernels import cpu
-from fastpatch.kernels.ahead import compile_all
+from fastpatch.runs.compilation import compile_all
 from fastpatch.kernels.cpu import signs
 from fastpatch.kernels import dense
 compile_all()
@@ -295,7 +295,7 @@ class TestNotice:
             pass
 
     def said(self, stream, seconds):
-        from fastpatch.kernels.ahead import announced
+        from fastpatch.runs.compilation import announced
 
         with announced(stream):
             time.sleep(seconds)

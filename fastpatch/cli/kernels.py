@@ -12,8 +12,8 @@ def compile_kernels() -> None:
     It takes about half a minute, once; where everything is there already, about a second.
     """
     begin = time.perf_counter()
-    from ..kernels.ahead import announced, compile_all
     from ..kernels.cache import size, writable_folder
+    from ..runs.compilation import announced, compile_all
 
     with announced(sys.stderr if sys.stderr is not None and sys.stderr.isatty() else None):
         compile_all()
