@@ -20,7 +20,6 @@ from fastpatch.kernels import dense
 from fastpatch.kernels.arguments import Law
 from fastpatch.kernels.patch import tile_constants
 from fastpatch.kernels.plan import PatchPlan
-from fastpatch.kernels.tree.choice import tree_of
 from fastpatch.neural.data import load_images
 from fastpatch.threads import set_threads
 
@@ -47,7 +46,7 @@ def main(directory: str) -> None:
     print(f"dictionary of {len(dictionary)} patterns built in {time.perf_counter() - begin:.1f} s")
     rng = np.random.default_rng(0)
     image = load_images("test", "binarised", directory)[0, 0]
-    kernels = tree_of(dictionary)
+    kernels = fp.PatchModel(dictionary).tree
     assert kernels is not None
 
     def noised(t: float) -> NDArray[np.float32]:
@@ -85,9 +84,9 @@ def main(directory: str) -> None:
     torch_seconds = _best(by_torch, 2) * x.size / _SITES
     print(f"tree {tree:.4f} s, torch {torch_seconds:.1f} s: {torch_seconds / tree:.0f} times", flush=True)
 
-    plan = PatchPlan.of(dictionary)
+    plan = PatchPlan.of(dictionary.patterns, dictionary.prior)
     for dtype in (np.dtype(np.float64), np.dtype(np.float32)):
-        law = Law(*(c[0] for c in tile_constants(plan, fp.VPSchedule(), np.array([_TIME]), dtype)))
+        law = Law(*(c[0] for c in tile_constants(plan, *fp.VPSchedule().amplitudes(np.array([_TIME])), dtype)))
         field = x.astype(dtype)
         begin = time.perf_counter()
         by_products = dense.posterior_mean(plan, law, field)

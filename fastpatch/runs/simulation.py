@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BackendUnavailableError, InvalidInputError
-from ..kernels.ahead import announced, compile_run
 from ..models.base import Model
 from ..process import VPSchedule
 from ..progress import progress_bar
@@ -18,6 +17,7 @@ from ..results import open_text
 from ..validation import integer, plain_array
 from .backends import Backend
 from .checkpoint import RunCheckpoint, interruptible
+from .compilation import announced, compile_run
 from .dataset import FITTED_SHELLS, labelled
 from .engines.base import Engine
 from .engines.choice import engine_of
