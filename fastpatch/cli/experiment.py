@@ -43,18 +43,18 @@ def run_experiment(
 
     ``extend`` may add to the dataset, or take from it, before anything is written. ``null`` is that of `draw_figures`.
     """
-    from ..atomic import writable_directory
+    from ..atomic import exclusive_directory
 
-    directory = writable_directory(out)
-    from ..runs.simulation import simulate
+    with exclusive_directory(out, "run") as directory:
+        from ..runs.simulation import simulate
 
-    begin = time.perf_counter()
-    dataset = simulate(model, progress=not quiet and has_terminal(), **arguments)
-    simulated = time.perf_counter() - begin
-    if extend is not None:
-        dataset = extend(dataset)
-    dataset.attrs["title"] = title
-    publish(dataset, directory, report, begin=begin, simulated=simulated, null=null)
+        begin = time.perf_counter()
+        dataset = simulate(model, progress=not quiet and has_terminal(), **arguments)
+        simulated = time.perf_counter() - begin
+        if extend is not None:
+            dataset = extend(dataset)
+        dataset.attrs["title"] = title
+        publish(dataset, directory, report, begin=begin, simulated=simulated, null=null)
 
 
 def publish(
