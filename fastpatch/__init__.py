@@ -20,7 +20,9 @@ if TYPE_CHECKING:
         from_score,
         stripe_prototypes,
     )
+    from .plotting import plot
     from .process import VPSchedule, log_time_grid
+    from .reports import Summary, summary
     from .results import load, save
     from .runs.observables import Observable, ObservableWarning
     from .runs.simulation import simulate
@@ -40,17 +42,20 @@ _HOME = {
     "PatchModel": "models",
     "PosteriorMeanModel": "models",
     "State": "runs",
+    "Summary": "reports",
     "VPSchedule": "process",
     "from_score": "models",
     "get_threads": "threads",
     "load": "results",
     "log_time_grid": "process",
     "open_sweep": "sweeps",
+    "plot": "plotting",
     "save": "results",
     "set_threads": "threads",
     "simulate": "runs",
     "states": "runs",
     "stripe_prototypes": "models",
+    "summary": "reports",
     "sweep": "sweeps",
     "thread_limit": "threads",
 }
@@ -66,6 +71,7 @@ __all__ = [
     "PatchModel",
     "PosteriorMeanModel",
     "State",
+    "Summary",
     "VPSchedule",
     "__version__",
     "analysis",
@@ -74,11 +80,13 @@ __all__ = [
     "load",
     "log_time_grid",
     "open_sweep",
+    "plot",
     "save",
     "set_threads",
     "simulate",
     "states",
     "stripe_prototypes",
+    "summary",
     "sweep",
     "sweeps",
     "theory",

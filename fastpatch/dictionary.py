@@ -3,12 +3,15 @@
 import hashlib
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import image_patches, sign_patterns
+from .atomic import atomic_path
+from .dictionary_file import read_patterns
 from .errors import DtypeError, InvalidInputError
 from .frozen import FrozenArrays
 from .memory import require_memory
@@ -111,6 +114,24 @@ class PatchDictionary(FrozenArrays):
             blocks.append(np.stack([np.ones((side, side)), -np.ones((side, side))]))
             priors.append(np.full(2, mass / 2.0))
         return cls(np.concatenate(blocks), np.concatenate(priors))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "PatchDictionary":
+        """The dictionary of an npz file that holds ``patterns`` (K, P, P) and, unless it is uniform, ``prior`` (K,).
+
+        `save` writes such a file, and so does ``np.savez(path, patterns=..., prior=...)``. Nothing is unpickled.
+        Raises `ResultFileError` for a file that is missing, damaged or holds no such arrays, and what the constructor
+        raises.
+        """
+        return cls(*read_patterns(path))
+
+    def save(self, path: str | Path) -> None:
+        """Write ``patterns`` and ``prior`` as an npz file, replacing ``path`` only when it is complete.
+
+        Raises `OutputError` where the path cannot be written.
+        """
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, patterns=self.patterns, prior=self.prior)
 
     @classmethod
     def from_images(

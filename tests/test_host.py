@@ -13,7 +13,7 @@ import fastpatch as fp
 from fastpatch import cli, provenance
 from fastpatch.cli import experiment
 
-SMALL = ("patch", "--shape", "12", "14", "--t-max", "10", "--steps", "40", "--trajectories", "2", "--quiet")
+SMALL = ("patch", "--shape", "12x14", "--t-max", "10", "--steps", "40", "--trajectories", "2", "--quiet")
 
 
 @pytest.fixture

@@ -5,14 +5,23 @@ import io
 import os
 import signal
 import sys
+from typing import Annotated
 
 import typer
 
+from .. import __version__
 from ..errors import DtypeError, FastpatchError, InvalidInputError
 from ..messages import reason, tell
-from . import edm2, empirical, explore, images, info, kernels, network_commands, patch, plot, sweep, theory, unet
+from . import edm2, empirical, explore, images, info, kernels, network_commands, patch, plot, show, sweep, theory, unet
 
 __all__ = ["app", "keep_freed_memory", "main"]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"fastpatch {__version__}")
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="fastpatch",
@@ -28,6 +37,7 @@ app.command("patch")(patch.patch)
 app.command("empirical")(empirical.empirical)
 app.command("theory")(theory.theory)
 app.command("sweep")(sweep.sweep)
+app.command("show")(show.show)
 app.command("plot")(plot.plot)
 app.command("explore")(explore.explore)
 app.command("compile")(kernels.compile_kernels)
@@ -36,6 +46,15 @@ app.add_typer(images.app, name="images")
 app.add_typer(unet.app, name="unet")
 app.add_typer(edm2.app, name="edm2")
 app.add_typer(network_commands.app, name="network")
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Phase transitions that seed pattern formation in diffusion models."""
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ def empirical(
     t_min: options.TMin = 1e-3,
     steps: options.Steps = 2000,
     beta: options.Beta = 1.0,
+    solver: options.SolverName = "euler-maruyama",
     trajectories: options.Trajectories = 4,
     shells: options.Shells = 6,
     seed: options.Seed = 0,
@@ -31,19 +32,19 @@ def empirical(
     """
     from ..models import EmpiricalModel, stripe_prototypes
     from ..process import VPSchedule, log_time_grid
-    from .experiment import critical_report, run_experiment
+    from .experiment import run_experiment
 
     model = EmpiricalModel(stripe_prototypes(size), schedule=VPSchedule(beta))
     run_experiment(
         model,
         out,
         f"Empirical score of two patterns on {size}×{size} sites",
-        report=lambda dataset: critical_report(dataset, model),
         quiet=quiet,
         shape=(size, size),
         trajectories=trajectories,
         times=log_time_grid(t_max, t_min, steps),
         seed=seed,
+        solver=solver,
         dtype=dtype,
         record_every=record_every,
         snapshots=snapshots,

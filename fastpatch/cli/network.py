@@ -126,7 +126,7 @@ def locality(
 def analysis_report(dataset: "xr.Dataset", model: "UNetModel") -> str:
     """Critical times predicted from the receptive field and the data, the measured ones, and the local response."""
     from ..neural.probes.receptive_field import predicted_critical_time
-    from .experiment import measured_lines, point_line
+    from ..reports import point_line, summary
 
     times = dataset["snapshot_time"].to_numpy()
     predicted = predicted_critical_time(times, dataset["receptive_sites"].to_numpy(), model.schedule)
@@ -135,7 +135,7 @@ def analysis_report(dataset: "xr.Dataset", model: "UNetModel") -> str:
     omega = dataset.attrs.get("data_omega")
     if omega is not None:
         lines.append(f"  {'log(1 + Omega), data covariance':<34}{math.log1p(omega):14.4g}     Omega = {omega:.4g}")
-    lines += measured_lines(dataset)
+    lines += summary(dataset).measured_lines()
     lines += _sanity_lines(dataset)
     lines.append("local response, medians: radius that holds 90 and 95 % of it, share off the diagonal")
     lines.append(f"{'t':>10}{'90 %':>10}{'95 %':>10}{'Omega':>12}{'off-diag':>12}{'shift defect':>13}{'soft |k|':>12}")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..errors import BackendUnavailableError
+from ..errors import BackendUnavailableError, InvalidInputError
 
 __all__ = [
     "Backend",
@@ -21,17 +21,19 @@ __all__ = [
     "Quiet",
     "RecordEvery",
     "Seed",
+    "Shape",
     "Shells",
     "Snapshots",
     "SolverName",
 ]
-__all__ += ["Steps", "TMax", "TMin", "Threads", "Trajectories", "packages_for"]
+__all__ += ["Steps", "TMax", "TMin", "Threads", "Trajectories", "packages_for", "sides"]
 
 Trajectories = Annotated[int, typer.Option(help="Independent trajectories.")]
 Steps = Annotated[int, typer.Option(help="Integration steps on the logarithmic grid.")]
 TMax = Annotated[float, typer.Option(help="First diffusion time T.")]
 TMin = Annotated[float, typer.Option(help="Last diffusion time.")]
 Beta = Annotated[float, typer.Option(help="Constant noise rate.")]
+Shape = Annotated[str, typer.Option(help="Lattice sides, as 80 for a square or 200x120.", metavar="L or L1xL2")]
 SolverName = Annotated[
     Literal["euler-maruyama", "ancestral", "heun"],
     typer.Option("--solver", help="Reverse SDE by either of two schemes, or probability-flow ODE (heun)."),
@@ -54,6 +56,18 @@ Earlier = Annotated[
     typer.Option("--from", help="Weights of an earlier training to go on from where --out has no checkpoint."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+
+def sides(shape: str) -> tuple[int, int]:
+    """The lattice sides that ``--shape`` names; `InvalidInputError` for anything else."""
+    words = shape.lower().replace("×", "x").split("x")
+    try:
+        found = [int(word) for word in words]
+    except ValueError:
+        found = []
+    if len(found) not in (1, 2) or min(found, default=0) < 1:
+        raise InvalidInputError(f"shape is {shape!r}; expected a side, as 80, or two, as 200x120")
+    return found[0], found[-1]
 
 
 @contextmanager

@@ -11,7 +11,10 @@ __all__ = ["patch"]
 
 
 def patch(
-    shape: Annotated[tuple[int, int], typer.Option(help="Lattice sides L1 L2.")] = (80, 80),
+    shape: options.Shape = "80",
+    dictionary: Annotated[
+        Path | None, typer.Option(help="An npz file with patterns (K, P, P) and prior (K,), in place of random ones.")
+    ] = None,
     patch_size: Annotated[int, typer.Option(help="Odd side of a pattern.")] = 5,
     random_patterns: Annotated[int, typer.Option(help="Random patterns, before sign flips.")] = 8,
     sign_flips: Annotated[bool, typer.Option(help="Add every random pattern's sign flip.")] = True,
@@ -23,6 +26,7 @@ def patch(
     t_min: options.TMin = 1e-3,
     steps: options.Steps = 2000,
     beta: options.Beta = 1.0,
+    solver: options.SolverName = "euler-maruyama",
     trajectories: options.Trajectories = 4,
     shells: options.Shells = 6,
     seed: options.Seed = 0,
@@ -31,8 +35,8 @@ def patch(
     threads: options.Threads = None,
     record_every: options.RecordEvery = 1,
     snapshots: options.Snapshots = 5,
-    null: options.Null = True,
     out: options.Out = Path("runs/patch"),
+    null: options.Null = True,
     quiet: options.Quiet = False,
 ) -> None:
     """The patch machine: simulate, measure, draw Figures 3 and 5, print the critical times.
@@ -42,22 +46,26 @@ def patch(
     from ..dictionary import PatchDictionary
     from ..models import PatchModel
     from ..process import VPSchedule, log_time_grid
-    from .experiment import critical_report, run_experiment, set_threads
+    from .experiment import run_experiment, set_threads
 
-    dictionary = PatchDictionary.random(random_patterns, sign_flips, uniform_mass, patch_size, dictionary_seed)
+    if dictionary is None:
+        patterns = PatchDictionary.random(random_patterns, sign_flips, uniform_mass, patch_size, dictionary_seed)
+    else:
+        patterns = PatchDictionary.load(dictionary)
     set_threads(threads)
-    model = PatchModel(dictionary, VPSchedule(beta))
+    model = PatchModel(patterns, VPSchedule(beta))
+    sides = options.sides(shape)
     run_experiment(
         model,
         out,
-        f"Patch model, {len(dictionary)} patterns of {patch_size}×{patch_size} on {shape[0]}×{shape[1]} sites",
-        report=lambda dataset: critical_report(dataset, model),
+        f"Patch model, {len(patterns)} patterns of {patterns.size}×{patterns.size} on {sides[0]}×{sides[1]} sites",
         null=null,
         quiet=quiet,
-        shape=shape,
+        shape=sides,
         trajectories=trajectories,
         times=log_time_grid(t_max, t_min, steps),
         seed=seed,
+        solver=solver,
         backend=backend,
         dtype=dtype,
         record_every=record_every,

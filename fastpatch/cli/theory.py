@@ -32,7 +32,7 @@ def theory(
     from ..dictionary import PatchDictionary
     from ..models import GaussianModel
     from ..process import VPSchedule
-    from .experiment import shown
+    from ..reports import shown
 
     directory = writable_directory(out)
     schedule = VPSchedule(beta)

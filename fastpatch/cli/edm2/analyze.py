@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ...messages import has_terminal
+from ...reports import point_line, summary
 from .. import options
-from ..experiment import measured_lines, point_line, publish
+from ..experiment import publish
 from . import common
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _report(dataset: "xr.Dataset") -> str:
     """The critical noise levels, and the dispersion at sigma_c, relative to that of free noise."""
     from ...analysis import CriticalPoint
 
-    lines = measured_lines(dataset)
+    lines = summary(dataset).measured_lines()
     first = CriticalPoint(*(dataset.attrs[f"sigma_first{part}"] for part in ("", "_low", "_high", "_found")))
     lines.insert(-1, point_line("xi_eq, its first peak", first))
     sigma_c = dataset.attrs["sigma_c"]

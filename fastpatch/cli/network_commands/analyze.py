@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ...reports import summary
 from .. import options
-from ..experiment import measured_lines, publish
+from ..experiment import publish
 from . import source as given
 
 if TYPE_CHECKING:
@@ -66,5 +67,5 @@ def _report(dataset: "xr.Dataset", share: float) -> str:
     from ...neural.window import guidance_window
     from .window import window_lines
 
-    lines = [*measured_lines(dataset), f"{'derivatives':<36}{dataset.attrs['derivatives']:>14}"]
+    lines = [*summary(dataset).measured_lines(), f"{'derivatives':<36}{dataset.attrs['derivatives']:>14}"]
     return "\n".join(lines + window_lines(guidance_window(dataset, share), (20, 50)))

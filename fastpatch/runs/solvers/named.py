@@ -21,6 +21,6 @@ def resolve_solver(solver: SolverName | Solver) -> Solver:
         if solver not in SOLVERS:
             raise InvalidInputError(f"solver is {solver!r}; expected one of {', '.join(get_args(SolverName))}")
         return SOLVERS[solver]
-    if not isinstance(solver, Solver) or not isinstance(solver.name, str):
+    if isinstance(solver, type) or not isinstance(solver, Solver) or not isinstance(solver.name, str):
         raise InvalidInputError(f"solver is a {type(solver).__name__}; expected a name, or a Solver")
     return solver

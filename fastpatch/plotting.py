@@ -1,0 +1,57 @@
+"""The figures of a result, from the dataset alone."""
+
+from typing import TYPE_CHECKING
+
+from .errors import ResultFileError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+__all__ = ["plot"]
+
+
+def plot(dataset: "xr.Dataset", *, null: bool = True) -> "dict[str, Figure]":
+    """Every figure that a result has the variables of, by the stem of the file that the command line writes.
+
+    Nothing is shown, and pyplot is not touched: ``fp.plot(ds)["figure3"]`` displays itself in a notebook, and
+    ``.savefig(path)`` writes it. `fastpatch.analysis.figures.figure_style` sets sizes for a journal or for slides.
+
+    With ``null`` the curves of a Gaussian field of the patterns' second moments stand beside those of a patch machine.
+
+    Raises `ResultFileError` for a dataset that has lost some of what every result has.
+    """
+    from .analysis import figures
+    from .theory import null_of_result
+
+    title = dataset.attrs.get("title")
+    if "gain_overall" not in dataset:
+        needed = {"xi_x", "xi_eq", "mode_derivative"} if "xi_x" in dataset else {"final"}
+        missing = sorted(needed - set(dataset.data_vars)) or sorted({"trajectory"} - set(dataset.dims))
+        if missing:
+            raise ResultFileError(f"the result has no {', '.join(missing)}; expected it whole, as it was made")
+    drawn: dict[str, Figure] = {}
+    if "gain_overall" in dataset:
+        drawn["figure4"] = figures.draw_pulse_figure(dataset, title)
+        drawn["conditions"] = figures.draw_condition_gains(dataset, title)
+        if "scan_gain" in dataset:
+            drawn["dose_response"] = figures.draw_dose_response(dataset, title)
+    elif "xi_x" not in dataset:
+        drawn["samples"] = figures.draw_samples(dataset, title)
+    elif "sigma" in dataset.dims:
+        drawn["figure1"] = figures.draw_noise_levels(dataset, title)
+        drawn["softening"] = figures.draw_relative_softening(dataset, title)
+    else:
+        beside = null_of_result(dataset) if null else None
+        drawn["figure3"] = figures.draw_dynamics(dataset, title, null=beside)
+    if "total_rate" in dataset:
+        drawn["information"] = figures.draw_information(dataset, title=title)
+    if "pattern" in dataset or "prototype" in dataset:
+        drawn["snapshots"] = figures.draw_snapshots(dataset)
+    elif dataset.sizes.get("snapshot_time"):
+        drawn["denoising"] = figures.draw_denoising(dataset)
+    if "dispersion" in dataset:
+        drawn["locality"] = figures.draw_locality(dataset, title)
+    if "sample_to_train" in dataset:
+        drawn["statistics"] = figures.draw_fidelity(dataset)
+    return drawn
