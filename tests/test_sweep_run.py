@@ -16,7 +16,10 @@ import fastpatch as fp
 from fastpatch.errors import InvalidInputError, SchedulerError, SweepError, VersionMismatchError
 from fastpatch.sweeps import Point, cluster
 
-TOML = 'title = "small"\nrecords = 8\nshells = 3\n[parameters]\nL = [8, 12]\nsteps = [15, 20, 40]\ntrajectories = [1, 2]\nsolver = "ancestral"\n'
+TOML = (
+    'title = "small"\nrecords = 8\nshells = 3\n[parameters]\nL = [8, 12]\nsteps = [15, 20, 40]\n'
+    'trajectories = [1, 2]\nsolver = "ancestral"\n'
+)
 
 
 @pytest.fixture(scope="module")

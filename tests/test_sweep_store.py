@@ -296,7 +296,7 @@ REFUSED = {
     "fewer values, extending": (
         {"parameters": {**SPEC["parameters"], "L": 12}},
         True,
-        "the spec leaves out the point with L = 8, steps = 15, trajectories = 1, solver = ancestral of .*; expected an extension",
+        "the spec leaves out the point with L = 8, steps = 15, trajectories = 1, solver = ancestral of .*; expected",
     ),
     "impossible points, extending": (
         {"parameters": {**SPEC["parameters"], "L": [3, 8, 12]}},
