@@ -34,10 +34,11 @@ bench-gpu: $(VENV)/.test  ## check the CUDA backend on this machine's GPU and ti
 roofline: $(VENV)/.test  ## what this machine could do, and how far the step is from it
 	$(BIN)/python -m bench.roofline
 
-lint: $(VENV)/.lint  ## style and types
+lint: $(VENV)/.lint  ## style, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 docs: $(VENV)/.docs  ## the site, into docs/_build/html: every example runs, and a warning is an error
 	$(BIN)/sphinx-build --jobs 2 --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
@@ -53,11 +54,11 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable ".[neural,diffusers,sweep,test]"
+	$(PIP) --editable ".[explore,neural,diffusers,sweep,test]"
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.bench: $(VENV)/.test
-	$(PIP) --editable ".[neural,diffusers,sweep,test,peers]" || echo "JAX could not be installed; the comparison goes without it."
+	$(PIP) --editable ".[explore,neural,diffusers,sweep,test,peers]" || echo "JAX could not be installed; the comparison goes without it."
 	@touch $@
 
 $(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
@@ -65,7 +66,7 @@ $(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.lint: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable ".[neural,diffusers,sweep,test,lint]"
+	$(PIP) --editable ".[explore,neural,diffusers,sweep,test,lint]"
 	@touch $@ $(VENV)/.run $(VENV)/.test
 
 clean:  ## everything that can be made again

@@ -23,6 +23,7 @@ version = release = fastpatch.__version__
 extensions = [
     "commands",
     "reference",
+    "scrubber",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinxcontrib.katex",
@@ -82,6 +83,8 @@ sphinx_gallery_conf = {
 html_theme = "furo"
 html_title = f"fastpatch {release}"
 html_static_path = ["_static"]
+(HERE / "_build" / "scrubbing").mkdir(parents=True, exist_ok=True)  # filled by the extension `scrubber`
+html_extra_path = ["_build/scrubbing"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False

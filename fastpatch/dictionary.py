@@ -14,10 +14,14 @@ from .atomic import atomic_path
 from .dictionary_file import read_patterns
 from .errors import DtypeError, InvalidInputError
 from .frozen import FrozenArrays
+from .html_repr import fields_html
 from .memory import require_memory
 from .validation import boolean, finite_float, integer, plain_array
 
 __all__ = ["PatchDictionary"]
+
+# Patterns that a notebook shows.
+_SHOWN = 24
 
 
 class PatchDictionary(FrozenArrays):
@@ -219,6 +223,14 @@ class PatchDictionary(FrozenArrays):
         return (
             f"PatchDictionary({len(self)} patterns of {self.size}x{self.size}, {symmetry}, digest {self.digest[:12]})"
         )
+
+    def _repr_html_(self) -> str:
+        """The most probable patterns, for notebooks."""
+        most = np.argsort(-self.prior, kind="stable")[:_SHOWN]
+        held_as_bits = "patterns" not in self.__dict__
+        shown = sign_patterns.decode(self.__dict__["codes"][most], self.size) if held_as_bits else self.patterns[most]
+        rest = "" if len(self) <= _SHOWN else f"the {_SHOWN} most probable, {self.prior[most].sum():.1%} of the prior"
+        return fields_html(repr(self), shown, [f"{weight:.3g}" for weight in self.prior[most]], rest)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PatchDictionary) and self.digest == other.digest

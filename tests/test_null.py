@@ -13,7 +13,7 @@ SHAPE = (24, 20)
 
 
 def test_its_curves_are_those_of_the_gaussian_model():
-    times, schedule = fp.log_time_grid(40.0, 0.01, 60), fp.VPSchedule(1.5)
+    times, schedule = fp.log_time_grid(20.0, 0.01, 60), fp.VPSchedule(1.5)
     found = theory.gaussian_null(DICTIONARY, SHAPE, times, schedule)
     model = fp.GaussianModel.from_dictionary(DICTIONARY, SHAPE, schedule)
     run = fp.simulate(model, SHAPE, 40, times, snapshots=0)
@@ -39,7 +39,7 @@ def test_it_is_found_from_a_result_alone_and_drawn_beside_it(small_result):
         assert len(line.get_xdata()) == small_result.sizes["time"]
     assert not [line for line in draw_dynamics(small_result).axes[0].get_lines() if line.get_label() == "Gaussian null"]
     # A rate that a file does not hold, a result of another model, and one without what is needed.
-    times = fp.log_time_grid(steps=10)
+    times = fp.log_time_grid(5.0, 0.1, 10)
     callable_rate = fp.PatchModel(DICTIONARY, fp.VPSchedule(lambda t: 1.0))
     for model in (callable_rate, fp.EmpiricalModel(fp.stripe_prototypes(12))):
         assert theory.null_of_result(fp.simulate(model, (12, 12), 1, times, snapshots=0)) is None

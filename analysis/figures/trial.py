@@ -15,7 +15,7 @@ _MARKERS = ("o", "s", "^", "D", "v")
 
 
 def draw_trial(report: Mapping[str, Any]) -> Figure:
-    """A report of `fastpatch network trial`: one panel a weight, one row a metric, first level against last."""
+    """A report of ``fastpatch network trial``: one panel a weight, one row a metric, first level against last."""
     levels = [f"{sigma:.2g}" for sigma in report["levels"]]
     with house_style():
         figure = new_figure(10.0, 6.4)

@@ -23,7 +23,7 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 
 # Packages whose names users import; the rest (kernels, engines, the command line) may change without notice.
-ROOTS = ("analysis", "models", "neural", "studies", "sweeps", "theory")
+ROOTS = ("analysis", "explore", "models", "neural", "studies", "sweeps", "theory")
 # Other packages whose names stand in signatures and docstrings.
 FOREIGN = (
     "Client", "abc", "builtins", "collections", "contextlib", "dask", "distributed", "enum", "functools", "matplotlib",

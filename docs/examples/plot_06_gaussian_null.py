@@ -13,7 +13,7 @@ import fastpatch as fp
 
 dictionary = fp.PatchDictionary.random()
 machine = fp.PatchModel(dictionary)
-null = fp.models.GaussianModel.from_dictionary(dictionary, shape=(80, 80))
+null = fp.GaussianModel.from_dictionary(dictionary, shape=(80, 80))
 
 figure, axes = plt.subplots(1, 3, figsize=(11, 3), layout="constrained")
 for model, name in ((machine, "patch machine"), (null, "Gaussian null")):

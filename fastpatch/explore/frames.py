@@ -71,6 +71,7 @@ def frames(settings: Settings) -> Iterator[Frame]:
         settings.trajectories,
         log_time_grid(steps=settings.steps),
         settings.seed,
+        solver=settings.solver,
         every=settings.every,
     )
     for state in running:

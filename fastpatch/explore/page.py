@@ -12,6 +12,8 @@ from .view import PERIOD, View
 
 __all__ = ["build"]
 
+SOLVERS = ("euler-maruyama", "ancestral", "heun")
+
 
 def build(document: Document, out: Path) -> list[View]:
     """Fill one session's document; the views are returned for whoever drives them without a browser."""
@@ -55,12 +57,14 @@ def _machine(out: Path) -> View:
         "trajectories": Slider(start=1, end=8, step=1, value=default.trajectories, title="trajectories"),
         "steps": Slider(start=200, end=4000, step=200, value=default.steps, title="steps"),
         "seed": Slider(start=0, end=100, step=1, value=default.seed, title="seed of the noise"),
+        "solver": Select(options=list(SOLVERS), value=default.solver, title="solver"),
     }
 
     def read() -> MachineSettings:
         chosen = {name: widget.value for name, widget in controls.items()}
         mass = float(chosen.pop("uniform_mass"))
-        return MachineSettings(uniform_mass=mass, **{name: int(value) for name, value in chosen.items()})
+        solver = chosen.pop("solver")
+        return MachineSettings(uniform_mass=mass, solver=solver, **{name: int(value) for name, value in chosen.items()})
 
     return View("machine", controls, read, out)
 
@@ -70,8 +74,9 @@ def _network(out: Path) -> View:
     controls: dict[str, Any] = {
         "variant": Select(options=["binarised", "grey"], value=default.variant, title="U-Net on Fashion-MNIST, images"),
         "trajectories": Slider(start=1, end=8, step=1, value=default.trajectories, title="trajectories"),
-        "steps": Slider(start=100, end=2000, step=50, value=default.steps, title="steps"),
+        "steps": Slider(start=200, end=2000, step=50, value=default.steps, title="steps"),
         "seed": Slider(start=0, end=100, step=1, value=default.seed, title="seed of the noise"),
+        "solver": Select(options=list(SOLVERS), value=default.solver, title="solver"),
     }
 
     def read() -> NetworkSettings:
@@ -80,6 +85,7 @@ def _network(out: Path) -> View:
             int(controls["trajectories"].value),
             int(controls["steps"].value),
             int(controls["seed"].value),
+            controls["solver"].value,
         )
 
     return View("network", controls, read, out)

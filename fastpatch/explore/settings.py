@@ -29,6 +29,7 @@ class MachineSettings:
     trajectories: int = 4
     steps: int = 1000
     seed: int = 0
+    solver: Literal["euler-maruyama", "ancestral", "heun"] = "euler-maruyama"
 
     @property
     def dictionary(self) -> PatchDictionary:
@@ -65,7 +66,7 @@ class MachineSettings:
             "model = fp.PatchModel(dictionary)\n"
             f"times = fp.log_time_grid(steps={self.steps})\n"
             f"ds = fp.simulate(model, shape={self.shape}, trajectories={self.trajectories}, times=times, "
-            f"seed={self.seed}, record_every={self.every})\n"
+            f'solver="{self.solver}", seed={self.seed}, record_every={self.every})\n'
             'fp.save(ds, "result.nc")\n'
         )
 
@@ -82,6 +83,8 @@ class NetworkSettings:
     trajectories: int = 4
     steps: int = 250
     seed: int = 0
+    # The ancestral step divides by alpha: what a network errs by at large t it multiplies.
+    solver: Literal["euler-maruyama", "ancestral", "heun"] = "euler-maruyama"
 
     def model(self) -> "Model":
         from ..neural.unet import UNetModel, load_weights, shipped_weights
@@ -109,7 +112,7 @@ class NetworkSettings:
             f'model = UNetModel(*load_weights(shipped_weights("{self.variant}")))\n'
             f"times = fp.log_time_grid(steps={self.steps})\n"
             f"ds = fp.simulate(model, shape={self.shape}, trajectories={self.trajectories}, times=times, "
-            f"seed={self.seed}, record_every={self.every})\n"
+            f'solver="{self.solver}", seed={self.seed}, record_every={self.every})\n'
             'fp.save(ds, "result.nc")\n'
         )
 
@@ -130,5 +133,6 @@ def _simulate(model: Any, settings: Settings) -> "xr.Dataset":
         trajectories=settings.trajectories,
         times=log_time_grid(steps=settings.steps),
         seed=settings.seed,
+        solver=settings.solver,
         record_every=settings.every,
     )

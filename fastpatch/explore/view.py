@@ -95,13 +95,18 @@ class View:
             self._drawn = known
             self.scrub.end = max(known - 1, 1)
         if known and self._following and self.shown != known - 1:
-            self.scrub.value = known - 1
+            self._move(known - 1)
         elif self.play.active:
             if self.shown + 1 < known:
-                self.scrub.value = self.shown + 1
+                self._move(self.shown + 1)
             else:
                 self.play.active = False
         self.status.text = self._message or self._progress(known)
+
+    def _move(self, to: int) -> None:
+        """Move the slider from here; only a reader who moves it no longer follows the run."""
+        following, self.scrub.value = self._following, to
+        self._following = following
 
     def _progress(self, known: int) -> str:
         total = -(-self.settings.steps // self.settings.every) + 1
@@ -128,7 +133,7 @@ class View:
         if not self._frames:
             return
         at = min(int(value), len(self._frames) - 1)
-        self._following = self._following and at >= len(self._frames) - 1
+        self._following = False
         frame = self._frames[at]
         self._figures.show(frame, spectra(self.settings, frame, self._model, self._null))
 
