@@ -52,3 +52,18 @@ def test_bad_input_is_named():
         theory.gaussian_null(DICTIONARY, SHAPE, [2.0, 1.0], shells=[0, 1])
     with pytest.raises(DtypeError, match="expected a PatchDictionary"):
         theory.gaussian_null("x", SHAPE, [2.0, 1.0])
+
+
+def test_the_score_s_zero_is_sought_before_the_pattern_locks(small_result):
+    """After the second zero of lambda_0 a derivative that single sites throw about is no softening."""
+    dataset = small_result.copy(deep=True)
+    curve = np.full(dataset.sizes["time"], 0.5)
+    curve[8:14] = -0.3
+    curve[14:] = 5.0
+    curve[20] = -40.0
+    dataset["mode_derivative"][:] = curve[:, None, None]
+    assert np.isnan(fp.summary(dataset).measured["score_crossing"].time)
+    curve[10] = -0.6
+    dataset["mode_derivative"][:] = curve[:, None, None]
+    found = fp.summary(dataset).measured["score_crossing"].time
+    assert dataset["time"][10] <= found <= dataset["time"][9]

@@ -18,7 +18,8 @@ from fastpatch.runs import workers
 from fastpatch.sweeps import Point, cluster
 
 TOML = (
-    'title = "small"\nrecords = 8\nshells = 3\n[parameters]\nL = [8, 12]\nsteps = [15, 20, 40]\ntrajectories = [1, 2]\n'
+    'title = "small"\nrecords = 8\nshells = 3\n[parameters]\nL = [8, 12]\nsteps = [15, 20, 40]\n'
+    'trajectories = [1, 2]\nsolver = "ancestral"\n'
 )
 
 
@@ -222,7 +223,8 @@ def test_a_point_that_fails_is_named_and_keeps_no_other_from_being_done(client, 
     monkeypatch.setattr(Point, "simulate", failing)
     monkeypatch.setattr("fastpatch.sweeps.store._SHARD_BYTES", 1)
     message = (
-        r"^2 of 12 points failed, the first with L = 12, steps = 20, trajectories = \d: its worker ran out of memory; "
+        r"^2 of 12 points failed, the first with L = 12, steps = 20, trajectories = \d, solver = ancestral: its "
+        "worker ran out of memory; "
     )
     with pytest.raises(
         SweepError, match=message + "what is finished is kept, and the same command goes on from there$"

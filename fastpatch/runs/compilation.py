@@ -37,7 +37,10 @@ def compile_run(dtype: Any) -> None:
 
 
 def compile_all() -> None:
-    """Compile every kernel of the CPU for every type that the package calls it with."""
+    """Compile the kernels of patch models, their runs and their analysis, in both precisions.
+
+    Those of trees and of patches at one place depend on the images, and are compiled when they are first used.
+    """
     for precision in (np.float32, np.float64):
         compile_run(precision)
         signs = np.empty((ROWS, 2), dtype=np.uint64)
