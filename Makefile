@@ -34,10 +34,11 @@ bench-gpu: $(VENV)/.test  ## check the CUDA backend on this machine's GPU and ti
 roofline: $(VENV)/.test  ## what this machine could do, and how far the step is from it
 	$(BIN)/python -m bench.roofline
 
-lint: $(VENV)/.lint  ## style and types
+lint: $(VENV)/.lint  ## style, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 docs: $(VENV)/.docs  ## the site, into docs/_build/html: every example runs, and a warning is an error
 	$(BIN)/sphinx-build --jobs 2 --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html

@@ -87,22 +87,45 @@ def writable_directory(path: str | Path) -> Path:
 def exclusive_directory(path: str | Path, use: str) -> Iterator[Path]:
     """A `writable_directory` from which every other process of this machine that asks for the same is kept out.
 
-    The lock is on the file ``.lock`` in it, whose content is left alone. Raises `OutputError` where another process
-    holds it, naming the ``use`` that is made of the directory, where ``.lock`` is a link or no regular file, and where
-    it cannot be opened. File systems without locks, and Windows, keep nobody out.
+    The lock is on the file ``.lock`` in it, which goes in the end if it was not there before, and is otherwise left
+    alone. Raises `OutputError` where another process holds it, naming the ``use`` that is made of the directory, where
+    ``.lock`` is a link or no regular file, and where it cannot be opened. File systems without locks, and Windows,
+    keep nobody out.
     """
     directory = writable_directory(path)
     lock = directory / ".lock"
-    try:
-        descriptor = open_regular(lock, os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise OutputError(f"{lock} cannot be locked ({error.strerror}); expected a directory of one's own") from None
-    try:
+    held, is_new = None, False
+    while held is None:
+        try:
+            descriptor, is_new = _open_lock(lock)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and directory.is_dir():  # its owner has just removed it
+                continue
+            raise OutputError(
+                f"{lock} cannot be locked ({error.strerror}); expected a directory of one's own"
+            ) from None
         if not take(descriptor):
+            os.close(descriptor)
             raise OutputError(f"{directory} is in use by another {use}; expected one at a time")
+        if os.fstat(descriptor).st_nlink:
+            held = descriptor
+        else:  # its owner removed it before it was locked here
+            os.close(descriptor)
+    try:
         yield directory
     finally:
-        os.close(descriptor)
+        if is_new:
+            with suppress(OSError):
+                lock.unlink()
+        os.close(held)
+
+
+def _open_lock(lock: Path) -> tuple[int, bool]:
+    """The descriptor of a lock file, and whether it was made just now."""
+    try:
+        return open_regular(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL), True
+    except FileExistsError:
+        return open_regular(lock, os.O_RDWR), False
 
 
 def is_leftover(path: Path) -> bool:

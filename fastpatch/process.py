@@ -124,6 +124,10 @@ class VPSchedule:
         return _like(-np.expm1(-np.asarray(self.integrated_rate(t))))
 
     @np.errstate(under="ignore")
+    def amplitudes(self, t: ArrayLike) -> tuple[Any, Any]:
+        """alpha(t) and sigma^2(t), as the kernels take them."""
+        return self.alpha(t), self.sigma2(t)
+
     def sigma(self, t: ArrayLike) -> Any:
         """Noise amplitude sigma(t) (eq. 35)."""
         return _like(np.sqrt(np.asarray(self.sigma2(t))))

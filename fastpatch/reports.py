@@ -54,7 +54,7 @@ class Summary:
         hold the model's arrays.
     measured
         The critical points of `fastpatch.analysis.critical_points` by name, and where the score's Jacobian along the
-        uniform mode changes sign, "score_crossing", of runs in time.
+        uniform mode changes sign before the pattern locks, "score_crossing", of runs in time.
     final_xi_x : (trajectory,), in sites
     """
 
@@ -140,7 +140,9 @@ def summary(dataset: "xr.Dataset") -> Summary:
         times = dataset["time"].to_numpy()
         rate = np.ones_like(times) if model is None else model.schedule.rate(times)
         axes = lambda_0.transpose("trajectory", "time").to_numpy()
-        measured["score_crossing"] = zero_mode_crossing(times, axes + 0.5 * rate)
+        # Once the pattern has locked, single sites that still decide throw the derivative about.
+        end = _locking(np.median(axes, axis=0))
+        measured["score_crossing"] = zero_mode_crossing(times[:end], (axes + 0.5 * rate)[:, :end])
     return Summary(
         title=dataset.attrs.get("title"),
         along=along,
@@ -199,3 +201,12 @@ def point_line(label: str, point: CriticalPoint) -> str:
 
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
+
+
+def _locking(lambda_0: NDArray[np.float64]) -> int:
+    """How many records there are up to the second sign change of lambda_0; all, and at least two, without one."""
+    negative = np.flatnonzero(lambda_0 < 0.0)
+    if not negative.size:
+        return len(lambda_0)
+    after = np.flatnonzero(lambda_0[negative[0] :] > 0.0)
+    return max(2, int(negative[0] + after[0])) if after.size else len(lambda_0)

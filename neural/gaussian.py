@@ -20,10 +20,10 @@ from ..errors import InvalidInputError
 from ..validation import finite_float, floating_field
 from .denoiser import checked_labels
 
-__all__ = ["GaussianDenoiser"]
+__all__ = ["MOST_PIXELS", "GaussianDenoiser"]
 
 # Largest number of pixels, of which every class holds a matrix.
-_MOST_PIXELS = 4096
+MOST_PIXELS = 4096
 
 
 class GaussianDenoiser(nn.Module):
@@ -62,10 +62,8 @@ class GaussianDenoiser(nn.Module):
         if centres.ndim != 4:
             raise InvalidInputError(f"means has shape {centres.shape}; expected (classes, C, H, W)")
         count, pixels = len(centres), centres[0].size
-        if pixels > _MOST_PIXELS:
-            raise InvalidInputError(
-                f"images have {pixels} values; expected at most {_MOST_PIXELS} for full covariances"
-            )
+        if pixels > MOST_PIXELS:
+            raise InvalidInputError(f"images have {pixels} values; expected at most {MOST_PIXELS} for full covariances")
         matrices = floating_field(covariances, "covariances", minimum_ndim=3).astype(np.float64)
         if matrices.shape != (count, pixels, pixels):
             raise InvalidInputError(f"covariances has shape {matrices.shape}; expected {(count, pixels, pixels)}")

@@ -22,6 +22,7 @@ from ..progress import progress_bar
 from ..provenance import environment
 from ..validation import floating_field, integer, shell_numbers
 from .denoiser import Denoiser, denoiser_identity
+from .gaussian import MOST_PIXELS, GaussianDenoiser
 from .guidance import Guide
 from .modes import Method, measured_modes, network_differentiation
 from .probes.finite import checked_finite
@@ -39,7 +40,9 @@ _LUMINANCE = (0.2989, 0.5870, 0.1140)
 
 _FITTED_SHELLS = (1, 2, 3)
 _MOST_CLASSES = 10
+_INFORMATION_LEVELS = 24
 _DIRECTIONS = ("y", "x", "diagonal")
+_OF_THE_NULL = ("xi_x", "posterior_variance", "total_rate", "class_rate")
 
 
 def analyze(
@@ -61,6 +64,7 @@ def analyze(
     images: ArrayLike | None = None,
     image_labels: ArrayLike | None = None,
     guide: Guide | None = None,
+    null: bool = True,
     batch: int | None = None,
     device: str | torch.device | None = None,
     progress: bool = False,
@@ -85,6 +89,10 @@ def analyze(
     information_runs, images, image_labels, guide
         Those of `measure_information`, under the name runs, whose variables are added on their own levels
         ``information_sigma``; none by default.
+    null
+        Where ``images`` are given, run the Gaussian null of their moments (`GaussianDenoiser.from_images`) from the
+        same noise too, and add its ``null_xi_x``, ``null_posterior_variance``, ``null_class_rate`` and
+        ``null_total_rate``. It is left out for images of too many pixels, or without all classes of the network.
     batch
         Most images, or images and tangents, at once; by default those of `sample` and `mode_derivatives`.
     progress
@@ -168,14 +176,39 @@ def analyze(
     dataset.attrs |= clock_attributes(net)
     if information_runs:
         found = measure_information(
-            net, images, image_labels, guide=guide, runs=information_runs, seed=seeds.start, batch=batch,
-            progress=progress,
+            net, images, image_labels, guide=guide, sigmas=np.geomspace(high, low, _INFORMATION_LEVELS),
+            runs=information_runs, seed=seeds.start, batch=batch, progress=progress,
         )  # fmt: skip
         # The shells of a structure factor end where both axes do; those of all power do not.
         found = found.rename({"sigma": "information_sigma", "wave_shell": "power_shell"})
-        facts = {name: found.attrs[name] for name in ("label_entropy", "evaluations", "source")}
+        facts: dict[str, Any] = {name: found.attrs[name] for name in ("label_entropy", "evaluations", "source")}
         dataset = dataset.merge(found).assign_attrs({**dataset.attrs, **facts})
+    if null and images is not None:
+        dataset = add_null(
+            dataset, net, images, image_labels, classes=classes, trajectories=count, seed=seeds.start, steps=steps,
+            sigma_max=high, sigma_min=low, rho=rho, shells=numbers, diagonal=diagonal, per_channel=per_channel,
+            information_runs=information_runs, batch=batch,
+        )  # fmt: skip
     return dataset
+
+
+def add_null(
+    dataset: "xr.Dataset", net: Denoiser, images: ArrayLike, labels: ArrayLike | None, **arguments: Any
+) -> "xr.Dataset":
+    """``dataset`` with the observables of the Gaussian null of ``images``, run and measured with the same arguments."""
+    fields = floating_field(images, "images", minimum_ndim=4)
+    if fields[0].size > MOST_PIXELS:
+        return dataset.assign_attrs(null=f"left out: {fields[0].size} values an image, at most {MOST_PIXELS}")
+    if net.label_dim and len(np.unique(np.asarray(labels))) != net.label_dim:
+        return dataset.assign_attrs(null=f"left out: the images do not have all {net.label_dim} classes")
+    model = GaussianDenoiser.from_images(fields, labels if net.label_dim else None)
+    beside = analyze(
+        model, snapshots=0, images=images, image_labels=labels if net.label_dim else None, null=False, **arguments
+    )
+    # On the levels of the network's own measurement: both ranges are those of the run.
+    names = [name for name in _OF_THE_NULL if name in beside and name in dataset]
+    added = {f"null_{name}": (beside[name].dims, beside[name].to_numpy(), beside[name].attrs) for name in names}
+    return dataset.assign(added)
 
 
 def _check_runs(net: Denoiser, runs: Samples, labels: NDArray[np.int64] | None) -> None:

@@ -1,5 +1,6 @@
 """Images of +-1 with smooth outlines, in place of photographs, and where the real ones lie."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import scipy.ndimage
 
 __all__ = ["FASHION", "blobs"]
 
-FASHION = Path(__file__).resolve().parents[1].parent / "shared" / "fashion-mnist"
+FASHION = Path(os.environ.get("FASTPATCH_DATA") or Path(__file__).resolve().parents[2] / "shared" / "fashion-mnist")
 
 
 def blobs(count, side=20, smoothing=1.2, seed=0):

@@ -233,6 +233,12 @@ def test_theory_prints_the_critical_times_and_draws_the_dispersion(command, tmp_
     assert f"{np.log(126.0):.4f}" in shown
 
 
+def test_compile_leaves_kernels_on_disk_and_says_where(command):
+    status, shown, errors = command("compile")
+    assert (status, errors) == (0, "")
+    assert re.fullmatch(r"kernels compiled or found in [\d.]+ s, [\d.]+ MiB in \S+\n", shown)
+
+
 def test_info_tells_what_it_runs_on(command):
     status, shown, _ = command("info")
     assert status == 0

@@ -391,7 +391,9 @@ def test_steps_compile_into_registers(compiled, dtype, record):
     field = real[:, :, ::1]
     records = (short, real[:, :, :, ::1], types.float64[:, :, :, ::1], field, field, field, field) if record else ()
     common = (field, field, short, real[:, ::1], short, word, word, word, word, word)
-    default = compiled(step_kernel(fp.PatchDictionary.random(), dtype, record), *common, (), records)
+    default = compiled(
+        step_kernel(fp.PatchModel(fp.PatchDictionary.random()).plan, dtype, record), *common, (), records
+    )
     large = compiled(streaming_step(5, real, record), *common, (field, real[::1], short), records)
     for code in (default, large):
         assert ("ex2.approx.ftz.f32" in code) == (dtype == "float32")

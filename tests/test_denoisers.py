@@ -289,6 +289,11 @@ def test_what_is_refused(tmp_path):
     )
     ends = diffusers.DDIMScheduler(rescale_betas_zero_snr=True, prediction_type="epsilon")
     assert "zero terminal" in _message(lambda: refused(plain, ends), InvalidInputError)
+    assert "zero terminal" in _message(
+        lambda: denoisers.from_callable(abs, "epsilon", [0.9, 0.5, 0.0], image_shape=(1, 4, 4)), InvalidInputError
+    )
+    steep = np.cumprod(1.0 - np.minimum(np.linspace(1e-4, 1.5, 60), 0.999))  # far noisier, but with a signal left
+    assert denoisers.from_callable(abs, "epsilon", steep, image_shape=(1, 4, 4)).schedule.sigma_max > 1e4
     ends = diffusers.DDIMScheduler(rescale_betas_zero_snr=True, prediction_type="v_prediction")
     assert torch.isfinite(refused(plain, ends)(torch.ones(1, 1, 8, 12), 50.0)).all()
     assert "objective" in _message(lambda: denoisers.from_denoising_diffusion_pytorch(_Diffusion("pred_u")))

@@ -15,6 +15,7 @@ import fastpatch as fp  # noqa: E402
 from fastpatch.analysis import correlation_length, directional_derivatives, fourier_modes  # noqa: E402
 from fastpatch.errors import BackendUnavailableError, DtypeError, InvalidInputError  # noqa: E402
 from fastpatch.neural import analyze, chosen_classes, drift, latents, luminance, mode_derivatives, sample, sigma_grid  # noqa: E402
+from fastpatch.neural.noise_levels import add_null  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -277,6 +278,19 @@ class TestAnalyze:
         assert found["total_rate"].dims == ("image", "information_sigma")
         waves = found["wave_number"].sel(shell=1)
         np.testing.assert_allclose(waves, [2.0 * np.pi / 6, 2.0 * np.pi / 14])
+
+    def test_the_null_stands_beside_the_network(self):
+        """Gaussian images whose null is, but for the finite number of images, the network itself."""
+        rng = np.random.default_rng(0)
+        images = (np.sqrt(Oblong.VARIANCE) * rng.standard_normal((4000, 2, 6, 14))).astype(np.float32)
+        found = analyze(Oblong(), trajectories=2, steps=4, information_runs=4, images=images, sigma_max=9.0)
+        # The variance along a mode is off by sqrt(2 / 4000), and its error enters at most once.
+        np.testing.assert_allclose(found["null_posterior_variance"], found["posterior_variance"], atol=0.12)
+        np.testing.assert_allclose(found["null_total_rate"], found["total_rate"], rtol=0.2)
+        assert found["null_xi_x"].shape == (2, 4)
+        large = np.zeros((2, 1, 80, 80), dtype=np.float32)
+        plain = found.drop_vars([name for name in found if name.startswith("null_")])
+        assert "left out: 6400 values" in add_null(plain, Oblong(), large, None).attrs["null"]
 
 
 class Oblong(torch.nn.Module):

@@ -90,7 +90,7 @@ class TestCpuWithoutFma:
         code = (
             "import hashlib, fastpatch as fp\n"
             "model = fp.PatchModel(fp.PatchDictionary.random())\n"
-            "ds = fp.simulate(model, (20, 24), trajectories=2, times=fp.log_time_grid(steps=40))\n"
+            "ds = fp.simulate(model, (20, 24), trajectories=2, times=fp.log_time_grid(steps=150))\n"
             "digest = hashlib.sha256(ds.final.to_numpy().tobytes())\n"
             "digest.update(ds.mode_derivative.to_numpy().tobytes())\n"
             "print(digest.hexdigest())\n"

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def swept(tmp_path_factory):
     directory = tmp_path_factory.mktemp("swept") / "sweep"
     with threaded_client() as client:
-        fp.sweep({**SPEC, "parameters": {"L": 8, "steps": 15}}, directory, client)
+        fp.sweep({**SPEC, "parameters": {"L": 8, "steps": 15, "solver": "ancestral"}}, directory, client)
     return directory
 
 
@@ -114,7 +114,7 @@ def test_a_commit_that_lists_a_device_is_no_commit(swept, tmp_path):
     for path in ("/dev/zero", "../manifest.json", "xi_x/../../manifest.json"):
         commit.write_text(json.dumps({**record, "files": {path: "0" * 64}}))
         with threaded_client() as client:
-            fp.sweep({**SPEC, "parameters": {"L": 8, "steps": 15}}, swept, client)
+            fp.sweep({**SPEC, "parameters": {"L": 8, "steps": 15, "solver": "ancestral"}}, swept, client)
         assert json.loads(commit.read_text()) == record
 
 
@@ -157,7 +157,9 @@ def test_the_versions_that_are_allowed_are_those_that_are_safe():
             assert tuple(map(int, match[1].split("."))) >= floor
 
 
-GUARDLESS = 'import fastpatch as fp\nfp.sweep({"parameters": {"L": 8, "steps": 5}}, OUT, workers=1)\n'
+GUARDLESS = (
+    'import fastpatch as fp\nfp.sweep({"parameters": {"L": 8, "steps": 5, "solver": "ancestral"}}, OUT, workers=1)\n'
+)
 
 
 def told(command, **options):

@@ -259,7 +259,7 @@ import numpy as np
 import fastpatch as fp
 from fastpatch.analysis import correlation_length
 from fastpatch.kernels import cpu
-from fastpatch.kernels.ahead import compile_all
+from fastpatch.runs.compilation import compile_all
 from fastpatch.kernels.cpu import signs
 from fastpatch.kernels import dense
 compile_all()
@@ -268,7 +268,7 @@ kernels += (signs.count_unequal,)
 before = [len(kernel.overloads) for kernel in kernels]
 model = fp.PatchModel(fp.PatchDictionary.random())
 for dtype in ("float32", "float64"):
-    ds = fp.simulate(model, (16, 20), times=fp.log_time_grid(steps=3), dtype=dtype)
+    ds = fp.simulate(model, (16, 20), times=[2.0, 1.9, 1.8], dtype=dtype)
     correlation_length(np.random.default_rng(0).normal(size=(512, 1024)).astype(dtype))
 x = np.zeros((8, 8))
 model.score(x, 1.0), model.mode_derivatives(x, 1.0), model.spectrum(x, 1.0)
@@ -295,7 +295,7 @@ class TestNotice:
             pass
 
     def said(self, stream, seconds):
-        from fastpatch.kernels.ahead import announced
+        from fastpatch.runs.compilation import announced
 
         with announced(stream):
             time.sleep(seconds)

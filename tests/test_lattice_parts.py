@@ -29,7 +29,7 @@ def step_part(model, x, part, first_step, records, diagonal=False):
     tables = ModeTables(model.plan.patterns, part.lattice, SHELLS, diagonal)
     stepper = Stepper(model.plan, tables, part, x.shape[1:], x.dtype)
     window = slice(first_step, first_step + len(records))
-    law = tile_constants(model.plan, model.schedule, TIMES, x.dtype)
+    law = tile_constants(model.plan, *model.schedule.amplitudes(TIMES), x.dtype)
     constants = (*(c[window] for c in law), EulerMaruyama().coefficients(model.schedule, TIMES)[window].astype(x.dtype))
     buffers = x.copy(), np.empty_like(x)
     fields = np.empty((int((records >= 0).sum()), *x.shape), dtype=x.dtype)

@@ -13,7 +13,7 @@ SHAPE = (24, 20)
 
 
 def test_its_curves_are_those_of_the_gaussian_model():
-    times, schedule = fp.log_time_grid(40.0, 0.01, 60), fp.VPSchedule(1.5)
+    times, schedule = fp.log_time_grid(20.0, 0.01, 60), fp.VPSchedule(1.5)
     found = theory.gaussian_null(DICTIONARY, SHAPE, times, schedule)
     model = fp.GaussianModel.from_dictionary(DICTIONARY, SHAPE, schedule)
     run = fp.simulate(model, SHAPE, 40, times, snapshots=0)
@@ -39,7 +39,7 @@ def test_it_is_found_from_a_result_alone_and_drawn_beside_it(small_result):
         assert len(line.get_xdata()) == small_result.sizes["time"]
     assert not [line for line in draw_dynamics(small_result).axes[0].get_lines() if line.get_label() == "Gaussian null"]
     # A rate that a file does not hold, a result of another model, and one without what is needed.
-    times = fp.log_time_grid(steps=10)
+    times = fp.log_time_grid(5.0, 0.1, 10)
     callable_rate = fp.PatchModel(DICTIONARY, fp.VPSchedule(lambda t: 1.0))
     for model in (callable_rate, fp.EmpiricalModel(fp.stripe_prototypes(12))):
         assert theory.null_of_result(fp.simulate(model, (12, 12), 1, times, snapshots=0)) is None
@@ -52,3 +52,18 @@ def test_bad_input_is_named():
         theory.gaussian_null(DICTIONARY, SHAPE, [2.0, 1.0], shells=[0, 1])
     with pytest.raises(DtypeError, match="expected a PatchDictionary"):
         theory.gaussian_null("x", SHAPE, [2.0, 1.0])
+
+
+def test_the_score_s_zero_is_sought_before_the_pattern_locks(small_result):
+    """After the second zero of lambda_0 a derivative that single sites throw about is no softening."""
+    dataset = small_result.copy(deep=True)
+    curve = np.full(dataset.sizes["time"], 0.5)
+    curve[8:14] = -0.3
+    curve[14:] = 5.0
+    curve[20] = -40.0
+    dataset["mode_derivative"][:] = curve[:, None, None]
+    assert np.isnan(fp.summary(dataset).measured["score_crossing"].time)
+    curve[10] = -0.6
+    dataset["mode_derivative"][:] = curve[:, None, None]
+    found = fp.summary(dataset).measured["score_crossing"].time
+    assert dataset["time"][10] <= found <= dataset["time"][9]

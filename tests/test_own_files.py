@@ -18,7 +18,7 @@ from fastpatch.sweeps.files import SweepFiles
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and locks are those of POSIX")
 
-ONE = {**SPEC, "parameters": {"L": 8, "steps": 15, "trajectories": 1}}
+ONE = {**SPEC, "parameters": {"L": 8, "steps": 15, "trajectories": 1, "solver": "ancestral"}}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,6 @@ def unharmed(folder):
 
 
 def test_a_lock_that_is_a_link_is_refused_and_its_target_left_alone(client, swept, theirs, tmp_path):
-    (swept / ".lock").unlink()
     (swept / ".lock").symlink_to(theirs / "notes.txt")
     with pytest.raises(OutputError, match=r"\.lock cannot be locked \(it is a link\); expected a directory of one's"):
         fp.sweep(ONE, swept, client)
@@ -257,3 +256,30 @@ def test_leftovers_that_are_links_lead_nowhere(tmp_path, theirs):
     (tmp_path / ".fastpatch-0123456789abcdef.nc").symlink_to(theirs / "notes.txt")
     remove_leftovers(tmp_path)
     assert unharmed(theirs)
+
+
+def test_whoever_comes_and_goes_one_has_the_directory(tmp_path):
+    """Threads that lock and unlock as fast as they can, while the lock file appears and goes."""
+    inside, most, done = [0], [0], [0]
+    counting = threading.Lock()
+
+    def come_and_go():
+        for _ in range(150):
+            try:
+                with exclusive_directory(tmp_path, "run"):
+                    with counting:
+                        inside[0] += 1
+                        most[0] = max(most[0], inside[0])
+                        done[0] += 1
+                    with counting:
+                        inside[0] -= 1
+            except OutputError:
+                pass
+
+    threads = [threading.Thread(target=come_and_go) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most[0] == 1
+    assert done[0] > 0

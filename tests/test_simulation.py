@@ -85,7 +85,7 @@ def test_recording_rarely_changes_nothing_but_the_number_of_records(every, dtype
     steps = [*range(0, 60, every), 60]
     found = run(record_every=every, dtype=dtype, backend=backend)
     np.testing.assert_array_equal(found["step"], steps)
-    np.testing.assert_array_equal(found["time"], GRID[steps])
+    np.testing.assert_array_equal(found["time"], GRID[list(steps)])
     assert_same_bits(found, whole.isel(time=steps))
 
 
@@ -261,14 +261,28 @@ def test_direction_0_varies_along_axis_minus_2():
 
 @pytest.mark.parametrize(
     ("snapshots", "steps"),
-    [(0, []), (1, [0]), (2, [0, 60]), (4, [0, 20, 40, 60]), ([], []), ([10.0, 1e-3], [0, 60]), ([0.2, 3.0], None)],
+    [
+        (0, []),
+        (1, [0]),
+        (2, [0, 60]),
+        (4, None),
+        (61, range(61)),
+        ([], []),
+        ([10.0, 1e-3], [0, 60]),
+        ([0.2, 3.0], None),
+    ],
 )
 def test_snapshots_by_number_or_by_time(snapshots, steps):
     found = run(snapshots=snapshots)["snapshot_time"].to_numpy()
-    if steps is None:
+    if snapshots == 4:
+        # Evenly spaced in alpha(t) = exp(-t / 2), to the nearest time of the grid.
+        wanted = np.linspace(*np.exp(-0.5 * GRID[[0, -1]]), 4)
+        steps = [int(np.abs(np.exp(-0.5 * GRID) - alpha).argmin()) for alpha in wanted]
+        assert 0.3 < found[2] < 1.5
+    elif steps is None:
         # The nearest of the grid in log t, in the order of the run.
         steps = [int(np.abs(np.log(GRID / t)).argmin()) for t in (3.0, 0.2)]
-    np.testing.assert_array_equal(found, GRID[steps])
+    np.testing.assert_array_equal(found, GRID[list(steps)])
 
 
 def test_defaults_are_the_papers():

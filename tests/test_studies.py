@@ -424,3 +424,14 @@ def test_a_constant_is_rejected_as_rarely_as_is_said(trajectories):
         means = [Measured(float(row.mean()), row[draws].mean(axis=1), trajectories) for row in values]
         rejected += fit_shift([16, 32, 64, 128, 256], means).p_constant < 0.01
     assert rejected / repetitions < 0.035
+
+
+def test_the_documented_way_to_the_last_record_has_a_value_for_every_point():
+    # Recorded every second and every third time: 30 and 40 records and the first.
+    dataset = small_sweep(steps=[60, 120], records=50, trajectories=2)
+    assert np.isnan(dataset["xi_x"].isel(record=-1)).any()
+    last = dataset.time.notnull().sum("record").compute() - 1
+    final = dataset["xi_x"].isel(record=last)
+    assert final.dims == ("point", "trajectory")
+    np.testing.assert_allclose(dataset["time"].isel(record=last), 0.01)
+    assert np.isfinite(final.groupby("steps").mean(...)).all()

@@ -14,10 +14,12 @@ from sweep_cases import COUNT, SPEC, content, threaded_client
 
 import fastpatch as fp
 from fastpatch.errors import InvalidInputError, SchedulerError, SweepError, VersionMismatchError
+from fastpatch.runs import workers
 from fastpatch.sweeps import Point, cluster
 
 TOML = (
-    'title = "small"\nrecords = 8\nshells = 3\n[parameters]\nL = [8, 12]\nsteps = [15, 20, 40]\ntrajectories = [1, 2]\n'
+    'title = "small"\nrecords = 8\nshells = 3\n[parameters]\nL = [8, 12]\nsteps = [15, 20, 40]\n'
+    'trajectories = [1, 2]\nsolver = "ancestral"\n'
 )
 
 
@@ -120,14 +122,14 @@ def test_workers_are_single_threaded_spawned_processes():
         return os.getpid(), multiprocessing.get_start_method(allow_none=True), numba.config.NUMBA_NUM_THREADS
 
     with cluster.local_client(2) as client:
-        cluster.require_suitable(client)
+        workers.require_suitable(client)
         found = client.run(about)
-        workers = client.scheduler_info(n_workers=-1)["workers"]
+        started = client.scheduler_info(n_workers=-1)["workers"]
     processes, methods, threads = zip(*found.values(), strict=True)
     assert len({*processes, os.getpid()}) == 3
     assert set(methods) <= {"spawn", None}
     assert set(threads) == {1}
-    assert {worker["nthreads"] for worker in workers.values()} == {1}
+    assert {worker["nthreads"] for worker in started.values()} == {1}
 
 
 def test_a_running_scheduler_by_its_address(client, tmp_path):
@@ -165,7 +167,7 @@ def test_what_is_no_address(address, tmp_path):
 def test_a_worker_of_another_version_is_named_with_both_versions(package, shown, client, tmp_path, monkeypatch):
     from distributed.versions import get_versions
 
-    from fastpatch.sweeps.versions import installed
+    from fastpatch.runs.workers import installed
 
     def other(packages=None):
         found = get_versions(packages)
@@ -183,7 +185,7 @@ def test_a_worker_of_another_version_is_named_with_both_versions(package, shown,
 
 
 def test_a_worker_of_another_version_that_joins_later_is_found_too(client, tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "require_suitable", lambda _: None)
+    monkeypatch.setattr(workers, "require_suitable", lambda _: None)
     monkeypatch.setattr("fastpatch.sweeps.tasks.installed", lambda: {"fastpatch": "0.0.9"})
     with pytest.raises(
         SweepError, match=rf"12 of 12 points failed.*has fastpatch 0\.0\.9.*client has {fp.__version__};"
@@ -221,7 +223,8 @@ def test_a_point_that_fails_is_named_and_keeps_no_other_from_being_done(client, 
     monkeypatch.setattr(Point, "simulate", failing)
     monkeypatch.setattr("fastpatch.sweeps.store._SHARD_BYTES", 1)
     message = (
-        r"^2 of 12 points failed, the first with L = 12, steps = 20, trajectories = \d: its worker ran out of memory; "
+        r"^2 of 12 points failed, the first with L = 12, steps = 20, trajectories = \d, solver = ancestral: its "
+        "worker ran out of memory; "
     )
     with pytest.raises(
         SweepError, match=message + "what is finished is kept, and the same command goes on from there$"

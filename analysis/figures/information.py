@@ -36,6 +36,9 @@ def draw_information(
             mean = rate.mean("image").to_numpy()
             largest = max(float(mean.max()), np.finfo(float).tiny)
             left.plot(sigma, mean / largest, color=colour, label=f"{labels[name]} (largest {largest:.3g} nat)")
+            if f"null_{name}_rate" in dataset:
+                null = dataset[f"null_{name}_rate"].mean("image").to_numpy()
+                left.plot(sigma, null / largest, color=colour, linestyle=":", label=f"{labels[name]}, Gaussian null")
         if information is not None and np.isfinite(information.window).all():
             high, low = information.window
             for axes in (left, right):

@@ -40,21 +40,20 @@ def run_experiment(
     A run that is interrupted is taken up again by the same command, from a checkpoint in ``out``. ``extend`` may add to
     the dataset, or take from it, before anything is written. ``null`` is that of `fastpatch.plot`.
     """
-    from ..atomic import writable_directory
-
-    directory = writable_directory(out)
+    from ..atomic import exclusive_directory
     from ..reports import summary
     from ..runs.simulation import simulate
 
-    checkpoint = directory / "run.checkpoint"
-    begin = time.perf_counter()
-    dataset = simulate(model, progress=not quiet and has_terminal(), checkpoint=checkpoint, **arguments)
-    simulated = time.perf_counter() - begin
-    if extend is not None:
-        dataset = extend(dataset)
-    dataset.attrs["title"] = title
-    publish(dataset, directory, summary if report is None else report, begin=begin, simulated=simulated, null=null)
-    checkpoint.unlink(missing_ok=True)
+    with exclusive_directory(out, "run") as directory:
+        checkpoint = directory / "run.checkpoint"
+        begin = time.perf_counter()
+        dataset = simulate(model, progress=not quiet and has_terminal(), checkpoint=checkpoint, **arguments)
+        simulated = time.perf_counter() - begin
+        if extend is not None:
+            dataset = extend(dataset)
+        dataset.attrs["title"] = title
+        publish(dataset, directory, summary if report is None else report, begin=begin, simulated=simulated, null=null)
+        checkpoint.unlink(missing_ok=True)
 
 
 def publish(

@@ -1,4 +1,4 @@
-"""``fastpatch compile``: machine code of all kernels, made ahead of the first run."""
+"""``fastpatch compile``: machine code of the kernels, made ahead of the first run."""
 
 import sys
 import time
@@ -7,13 +7,13 @@ __all__ = ["compile_kernels"]
 
 
 def compile_kernels() -> None:
-    """Compile every kernel for this CPU and keep it on disk, for images and machines where a first run should be quick.
+    """Compile the kernels for this CPU and keep them on disk, where a first run should be quick: images, clusters.
 
     It takes about half a minute, once; where everything is there already, about a second.
     """
     begin = time.perf_counter()
-    from ..kernels.ahead import announced, compile_all
     from ..kernels.cache import size, writable_folder
+    from ..runs.compilation import announced, compile_all
 
     with announced(sys.stderr if sys.stderr is not None and sys.stderr.isatty() else None):
         compile_all()

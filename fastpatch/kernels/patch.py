@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..process import VPSchedule
 from ..threads import get_threads
 from . import cpu, dense
 from .arguments import Counters, Law, Laws, Place, Records, Waves
@@ -126,16 +125,15 @@ class Stepper:
 
 
 def step_constants(
-    plan: PatchPlan, schedule: VPSchedule, times: NDArray[np.float64], dtype: np.dtype[Any]
+    plan: PatchPlan, alpha: NDArray[np.float64], sigma2: NDArray[np.float64], dtype: np.dtype[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """``slopes`` (times,) and ``biases`` (times, U) of the base-2 logits ``slope <p_k, y> + bias_k`` (eq. 36)."""
-    alpha, sigma2 = schedule.alpha(times), schedule.sigma2(times)
     slopes = np.log2(np.e) * alpha / sigma2
     return slopes.astype(dtype), plan.bias(alpha**2 / (2.0 * sigma2)).astype(dtype)
 
 
 def tile_constants(
-    plan: PatchPlan, schedule: VPSchedule, times: NDArray[np.float64], dtype: np.dtype[Any]
+    plan: PatchPlan, alpha: NDArray[np.float64], sigma2: NDArray[np.float64], dtype: np.dtype[Any]
 ) -> tuple[NDArray[Any], ...]:
     """``(slopes, exponents, factors, weights, bounds)`` of the tile kernels.
 
@@ -143,7 +141,7 @@ def tile_constants(
     slopes and bounds of the shape (times, U). Where no row of a neighbourhood sums up to more than ``bounds`` (times,)
     in absolute values, no weight 2^logit can leave the range of the precision; with a bound of -1 any might.
     """
-    slopes, biases = step_constants(plan, schedule, times, _DOUBLE)
+    slopes, biases = step_constants(plan, alpha, sigma2, _DOUBLE)
     exponents = np.floor(biases)
     factors = np.exp2(biases - exponents).astype(dtype)
     weights = np.ldexp(factors, np.maximum(exponents, -1e4).astype(np.int64))
@@ -163,44 +161,44 @@ def _scratch_space(plan: PatchPlan, dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.empty((get_threads(), size), dtype=dtype)
 
 
-def posterior_mean(plan: PatchPlan, schedule: VPSchedule, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
+def posterior_mean(plan: PatchPlan, alpha: float, sigma2: float, x: NDArray[np.float64]) -> NDArray[np.float64]:
     """m (B, L1, L2) of eq. 38 for x (B, L1, L2), in float64."""
     if dense.suits(plan):
-        return dense.posterior_mean(plan, _law(plan, schedule, t), x)
+        return dense.posterior_mean(plan, _law(plan, alpha, sigma2), x)
     mean = np.empty_like(x)
-    _evaluate(plan, _law(plan, schedule, t), x, _NO_WAVES, mean, _EMPTY4, _EMPTY4)
+    _evaluate(plan, _law(plan, alpha, sigma2), x, _NO_WAVES, mean, _EMPTY4, _EMPTY4)
     return mean
 
 
 def response(
-    plan: PatchPlan, schedule: VPSchedule, x: NDArray[np.float64], t: float
+    plan: PatchPlan, alpha: float, sigma2: float, x: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fields H (B, U, L1, L2) and patterns p (U, P, P) with ``dm_i/dx_{i+u} = alpha/sigma^2 sum_k H_k(i) p_k(u)``."""
     if dense.suits(plan):
         size = plan.patterns.shape[-1]
         windows = np.eye(size * size).reshape(-1, size, size)
-        return dense.window_response(plan, _law(plan, schedule, t), x), windows
+        return dense.window_response(plan, _law(plan, alpha, sigma2), x), windows
     fields = np.empty((x.shape[0], len(plan.patterns), *x.shape[1:]))
-    _evaluate(plan, _law(plan, schedule, t), x, _NO_WAVES, _EMPTY3, fields, _EMPTY4)
+    _evaluate(plan, _law(plan, alpha, sigma2), x, _NO_WAVES, _EMPTY3, fields, _EMPTY4)
     return fields, plan.patterns
 
 
 def mode_overlaps(
     plan: PatchPlan,
-    schedule: VPSchedule,
+    alpha: float,
+    sigma2: float,
     x: NDArray[np.float64],
-    t: float,
     shells: NDArray[np.int64],
     diagonal: bool,
 ) -> NDArray[np.float64]:
     """``sigma^2/alpha v^T (dm/dx) v`` for the unit-norm modes, (B, directions, shells), in float64."""
     shape = (x.shape[-2], x.shape[-1])
     if dense.suits(plan):
-        fields, patterns = response(plan, schedule, x, t)
+        fields, patterns = response(plan, alpha, sigma2, x)
         return line_overlaps(ModeTables(patterns, shape, shells, diagonal), fields)
     tables = ModeTables(plan.patterns, shape, shells, diagonal)
     sums = np.zeros((x.shape[0], -(-shape[0] // cpu.BAND), tables.directions, shells.size))
-    _evaluate(plan, _law(plan, schedule, t), x, tables.arrays(_DOUBLE, shape), _EMPTY3, _EMPTY4, sums)
+    _evaluate(plan, _law(plan, alpha, sigma2), x, tables.arrays(_DOUBLE, shape), _EMPTY3, _EMPTY4, sums)
     return np.asarray(sums.sum(axis=1) / tables.squared_norms)
 
 
@@ -221,9 +219,9 @@ def _evaluate(
     )  # fmt: skip
 
 
-def _law(plan: PatchPlan, schedule: VPSchedule, t: float) -> Law:
+def _law(plan: PatchPlan, alpha: float, sigma2: float) -> Law:
     """`tile_constants` of one time."""
-    return Law(*(constant[0] for constant in tile_constants(plan, schedule, np.array([t]), _DOUBLE)))
+    return Law(*(constant[0] for constant in tile_constants(plan, np.array([alpha]), np.array([sigma2]), _DOUBLE)))
 
 
 def line_overlaps(tables: ModeTables, fields: NDArray[Any]) -> NDArray[np.float64]:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dictionary import PatchDictionary
 from .arguments import Plan
 
 __all__ = ["NEGLIGIBLE", "PatchPlan"]
@@ -50,15 +49,14 @@ class PatchPlan:
     binary: bool
 
     @classmethod
-    def of(cls, dictionary: PatchDictionary) -> "PatchPlan":
-        pairs, singles = _match_sign_flips(dictionary)
+    def of(cls, patterns: NDArray[np.float64], prior: NDArray[np.float64]) -> "PatchPlan":
+        """Of patterns (K, P, P) and their probabilities (K,)."""
+        pairs, singles = _match_sign_flips(patterns, prior)
         members = np.array(pairs + singles)
-        patterns = dictionary.patterns[members]
-        binary = patterns.shape[-1] == 5 and bool((np.abs(patterns) == 1.0).all())
-        rows, unit_row, unit_sign = _distinct_rows(
-            patterns, _SIGN_ROWS if binary else np.empty((0, patterns.shape[-1]))
-        )
-        return cls(rows, unit_row, unit_sign, patterns, np.log2(dictionary.prior[members]), len(pairs), binary)
+        chosen = patterns[members]
+        binary = chosen.shape[-1] == 5 and bool((np.abs(chosen) == 1.0).all())
+        rows, unit_row, unit_sign = _distinct_rows(chosen, _SIGN_ROWS if binary else np.empty((0, chosen.shape[-1])))
+        return cls(rows, unit_row, unit_sign, chosen, np.log2(prior[members]), len(pairs), binary)
 
     @cached_property
     def centers(self) -> NDArray[np.float64]:
@@ -90,13 +88,13 @@ class PatchPlan:
         )
 
 
-def _match_sign_flips(dictionary: PatchDictionary) -> tuple[list[int], list[int]]:
+def _match_sign_flips(patterns: NDArray[np.float64], priors: NDArray[np.float64]) -> tuple[list[int], list[int]]:
     """Indices of one pattern of every +- pair of exactly equal prior, and of the patterns left over."""
     waiting: dict[tuple[bytes, float], list[int]] = {}
     pairs: list[int] = []
     partnered: set[int] = set()
     # Adding 0.0 turns -0.0 into 0.0, so that equal patterns have equal bytes.
-    for k, (pattern, prior) in enumerate(zip(dictionary.patterns, dictionary.prior, strict=True)):
+    for k, (pattern, prior) in enumerate(zip(patterns, priors, strict=True)):
         flip = waiting.get(((-pattern + 0.0).tobytes(), float(prior)))
         if flip:
             first = flip.pop(0)
@@ -104,7 +102,7 @@ def _match_sign_flips(dictionary: PatchDictionary) -> tuple[list[int], list[int]
             partnered.update((first, k))
         else:
             waiting.setdefault(((pattern + 0.0).tobytes(), float(prior)), []).append(k)
-    return sorted(pairs), [k for k in range(len(dictionary)) if k not in partnered]
+    return sorted(pairs), [k for k in range(len(patterns)) if k not in partnered]
 
 
 def _distinct_rows(

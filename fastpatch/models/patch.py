@@ -13,7 +13,7 @@ from ..html_repr import facts_html
 from ..kernels import patch as kernels
 from ..kernels.plan import PatchPlan
 from ..kernels.tree import TreeKernels
-from ..kernels.tree.choice import tree_of
+from ..kernels.tree.choice import FEWEST_PATTERNS, tree_of
 from ..process import VPSchedule
 from .linear_response import first_softening
 from .local import LocalPosteriorModel, pixel_patterns
@@ -76,12 +76,16 @@ class PatchModel(LocalPosteriorModel):
     @cached_property
     def plan(self) -> PatchPlan:
         """The dictionary as the kernels take it."""
-        return PatchPlan.of(self.dictionary)
+        return PatchPlan.of(self.dictionary.patterns, self.dictionary.prior)
 
     @cached_property
     def tree(self) -> TreeKernels | None:
         """The kernels for the dictionary's tree, where these are the fastest; else `plan` is used."""
-        return tree_of(self.dictionary)
+        dictionary = self.dictionary
+        # Small dictionaries have no tree, and need not be coded or compared with their flips.
+        if len(dictionary) < FEWEST_PATTERNS or dictionary.codes is None:
+            return None
+        return tree_of(dictionary.codes, dictionary.prior, dictionary.size, paired=dictionary.is_z2_symmetric)
 
     @property
     def Omega(self) -> float:
@@ -127,17 +131,17 @@ class PatchModel(LocalPosteriorModel):
 
     def response(self, x: NDArray[Any], t: float) -> tuple[NDArray[Any], NDArray[np.float64]]:
         if self.tree is None:
-            return kernels.response(self.plan, self.schedule, x, t)
+            return kernels.response(self.plan, *self.schedule.amplitudes(t), x)
         return self.tree.response(x, self._slope(t))[1], pixel_patterns(self.dictionary.size)
 
     def _posterior_mean(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
         if self.tree is not None:
             return self.tree.posterior_mean(x, self._slope(t))
-        return kernels.posterior_mean(self.plan, self.schedule, x, t)
+        return kernels.posterior_mean(self.plan, *self.schedule.amplitudes(t), x)
 
     def _mode_overlaps(
         self, x: NDArray[np.float64], t: float, shells: NDArray[np.int64], diagonal: bool
     ) -> NDArray[np.float64]:
         if self.tree is not None:
             return super()._mode_overlaps(x, t, shells, diagonal)
-        return kernels.mode_overlaps(self.plan, self.schedule, x, t, shells, diagonal)
+        return kernels.mode_overlaps(self.plan, *self.schedule.amplitudes(t), x, shells, diagonal)

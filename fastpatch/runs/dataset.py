@@ -1,6 +1,7 @@
 """Results as labelled datasets: names, units and coordinates, once for all that runs."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -130,4 +131,4 @@ def predicted_critical_time(model: Model) -> float | None:
     # A rate may hold on the grid alone: beyond, where the prediction may lie, it raises whatever it likes.
     except Exception:
         return None
-    return found
+    return None if found is None or math.isnan(found) else found

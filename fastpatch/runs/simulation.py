@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BackendUnavailableError, InvalidInputError
-from ..kernels.ahead import announced, compile_run
 from ..models.base import Model
+from ..process import VPSchedule
 from ..progress import progress_bar
 from ..results import open_text
-from ..validation import integer
+from ..validation import integer, plain_array
 from .backends import Backend
 from .checkpoint import RunCheckpoint, interruptible
+from .compilation import announced, compile_run
 from .dataset import FITTED_SHELLS, labelled
 from .engines.base import Engine
 from .engines.choice import engine_of
@@ -91,9 +92,9 @@ def simulate(
     record_every
         Observables are taken at grid indices 0, record_every, 2 record_every, … and at the last.
     snapshots
-        Fields to keep: a number of grid indices evenly spaced from first to last (log-spaced times on the default
-        grid; 0 for none, all where there are fewer), or a sequence of times, each moved to the nearest grid time in
-        log t.
+        Fields to keep: a number of them from first to last, evenly spaced in alpha(t), so that they show the pattern
+        as it forms (0 for none, all where there are fewer times), or a sequence of times, each moved to the nearest
+        grid time in log t.
     checkpoint
         A file that holds the run so far, states and records: written now and then and on Ctrl-C, and read by the same
         call, which goes on from it, equal bit for bit to an undisturbed run. It is left where it is at the end.
@@ -162,7 +163,7 @@ def simulate(
     if setup.backend == "dask":
         _check_chunked(others, checkpoint)
     interval = integer(record_every, "record_every", minimum=1)
-    kept = _snapshot_steps(snapshots, setup.times)
+    kept = _snapshot_steps(snapshots, setup.times, setup.model.schedule)
     recorded = [*range(0, setup.last, interval), setup.last]
     recording: dict[str, Any] = {"record_every": interval, "backend": setup.backend}
 
@@ -236,12 +237,19 @@ def _check_chunked(others: Sequence[Observable], checkpoint: object) -> None:
         )
 
 
-def _snapshot_steps(snapshots: int | ArrayLike, times: NDArray[np.float64]) -> list[int]:
+def _snapshot_steps(snapshots: int | ArrayLike, times: NDArray[np.float64], schedule: VPSchedule) -> list[int]:
     """Grid indices of the fields to keep."""
     if np.ndim(snapshots) == 0:
         count = min(integer(snapshots, "snapshots", minimum=0), len(times))
-        return [int(k) for k in np.round(np.linspace(0, len(times) - 1, count))]
-    wanted = np.asarray(snapshots, dtype=np.float64)
+        alpha = schedule.alpha(times)
+        wanted = np.linspace(alpha[0], alpha[-1], count)
+        # At least as far along the grid as the last one and one more, and leaving as many as are still to come.
+        kept: list[int] = []
+        for place, level in enumerate(wanted):
+            nearest = int(np.abs(alpha - level).argmin())
+            kept.append(min(max(nearest, kept[-1] + 1 if kept else 0), len(times) - count + place))
+        return kept
+    wanted = plain_array(snapshots, "snapshots").astype(np.float64)
     if wanted.ndim != 1 or not ((wanted >= times[-1]) & (wanted <= times[0])).all():
         raise InvalidInputError(
             f"snapshots is {wanted.tolist()}; expected a number or times from {times[-1]} to {times[0]}"

@@ -106,7 +106,11 @@ def draw_denoisers(dataset: "xr.Dataset") -> Figure:
             if "pearson" in dataset:
                 panels[1].plot(times, dataset["pearson"].sel(denoiser=name).median("image"), **style)
         panels[0].set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel=f"squared error / that of {baseline}")
+        # A denoiser that is right everywhere would stretch the axis by tens of decades.
+        panels[0].set_ylim(bottom=max(1e-4, panels[0].get_ylim()[0]))
         if "pearson" in dataset:
             panels[1].set(xscale="log", xlabel=TIME_LABEL, ylabel=dataset["pearson"].attrs["long_name"])
+        for axes in panels:
+            axes.invert_xaxis()
         panels[-1].legend(fontsize=7.0)
     return figure

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, cast
 
 import dask
 from dask.system import CPU_COUNT
@@ -21,9 +20,8 @@ from ..errors import InvalidInputError, SchedulerError
 from ..messages import one_line, reason
 from ..validation import integer
 from .run import UNGUARDED, require_main_guard
-from .versions import PACKAGES, installed, require_same
 
-__all__ = ["connect", "local_client", "require_suitable"]
+__all__ = ["connect", "local_client"]
 
 # Seconds to wait for a scheduler to answer.
 _TIMEOUT = 10
@@ -153,20 +151,3 @@ def connect(address: str) -> Iterator[Client]:
             ) from None
         with client:
             yield client
-
-
-def require_suitable(client: Client) -> None:
-    """Raise `VersionMismatchError` for a worker of other versions, `InvalidInputError` for one of several threads.
-
-    Raises `InvalidInputError` for an asynchronous client, too. Workers that join later are checked task by task.
-    """
-    if client.asynchronous:
-        raise InvalidInputError("client is asynchronous; expected a synchronous one")
-    versions = cast(dict[str, Any], client.get_versions(packages=list(PACKAGES)))
-    for address, found in versions["workers"].items():
-        require_same(found["packages"], installed(), address)
-    for address, worker in client.scheduler_info(n_workers=-1)["workers"].items():
-        if worker["nthreads"] != 1:
-            raise InvalidInputError(
-                f"worker {address} has {worker['nthreads']} threads; expected one, as of `dask worker --nthreads 1`"
-            )

@@ -10,11 +10,11 @@ from distributed.scheduler import KilledWorker
 from ..errors import SchedulerError, SweepError
 from ..messages import has_terminal, tell
 from ..progress import progress_bar
+from ..runs.workers import installed
 from .point import Point
 from .shards import Work
 from .store import SweepStore
 from .tasks import compute, pack
-from .versions import installed
 
 __all__ = ["run"]
 

@@ -126,6 +126,7 @@ def complete(
 def _compute(
     store: SweepStore, work: "list[Work]", client: "Client | str | None", workers: int | None, progress: bool
 ) -> None:
+    from ..runs import workers as processes
     from . import cluster, driver
 
     with ExitStack() as stack:
@@ -133,7 +134,7 @@ def _compute(
             client = stack.enter_context(cluster.local_client(workers))
         elif isinstance(client, str):
             client = stack.enter_context(cluster.connect(client))
-        cluster.require_suitable(client)
+        processes.require_suitable(client)
         driver.run(client, store, work, progress=progress)
 
 

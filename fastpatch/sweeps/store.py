@@ -9,12 +9,12 @@ from typing import Any
 
 from ..errors import InvalidInputError, ResultFileError
 from ..messages import reason
+from ..runs.workers import installed
 from .files import SweepFiles, digest, read_json, write, write_json
 from .point import Point
 from .shards import Shard, power_of_two
 from .spec import Spec, points_of
 from .spec_file import load_spec
-from .versions import installed
 
 __all__ = ["SweepStore"]
 

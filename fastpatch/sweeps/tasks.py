@@ -7,12 +7,12 @@ from typing import ParamSpec
 from distributed import get_worker
 
 from ..errors import FastpatchError, OutputError, SweepError
+from ..runs.workers import installed, require_same
 from ..threads import thread_limit
 from .files import SweepFiles, digest, write, write_json
 from .layout import VARIABLES, encode_rows, read_staged, write_staged
 from .point import Point, Recording
 from .shards import Shard, is_committed
-from .versions import installed, require_same
 
 __all__ = ["compute", "pack"]
 

@@ -18,6 +18,7 @@ from scipy.integrate import quad
 from scipy.special import ndtri, softmax
 
 from ..dictionary import PatchDictionary
+from ..memory import require_memory
 from ..process import VPSchedule
 from ..validation import integer, positive_time
 from ._inputs import PAPER_SCHEDULE, NoiseLevels, noise_levels
@@ -66,7 +67,11 @@ class GaussianPatches:
         # Imported here because scipy.stats takes as long to import as all the rest of the theory.
         from scipy.stats import qmc
 
-        flat = self.dictionary.patterns.reshape(len(self.dictionary), -1)
+        count = len(self.dictionary)
+        points = self.replicates * 2**self.log2_points
+        needed = 8.0 * count * (points + 4 * self.dictionary.size**2)
+        require_memory(needed, f"averages of {count} patterns over {points} patches take")
+        flat = self.dictionary.patterns.reshape(count, -1)
         left, singular, _ = np.linalg.svd(flat, full_matrices=False)
         rank = max(1, int(np.count_nonzero(singular > 1e-12 * singular[0])))
         streams = np.random.default_rng(self.seed).spawn(self.replicates)

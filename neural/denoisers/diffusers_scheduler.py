@@ -54,7 +54,10 @@ def schedule_of(scheduler: Any) -> tuple[NoiseSchedule, Prediction]:
             "that does, or `denoisers.from_callable` with the schedule named"
         )
     # In the float32 of the scheduler: these are the numbers by which the network was trained and is sampled.
-    return VPSchedule(torch.as_tensor(kept).double().cpu().numpy()), known[asked]
+    schedule = VPSchedule(torch.as_tensor(kept).double().cpu().numpy())
+    # Rounding or the scheduler itself may leave it a last level of sigma = 4000 or so.
+    schedule.zero_terminal |= bool(config.get("rescale_betas_zero_snr", False))
+    return schedule, known[asked]
 
 
 def step_levels(scheduler: Any, schedule: NoiseSchedule, steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

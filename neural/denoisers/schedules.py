@@ -64,8 +64,8 @@ class VPSchedule(NoiseSchedule):
             raise InvalidInputError(f"alphas_cumprod has shape {kept.shape}; expected (T,) strictly falling numbers")
         if kept[0] >= 1.0 or kept[-1] < 0.0:
             raise InvalidInputError(f"alphas_cumprod runs from {kept[0]:g} to {kept[-1]:g}; expected [0, 1)")
-        # A ratio below 1e-6, sigma above 1000, is the rounded form of the same thing.
-        self.zero_terminal = bool(kept[-1] < 1e-6)
+        # No threshold: cosine schedules end at sigma = 2000 and more, where epsilon is a sound prediction still.
+        self.zero_terminal = bool(kept[-1] == 0.0)
         self.alphas_cumprod = kept
         kept = kept[:-1] if kept[-1] == 0.0 else kept
         self.timesteps = len(self.alphas_cumprod)

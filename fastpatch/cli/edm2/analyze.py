@@ -42,19 +42,19 @@ def analyze(
     with options.packages_for("analysing a network"):
         from ...neural import analyze as run
 
-    from ...atomic import writable_directory
+    from ...atomic import exclusive_directory
 
     net = common.load_network(weights, device)
     selected = common.parsed_classes(classes, net)
-    directory = writable_directory(out)
-    begin = time.perf_counter()
-    dataset = run(
-        net, selected, trajectories, seed, steps=steps, shells=range(shells + 1), per_channel=per_channel,
-        method=derivatives, batch=batch, progress=not quiet and has_terminal(),
-    )  # fmt: skip
-    simulated = time.perf_counter() - begin
-    dataset.attrs["title"] = common.title(net, weights)
-    publish(dataset, directory, _report, begin=begin, simulated=simulated)
+    with exclusive_directory(out, "run") as directory:
+        begin = time.perf_counter()
+        dataset = run(
+            net, selected, trajectories, seed, steps=steps, shells=range(shells + 1), per_channel=per_channel,
+            method=derivatives, batch=batch, progress=not quiet and has_terminal(),
+        )  # fmt: skip
+        simulated = time.perf_counter() - begin
+        dataset.attrs["title"] = common.title(net, weights)
+        publish(dataset, directory, _report, begin=begin, simulated=simulated)
 
 
 def _report(dataset: "xr.Dataset") -> str:

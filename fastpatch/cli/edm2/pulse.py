@@ -69,7 +69,7 @@ def pulse(
         from ...neural.guidance import Pulse, check_guide
         from ...neural.pulse import PulseExperiment, PulseSettings, check_classifier
 
-    from ...atomic import writable_directory
+    from ...atomic import exclusive_directory
 
     net = common.load_network(weights, device)
     chosen = chosen_classes(net, common.parsed_classes(classes, net))
@@ -88,20 +88,20 @@ def pulse(
     if sigma_c is None:  # a mistake shows before sigma_c is measured; this pulse covers any grid
         settings(40.0, 40.0)
         Pulse(1.0, 0.5 if width is None else width, strength)
-    directory = writable_directory(out)
-    show = not quiet and has_terminal()
-    begin = time.perf_counter()
-    levels = _critical_level(net, sigma_c, critical, analysis, directory, chosen, steps, show)
-    experiment = PulseExperiment(net, settings(levels["sigma_c"], width), directory / "samples", guide=guiding)
-    remaining = experiment.remaining
-    print(f"{'critical noise level sigma_c':<36}{levels['sigma_c']:14.4g}")
-    print(f"{'evaluations still to be made':<36}{sum(remaining):14d}", end="     ", flush=True)
-    minutes = experiment.estimated_seconds() / 60.0
-    print(f"network: {remaining.network}, guide: {remaining.guide}, about {minutes:.1f} min")
-    experiment.generate(progress=show)
-    simulated = time.perf_counter() - begin
-    dataset = experiment.evaluate(scorer).assign_attrs(levels, title=common.title(net, weights))
-    publish(dataset, directory, report, begin=begin, simulated=simulated)
+    with exclusive_directory(out, "run") as directory:
+        show = not quiet and has_terminal()
+        begin = time.perf_counter()
+        levels = _critical_level(net, sigma_c, critical, analysis, directory, chosen, steps, show)
+        experiment = PulseExperiment(net, settings(levels["sigma_c"], width), directory / "samples", guide=guiding)
+        remaining = experiment.remaining
+        print(f"{'critical noise level sigma_c':<36}{levels['sigma_c']:14.4g}")
+        print(f"{'evaluations still to be made':<36}{sum(remaining):14d}", end="     ", flush=True)
+        minutes = experiment.estimated_seconds() / 60.0
+        print(f"network: {remaining.network}, guide: {remaining.guide}, about {minutes:.1f} min")
+        experiment.generate(progress=show)
+        simulated = time.perf_counter() - begin
+        dataset = experiment.evaluate(scorer).assign_attrs(levels, title=common.title(net, weights))
+        publish(dataset, directory, report, begin=begin, simulated=simulated)
 
 
 def _load_classifier(path: Path | None, device: str) -> "Classifier":

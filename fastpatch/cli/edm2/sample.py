@@ -52,7 +52,7 @@ def sample(
         from ...neural import Pulse, chosen_classes, constant, latents
         from ...neural import sample as run
 
-    from ...atomic import writable_directory
+    from ...atomic import exclusive_directory
     from ...validation import integer
 
     if pulse is not None and guidance == 0.0:
@@ -64,25 +64,32 @@ def sample(
     first = integer(seed, "seed", minimum=0, maximum=2**64 - images)
     seeds = range(first, first + images)
     guided = guidance != 0.0
-    directory = writable_directory(out)
-    begin = time.perf_counter()
-    made = run(
-        net,
-        latents(seeds, net),
-        labels if len(labels) else None,
-        guide=common.load_guide(guide, device) if guided else None,
-        guidance=(constant(guidance) if pulse is None else Pulse(*pulse, guidance)) if guided else None,
-        band=band,
-        cutoff=cutoff,
-        steps=steps,
-        batch=batch,
-        progress=not quiet and has_terminal(),
-    )
-    simulated = time.perf_counter() - begin
-    settings = {"guidance": guidance, "guide": guide, "pulse": pulse, "band": band, "cutoff": cutoff, "steps": steps}
-    dataset = _dataset(net, made, labels, seeds, settings)
-    dataset.attrs["title"] = common.title(net, weights)
-    publish(dataset, directory, _report, begin=begin, simulated=simulated)
+    with exclusive_directory(out, "run") as directory:
+        begin = time.perf_counter()
+        made = run(
+            net,
+            latents(seeds, net),
+            labels if len(labels) else None,
+            guide=common.load_guide(guide, device) if guided else None,
+            guidance=(constant(guidance) if pulse is None else Pulse(*pulse, guidance)) if guided else None,
+            band=band,
+            cutoff=cutoff,
+            steps=steps,
+            batch=batch,
+            progress=not quiet and has_terminal(),
+        )
+        simulated = time.perf_counter() - begin
+        settings = {
+            "guidance": guidance,
+            "guide": guide,
+            "pulse": pulse,
+            "band": band,
+            "cutoff": cutoff,
+            "steps": steps,
+        }
+        dataset = _dataset(net, made, labels, seeds, settings)
+        dataset.attrs["title"] = common.title(net, weights)
+        publish(dataset, directory, _report, begin=begin, simulated=simulated)
 
 
 def _dataset(net: "EDM2Network", made: "Samples", labels: Any, seeds: Any, settings: dict[str, Any]) -> "xr.Dataset":

@@ -68,4 +68,11 @@ def _report(dataset: "xr.Dataset", share: float) -> str:
     from .window import window_lines
 
     lines = [*summary(dataset).measured_lines(), f"{'derivatives':<36}{dataset.attrs['derivatives']:>14}"]
-    return "\n".join(lines + window_lines(guidance_window(dataset, share), (20, 50)))
+    lines += window_lines(guidance_window(dataset, share), (20, 50))
+    if "null_class_rate" in dataset:
+        rate = {"total_rate": dataset["null_total_rate"], "class_rate": dataset["null_class_rate"]}
+        null = guidance_window(dataset.drop_vars(list(rate)).assign(rate), share)
+        lines.append("Gaussian null of the images' moments")
+        ends = f"{null.sigma_high:14.4g}     to {null.sigma_low:.4g}"
+        lines.append(f"  {'sigma, its window':<34}{ends}" if null.answer else f"  no window: {null.verdict}")
+    return "\n".join(lines)

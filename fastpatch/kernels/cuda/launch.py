@@ -9,7 +9,6 @@ from numba import types
 from numba.core.errors import NumbaPerformanceWarning
 from numpy.typing import NDArray
 
-from ...dictionary import PatchDictionary
 from ..patch import ModeTables
 from ..plan import PatchPlan
 from .posterior import QUAD
@@ -73,11 +72,11 @@ def compiled_in(plan: PatchPlan) -> bool:
 
 
 @lru_cache(maxsize=32)
-def step_kernel(dictionary: PatchDictionary, dtype: str, record: bool) -> Any:
+def step_kernel(plan: PatchPlan, dtype: str, record: bool) -> Any:
     """The step for a dictionary, compiled when first launched."""
-    plan, precision = PatchPlan.of(dictionary), getattr(types, dtype)
+    precision = getattr(types, dtype)
     if not compiled_in(plan):
-        return streaming_step(dictionary.size, precision, record)
+        return streaming_step(plan.patterns.shape[-1], precision, record)
     rows, unit_sign, centers = (array.astype(dtype) for array in (plan.rows, plan.unit_sign, plan.centers))
     unit_row = plan.unit_row.astype(np.int32)
     return sliding_step(rows, unit_row, unit_sign, centers, plan.n_pairs, plan.binary, precision, record)

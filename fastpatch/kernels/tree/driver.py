@@ -21,7 +21,7 @@ _LEAST = {"float32": 2.0**-80, "float64": 2.0**-940}
 _CUT = {"float32": 48.0, "float64": 80.0}
 # From this alpha / sigma^2 on a search is tried first, and given up after so many nodes and leaves, a share of all,
 # that contracting the tree takes as long.
-_SEARCHED = {"float32": 5.0, "float64": 7.0}
+_SEARCHED = {"float32": 9.0, "float64": 14.0}
 _SHARE_OF_LEAVES = 128
 _FEWEST_LEAVES = 1024
 _UNLIMITED = 2**62

@@ -65,7 +65,8 @@ class ChunkedPatchEngine:
         self.step = 0
         self._model, self._run, self._kept = model, setup, kept
         self._shells, self._diagonal = setup.shells, setup.diagonal
-        self._law = tile_constants(model.plan, model.schedule, setup.times, setup.dtype)
+        alpha, sigma2 = model.schedule.amplitudes(setup.times)
+        self._law = tile_constants(model.plan, alpha, sigma2, setup.dtype)
         self._coefficients = solver.coefficients(model.schedule, setup.times).astype(setup.dtype)
         self._scheduler = Scheduler()
         self.layout = Layout.of(

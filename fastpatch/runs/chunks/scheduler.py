@@ -16,7 +16,7 @@ __all__ = ["Scheduler"]
 class Scheduler:
     """The workers of the current Dask client; without one, this process, one task after another.
 
-    Raises `BackendUnavailableError` for a client without workers, and what `fastpatch.sweeps.cluster.require_suitable`
+    Raises `BackendUnavailableError` for a client without workers, and what `fastpatch.runs.workers.require_suitable`
     raises: workers need one thread each, and the versions that are installed here.
     """
 
@@ -24,7 +24,7 @@ class Scheduler:
         self.client = _current_client()
         if self.client is None:
             return
-        from ...sweeps.cluster import require_suitable
+        from ..workers import require_suitable
 
         require_suitable(self.client)
         if not self._workers():

@@ -173,7 +173,7 @@ class CudaPatchEngine:
         dictionary, dtype = self._model.dictionary, self._host.dtype
         return [
             launch.configured(
-                launch.step_kernel(dictionary, dtype.name, record),
+                launch.step_kernel(self._model.plan, dtype.name, record),
                 count * self._blocks,
                 self._tiling.width,
                 self._tiling.shared_bytes(dictionary.size, dtype, sums),
@@ -184,7 +184,8 @@ class CudaPatchEngine:
     def _table(self, times: NDArray[np.float64], coefficients: NDArray[np.float64]) -> NDArray[Any]:
         """Constants (slope, linear, pull, kick, biases) of steps, as the kernels take them."""
         model, dtype = self._model, self._host.dtype
-        slopes, biases = patch_kernels.step_constants(model.plan, model.schedule, times, dtype)
+        alpha, sigma2 = model.schedule.amplitudes(times)
+        slopes, biases = patch_kernels.step_constants(model.plan, alpha, sigma2, dtype)
         return np.concatenate([slopes[:, None], coefficients.astype(dtype), biases], axis=1)
 
     def _reserve(self, records: int) -> None:

@@ -27,7 +27,8 @@ class PatchEngine(HostStates):
         tables = patch_kernels.ModeTables(model.plan.patterns, setup.shape, setup.shells, setup.diagonal)
         part = patch_kernels.Part(setup.shape)
         self._stepper = patch_kernels.Stepper(model.plan, tables, part, setup.shape, setup.dtype)
-        self._law = patch_kernels.tile_constants(model.plan, model.schedule, setup.times, setup.dtype)
+        alpha, sigma2 = model.schedule.amplitudes(setup.times)
+        self._law = patch_kernels.tile_constants(model.plan, alpha, sigma2, setup.dtype)
         self._coefficients = solver.coefficients(model.schedule, setup.times).astype(setup.dtype)
 
     def advance(self, records: NDArray[np.int64], fields: NDArray[Any]) -> NDArray[np.float64]:

@@ -10,13 +10,13 @@ from typing import Any, TextIO
 import numpy as np
 
 from ..dictionary import PatchDictionary
+from ..kernels.cpu import fold_block, respond_block
+from ..kernels.cpu.signs import ROWS, WORD, count_unequal, pack_signs
+from ..kernels.patch import ModeTables, Part, Stepper, posterior_mean, tile_constants
+from ..kernels.plan import PatchPlan
+from ..kernels.pool import share
 from ..noise import NoiseStream, noise_key, standard_normals
 from ..process import VPSchedule
-from .cpu import fold_block, respond_block
-from .cpu.signs import ROWS, WORD, count_unequal, pack_signs
-from .patch import ModeTables, Part, Stepper, posterior_mean, tile_constants
-from .plan import PatchPlan
-from .pool import share
 
 __all__ = ["announced", "compile_all", "compile_run"]
 
@@ -31,27 +31,31 @@ def compile_run(dtype: Any) -> None:
     x = np.zeros((1, _SIDE, _SIDE), dtype=precision)
     tables = ModeTables(plan.patterns, (_SIDE, _SIDE), np.arange(1))
     stepper = Stepper(plan, tables, Part((_SIDE, _SIDE)), (_SIDE, _SIDE), precision)
-    constants = (*tile_constants(plan, VPSchedule(), times, precision), np.zeros((1, 3), dtype=precision))
+    constants = (*tile_constants(plan, *VPSchedule().amplitudes(times), precision), np.zeros((1, 3), dtype=precision))
     records, fields = np.full(1, -1), np.empty((0, *x.shape), dtype=precision)
     stepper.run(x, np.empty_like(x), (0, 0, noise_key(0, NoiseStream.STEP)), constants, records, fields)
 
 
 def compile_all() -> None:
-    """Compile every kernel of the CPU for every type that the package calls it with."""
+    """Compile the kernels of patch models, their runs and their analysis, in both precisions.
+
+    Those of trees and of patches at one place depend on the images, and are compiled when they are first used.
+    """
     for precision in (np.float32, np.float64):
         compile_run(precision)
         signs = np.empty((ROWS, 2), dtype=np.uint64)
         share(pack_signs, np.zeros((ROWS, WORD), dtype=precision), signs, most=1, seconds=0.0)
     counts = np.empty((1, 1), dtype=np.int64)
     share(count_unequal, signs, ROWS, WORD, np.zeros((1, 2), dtype=np.int64), counts, most=1, seconds=0.0)
-    posterior_mean(_plan(), VPSchedule(), np.zeros((1, _SIDE, _SIDE)), 1.0)
+    posterior_mean(_plan(), *VPSchedule().amplitudes(1.0), np.zeros((1, _SIDE, _SIDE)))
     z, unit, site = np.zeros((1, 1)), np.zeros(1), np.ones(1)
     fold_block(z, unit, unit, unit, 1, site, site.copy(), site.copy(), site.copy())
     respond_block(z, unit, unit, unit, 1, site, site.copy(), site.copy())
 
 
 def _plan() -> PatchPlan:
-    return PatchPlan.of(PatchDictionary.random(1))
+    dictionary = PatchDictionary.random(1)
+    return PatchPlan.of(dictionary.patterns, dictionary.prior)
 
 
 @contextmanager
