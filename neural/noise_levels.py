@@ -1,6 +1,5 @@
 """Pattern formation along the sampling runs of a network: correlation length, mode softening, sigma_c (App. E)."""
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +11,12 @@ from ..analysis import (
     CriticalPoint,
     correlation_length,
     equilibrium_length_peak,
-    fit_equilibrium_length,
-    shell_average,
     shell_wave_numbers,
     structure_factor,
 )
 from ..errors import InvalidInputError
 from ..progress import progress_bar
-from ..provenance import environment
+from ..runs.dataset import DIRECTIONS, FITTED_SHELLS, equilibrium_length, provenance_of, smallest_wave_number
 from ..validation import floating_field, integer, shell_numbers
 from .denoiser import Denoiser, denoiser_identity
 from .gaussian import MOST_PIXELS, GaussianDenoiser
@@ -38,10 +35,8 @@ __all__ = ["analyze", "chosen_classes", "luminance"]
 # Weights of red, green and blue (App. E.3).
 _LUMINANCE = (0.2989, 0.5870, 0.1140)
 
-_FITTED_SHELLS = (1, 2, 3)
 _MOST_CLASSES = 10
 _INFORMATION_LEVELS = 24
-_DIRECTIONS = ("y", "x", "diagonal")
 _OF_THE_NULL = ("xi_x", "posterior_variance", "total_rate", "class_rate")
 
 
@@ -124,7 +119,7 @@ def analyze(
         For a device that is not there or cannot hold a single image.
     """
     numbers = shell_numbers(shells)
-    if not {0, *_FITTED_SHELLS} <= set(numbers.tolist()):
+    if not {0, *FITTED_SHELLS} <= set(numbers.tolist()):
         raise InvalidInputError(f"shells is {numbers.tolist()}; expected 0, 1, 2 and 3 among them")
     count = integer(trajectories, "trajectories", minimum=1)
     kept = integer(snapshots, "snapshots", minimum=0)
@@ -264,22 +259,18 @@ def _dataset(
     import xarray as xr
 
     height, width, sigma = runs.images.shape[-2], runs.images.shape[-1], runs.sigmas
-    # Of the mean over both axes, in which lambda is even: k^2 averages.
-    k_min = float(np.sqrt(0.5 * ((2.0 * np.pi / height) ** 2 + (2.0 * np.pi / width) ** 2)))
+    k_min = smallest_wave_number((height, width))
     axes = ("trajectory", "sigma")
     channel = ("channel",) if derivatives.ndim == 5 else ()
-    by_shell = np.full((*derivatives.shape[:2], shells.max() + 1), np.nan)
-    by_direction = derivatives[..., :2].mean(axis=2) if channel else derivatives[..., :2]
-    by_shell[..., shells] = shell_average(by_direction)
-    xi_eq = fit_equilibrium_length(by_shell, k_min, shells=_FITTED_SHELLS)
+    xi_eq, lambda_0 = equilibrium_length(derivatives.mean(axis=2) if channel else derivatives, shells, k_min)
     critical = {
-        "sigma_c": equilibrium_length_peak(sigma, xi_eq, by_shell[..., 0]),
-        "sigma_first": equilibrium_length_peak(sigma, xi_eq, by_shell[..., 0], peak="first"),
+        "sigma_c": equilibrium_length_peak(sigma, xi_eq, lambda_0),
+        "sigma_first": equilibrium_length_peak(sigma, xi_eq, lambda_0, peak="first"),
     }
     fields = luminance(runs.states.numpy())
     xi_x = correlation_length(fields, "second-moment", binarize=False)
     kept = np.unique(np.round(np.linspace(0, len(sigma) - 1, snapshots)).astype(np.intp))
-    directions = _DIRECTIONS[: derivatives.shape[-1]]
+    directions = DIRECTIONS[: derivatives.shape[-1]]
     coordinates: dict[str, Any] = {
         "seed": ("trajectory", seeds, _label("seed of the noise", "1")),
         "sigma": ("sigma", sigma, _label("noise level sigma", "units of x")),
@@ -328,7 +319,7 @@ def _dataset(
         },
         coords=coordinates,
         attrs={
-            "provenance": json.dumps({"run": identity, "environment": environment()}, sort_keys=True),
+            "provenance": provenance_of(identity),
             "k_min": k_min,
             **{key: value for name, point in critical.items() for key, value in _attributes(name, point).items()},
         },

@@ -140,7 +140,9 @@ def sample(
     labels = checked_labels(net, class_labels, len(noise))
     if isinstance(guidance, Pulse):
         guidance.check_range(float(grid[-2]), float(grid[0]))
-    kept = sorted({integer(at, "a recorded step", minimum=0, maximum=len(grid) - 1) for at in record or ()})
+    kept = sorted(
+        {integer(at, "a recorded step", minimum=0, maximum=len(grid) - 1) for at in (() if record is None else record)}
+    )
     size = _BATCH if batch is None else integer(batch, "batch", minimum=1)
     target = placed(net, device)
     if guide is not None and not isinstance(guide, str):

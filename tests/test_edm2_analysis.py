@@ -319,8 +319,9 @@ def test_sigma_c_is_where_the_modes_are_softest():
     sigma = sigma_grid(24)[:-1]
     nearest = sigma[np.abs(np.log(sigma / 0.7)).argmin()]
     assert found.attrs["sigma_c"] == nearest
-    # A linear drift is the same for all trajectories.
-    assert found.attrs["sigma_c_low"] == found.attrs["sigma_c_high"] == nearest
+    # A linear drift is the same for all trajectories, whose peaks are known to within the grid.
+    at = int(np.flatnonzero(sigma == nearest)[0])
+    assert sigma[at + 1] <= found.attrs["sigma_c_low"] < nearest < found.attrs["sigma_c_high"] <= sigma[at - 1]
     assert found.attrs["sigma_c_found"] == 1.0
     assert found.attrs["sigma_first"] == nearest
     median = np.median(found["xi_eq"], axis=0)

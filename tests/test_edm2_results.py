@@ -54,7 +54,7 @@ def weights(folder):
 @pytest.fixture
 def undrawn(monkeypatch):
     """For tests of other things than figures, which take longest."""
-    monkeypatch.setattr(experiment, "draw_figures", lambda dataset, directory, suffix="png": [])
+    monkeypatch.setattr(experiment, "draw_figures", lambda dataset, directory, suffix="png", null=True: [])
 
 
 def test_analyze_writes_table_figures_and_data(weights, tmp_path):

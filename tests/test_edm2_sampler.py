@@ -232,3 +232,10 @@ def test_refuses_unsuitable_input_before_any_evaluation(classes, arguments, erro
 def test_a_network_without_labels_takes_none(net):
     with pytest.raises(InvalidInputError, match="class labels are given to a network without labels; expected none"):
         sample(net, torch.zeros(1, 2, 16, 16), [0])
+
+
+def test_steps_to_record_may_be_an_array(net):
+    noise = latents(range(2), net)
+    as_array, as_list = (sample(net, noise, steps=3, record=steps) for steps in (np.array([0]), [0]))
+    assert as_array.steps == as_list.steps == (0,)
+    assert torch.equal(as_array.states, as_list.states)

@@ -63,7 +63,7 @@ def garments(monkeypatch):
 @pytest.fixture
 def undrawn(monkeypatch):
     """For tests of other things than figures, which take longest."""
-    monkeypatch.setattr(experiment, "draw_figures", lambda dataset, directory, suffix="png": [])
+    monkeypatch.setattr(experiment, "draw_figures", lambda dataset, directory, suffix="png", null=True: [])
 
 
 @pytest.fixture

@@ -406,7 +406,7 @@ def undrawn(monkeypatch):
     """For tests of other things than figures, which take longest."""
     from fastpatch.cli import experiment as published
 
-    monkeypatch.setattr(published, "draw_figures", lambda dataset, directory, suffix="png": [])
+    monkeypatch.setattr(published, "draw_figures", lambda dataset, directory, suffix="png", null=True: [])
     return monkeypatch
 
 
