@@ -2,9 +2,9 @@ r"""
 When is the pattern decided? Cloned runs
 ========================================
 
-One run is taken to its end. From states on its way others start again with fresh noise, and their ends are compared
-with its own: the overlap says how much of the pattern was decided by then. It rises gradually, over more than an octave of
-the noise level on either side of the softening; nothing happens at once there.
+One run is taken to its end. From states on its way others start again with fresh noise, and their ends are
+compared with its own: the overlap says how much of the pattern was decided by then. It rises gradually, over
+more than an octave of the noise level on either side of the softening; nothing happens at once there.
 """
 
 import matplotlib.pyplot as plt
