@@ -2,9 +2,9 @@ r"""
 The patch machine of a set of images
 ====================================
 
-All 5 × 5 patches of a set of images with their frequencies are a dictionary; thousands of patterns run through a
-prefix tree. Here the images are drawn disks. Up close the machine's
-images look like them; as a whole they are none of them.
+All 5 × 5 patches of a set of images with their frequencies are a dictionary; thousands of patterns run through
+a prefix tree. Here the images are drawn disks. Up close the machine's images look like them; as a whole they
+are none of them.
 """
 
 import matplotlib.pyplot as plt
