@@ -20,7 +20,7 @@ assert fp.load(folder / "result.nc").equals(ds)
 command = [sys.executable, "-m", "fastpatch"]
 subprocess.run([*command, "info"], check=True)
 subprocess.run(
-    [*command, "patch", "--shape", "32", "32", "--steps", "100", "--out", str(folder / "patch"), "--quiet"], check=True
+    [*command, "patch", "--shape", "32x40", "--steps", "200", "--out", str(folder / "patch"), "--quiet"], check=True
 )
 assert (folder / "patch" / "figure3.png").stat().st_size > 10_000
 print(f"fastpatch {fp.__version__} works on Python {sys.version.split()[0]}")
