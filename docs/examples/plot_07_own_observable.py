@@ -2,8 +2,8 @@ r"""
 Your own observable: domains and their walls
 ============================================
 
-An observable is any function of the states and the time, recorded under its name. Here: the share of neighbouring pairs
-of sites with unlike signs (the density of walls), and the largest connected domain.
+An observable is any function of the states and the time, recorded under its name. Here: the share of neighbouring
+pairs of sites with unlike signs (the density of walls), and the largest connected domain.
 """
 
 import matplotlib.pyplot as plt

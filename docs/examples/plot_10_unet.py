@@ -16,7 +16,7 @@ from fastpatch.neural.unet import UNetModel, load_weights, shipped_weights
 torch.set_num_threads(2)
 model = UNetModel(*load_weights(shipped_weights("binarised")))
 times = fp.log_time_grid(steps=250)
-ds = fp.simulate(model, shape=(28, 28), trajectories=4, times=times, record_every=10, shells=range(4), snapshots=5)
+ds = fp.simulate(model, shape=(28, 28), trajectories=4, times=times, record_every=25, shells=range(4), snapshots=5)
 
 figure = plt.figure(figsize=(10, 5), layout="constrained")
 upper, lower = figure.subfigures(2, 1)

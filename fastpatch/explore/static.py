@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from bokeh.embed import file_html
-from bokeh.layouts import column, gridplot, row
+from bokeh.layouts import column, row
 from bokeh.models import CDSView, ColumnDataSource, CustomJS, IndexFilter, LinearColorMapper, Span
 from bokeh.models.widgets import Div, Slider, Toggle
 from bokeh.palettes import Viridis256
@@ -58,19 +58,19 @@ def _layout(settings: Settings, kept: list[Frame]) -> Any:
 
     images = ColumnDataSource({"image": [_grey(frame.x[0]) for frame in kept]})
     picked, waves_picked = IndexFilter([0]), IndexFilter([0])
-    lattice = figure(width=420, height=420, match_aspect=True, tools="", toolbar_location=None)
+    lattice = figure(width=360, height=380, match_aspect=True, tools="", toolbar_location=None)
     grey = LinearColorMapper(palette="Greys256", low=0, high=255)
     lattice.image(
         image="image", x=0, y=0, dw=width, dh=height, source=images, view=CDSView(filter=picked), color_mapper=grey
     )
     lattice.axis.visible = lattice.grid.visible = False
 
-    options: dict[str, Any] = {"width": 420, "height": 225, "tools": "", "toolbar_location": None}
+    options: dict[str, Any] = {"width": 365, "height": 190, "tools": "", "toolbar_location": None}
     length = figure(title="correlation length ξₓ (sites)", x_axis_type="log", x_range=(50, 1e-3), **options)
     for number in range(kept[0].xi_x.size):
         length.line(times, [float(frame.xi_x[number]) for frame in kept], line_alpha=0.6)
     growth = figure(
-        title="softening λₙ, n = 0 … 4; dotted: predicted t_c", x_axis_type="log", x_range=(50, 0.3),
+        title="λₙ, n = 0 … 4; dotted: predicted t_c", x_axis_type="log", x_range=(50, 0.3),
         y_range=(-0.5, 0.7), **options,
     )  # fmt: skip
     for n in range(SHELLS):
@@ -90,7 +90,7 @@ def _layout(settings: Settings, kept: list[Frame]) -> Any:
         }
     )
     view = CDSView(filter=waves_picked)
-    spectrum = figure(title="dispersion λ(k); dashed: at x = 0, dotted: null", y_range=(-1, 1.5), **options)
+    spectrum = figure(title="λ(k); dashed: at x = 0, dotted: null", y_range=(-1, 1.5), **options)
     spectrum.multi_line("k", "lambda", source=curves, view=view, line_width=2)
     if isinstance(settings, MachineSettings):
         spectrum.multi_line("k", "linear", source=curves, view=view, line_dash="dashed", color="#edae49")
@@ -101,7 +101,7 @@ def _layout(settings: Settings, kept: list[Frame]) -> Any:
     spans = [Span(location=times[0], dimension="height", line_color="#d1495b", line_width=1.5) for _ in range(2)]
     length.add_layout(spans[0])
     growth.add_layout(spans[1])
-    slider = Slider(start=0, end=len(kept) - 1, value=0, step=1, title="frame", width=420, show_value=False)
+    slider = Slider(start=0, end=len(kept) - 1, value=0, step=1, title="frame", width=360, show_value=False)
     toggle = Toggle(label="play", width=70)
     label = Div(text=f"t = {times[0]:.3g}")
     shown = {
@@ -110,8 +110,8 @@ def _layout(settings: Settings, kept: list[Frame]) -> Any:
     }  # fmt: skip
     slider.js_on_change("value", CustomJS(args=shown, code=_SHOW))
     toggle.js_on_change("active", CustomJS(args={"slider": slider, "toggle": toggle}, code=_TICK))
-    grid = gridplot([[length, spectrum], [growth, power]], toolbar_location=None)
-    return column(row(toggle, slider, label), row(lattice, grid))
+    # Two figures wide: as wide as a column of text.
+    return column(row(toggle, slider, label), row(lattice, column(length, growth)), row(spectrum, power))
 
 
 def _grey(field: Any) -> Any:

@@ -67,7 +67,7 @@ class PosteriorMeanModel(FrozenArrays):
 
     Methods raise `DtypeError` for fields of another dtype than float32 or float64, and `InvalidInputError` for NaN or
     infinite entries, ``t`` outside (0, inf) or so small that a result leaves the range of its dtype, or a posterior
-    mean of another shape. NumPy's `errstate` of the caller does not matter. Results have the dtype of ``x`` and
+    mean of another shape. NumPy's ``errstate`` of the caller does not matter. Results have the dtype of ``x`` and
     are computed in float64, unless a model says otherwise.
     """
 
