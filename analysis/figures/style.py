@@ -27,7 +27,7 @@ __all__ = [
     "house_style",
     "shown_level",
 ]
-__all__ += ["new_figure", "save_figure"]
+__all__ += ["new_figure", "save_figure", "shown_level"]
 
 BLUE, RED, PURPLE, GREY = "#0072B2", "#D55E00", "#882255", "#8A8A8A"
 TIME_LABEL = "diffusion time $t$  (reverse run: left to right)"
