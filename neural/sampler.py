@@ -100,8 +100,8 @@ def sample(
     class_labels
         (B,) class indices, (B, label_dim) rows, or None for the zero label.
     guide, guidance, band, cutoff
-        Those of `GuidedDenoiser`; a number is a weight at every level. w(sigma) is evaluated for every evaluation of the
-        network at its own noise level, Heun's second one included.
+        Those of `GuidedDenoiser`; a number is a weight at every level. w(sigma) is evaluated for every evaluation of
+        the network at its own noise level, Heun's second one included.
     steps, sigma_max, sigma_min, rho
         The grid, see `sigma_grid`.
     sigmas
