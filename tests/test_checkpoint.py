@@ -1,6 +1,7 @@
 """A run that is interrupted goes on, equal bit for bit to an undisturbed one, for every solver and with all records."""
 
 import signal
+from functools import partial
 
 import numpy as np
 import pytest
@@ -97,7 +98,10 @@ def test_chunks_keep_their_states_elsewhere(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="no signals can be raised here")
-def test_ctrl_c_saves_and_the_same_call_goes_on(tmp_path, monkeypatch):
+def test_ctrl_c_saves_and_the_same_call_goes_on(tmp_path, request):
+    # A process in the background may have been started without any interest in interrupts.
+    request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT)))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     asked = []
 
     def probe(x, t):
