@@ -30,8 +30,10 @@ from fastpatch.studies import (
     trajectory_observables,
 )
 from fastpatch.studies.figures import draw_scaling, save_scaling
+from fastpatch.studies.kinds import study_kind
 from fastpatch.studies.measured import median_of
 from fastpatch.studies.report import shown_exponent
+from fastpatch.sweeps import Parameters
 
 SIDES = [8, 12, 16, 24, 32, 64, 128]
 
@@ -339,7 +341,7 @@ def test_the_summary_is_made_once_for_every_extent_of_a_sweep(tmp_path, monkeypa
         "title": "sides",
         "records": 20,
         "shells": 3,
-        "parameters": {"shape": [8, 12], "steps": 20, "trajectories": 2},
+        "parameters": {"shape": [8, 12], "steps": 20, "trajectories": 2, "solver": "ancestral"},
     }
     wider = {**spec, "parameters": {**spec["parameters"], "shape": [8, 12, 16]}}
     mixed = {**spec, "parameters": {**spec["parameters"], "patch_size": [3, 5]}}
@@ -393,6 +395,12 @@ def test_sweep_over_steps_with_records_of_different_number():
 def test_other_sweeps_are_no_scaling_study(axis):
     with pytest.raises(InvalidInputError, match="expected shapes of squares alone"):
         scaling_study(small_sweep(records=10, trajectories=1, **axis))
+
+
+def test_sides_of_rectangles_are_no_sizes():
+    shapes = [Parameters(shape=shape) for shape in ((8, 8), (12, 12), (12, 8))]
+    assert study_kind(shapes[:2]) == "finite-size"
+    assert study_kind(shapes) is None
 
 
 def test_results_follow_from_data_and_seed(rng):
