@@ -156,7 +156,7 @@ def test_records_that_do_not_fit_one_block_of_memory(dtype):
     # Fields are collected to some megabytes before their lengths are taken: these fill several such blocks, and the
     # snapshots fall between the records.
     options = {"shape": (250, 260), "trajectories": 2, "times": fp.log_time_grid(4.0, 1.0, 40), "dtype": dtype}
-    found = fp.simulate(MODEL, record_every=3, snapshots=9, **options)
+    found = fp.simulate(MODEL, record_every=3, snapshots=options["times"][::5], **options)
     kept = iter(found["snapshot"].transpose("snapshot_time", ...).to_numpy())
     for state in fp.states(MODEL, **options):
         if state.step % 5 == 0:
