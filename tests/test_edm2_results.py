@@ -13,7 +13,8 @@ from fastpatch.analysis import log_time_derivative
 from fastpatch.analysis.figures import draw_noise_levels, draw_relative_softening, draw_samples
 from fastpatch.cli import experiment
 from fastpatch.cli.edm2 import app
-from fastpatch.cli.edm2.common import parsed_classes
+from fastpatch.cli.edm2.analyze import report
+from fastpatch.cli.edm2.common import parsed_classes, training_images
 from fastpatch.cli.plot import plot
 from fastpatch.errors import FastpatchError, InvalidInputError
 
@@ -144,6 +145,17 @@ def test_a_guide_of_other_images(weights, folder, tmp_path):
         invoke("sample", "--weights", weights, "--guidance", 1, "--guide", folder / "large.safetensors")
 
 
+def test_the_images_of_the_null_are_those_of_the_network(tmp_path, monkeypatch, capsys):
+    net = random_network(label_dim=10, img_resolution=32)
+    monkeypatch.setenv("FASTPATCH_DATA", str(tmp_path))
+    assert training_images(net, None) == (None, None)
+    assert "no Gaussian null stands beside the network" in capsys.readouterr().err
+    with pytest.raises(FastpatchError, match="holds neither train-images"):
+        training_images(net, tmp_path)
+    with pytest.raises(InvalidInputError, match="3 channels and 10 classes; expected 1 and 10, or none"):
+        training_images(random_network(label_dim=10, img_channels=3), None)
+
+
 def test_classes_as_users_write_them():
     net = GaussianDenoiser(power_law(8), means=np.zeros((1000, 1, 1, 1)))
     assert parsed_classes("207, 3-5,999", net) == [207, 3, 4, 5, 999]
@@ -212,6 +224,29 @@ class TestFigure1:
         for n in range(5):
             S = 30.0 / (1.0 + n) ** 2
             np.testing.assert_allclose(shown[f"$n$ = {n}"], sigma**2 / (S + sigma**2), atol=1e-5)
+
+    def test_the_null_is_dotted_beside_the_network_and_can_be_left_out(self, dataset):
+        sigma = dataset["sigma"].to_numpy()
+        below = 0.9 * dataset["posterior_variance"]
+        found = dataset.assign(
+            null_xi_x=2.0 * dataset["xi_x"], null_xi_eq=dataset["xi_eq"], null_posterior_variance=below
+        )
+        figures = fp.plot(found)
+        lines = {
+            line.get_label(): np.asarray(line.get_ydata())
+            for axes in figures["figure1"].axes[5:8]
+            for line in axes.get_lines()
+            if line.get_label() == "Gaussian null" and axes.get_ylabel().startswith(r"$|\lambda_n|$")
+        }
+        medians = np.median(below.mean("direction"), axis=0)
+        np.testing.assert_allclose(lines["Gaussian null"], (1.0 - medians[:, 0]) / sigma)
+        dotted = [line for line in figures["softening"].axes[0].get_lines() if len(line.get_xdata()) == len(sigma)]
+        assert any(np.allclose(line.get_ydata(), 1.0 - medians[:, 3]) for line in dotted)
+        assert "xi_eq largest, Gaussian null" in report(found)
+        assert "the same, Gaussian null" in report(found)
+        assert "Gaussian null" not in report(dataset)
+        for figure in fp.plot(found, null=False).values():
+            assert "Gaussian null" not in [line.get_label() for axes in figure.axes for line in axes.get_lines()]
 
     def test_is_drawn_without_a_strip(self, dataset):
         assert len(draw_noise_levels(dataset.isel(snapshot_sigma=[])).axes) == 3
