@@ -5,11 +5,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 import typer
 
 from ...messages import has_terminal
-from ...reports import point_line, summary
 from .. import options
 from ..experiment import publish
 from . import common
@@ -67,8 +65,11 @@ def analyze(
 
 def report(dataset: "xr.Dataset") -> str:
     """The critical noise levels, and the dispersion at sigma_c, relative to that of free noise."""
+    import numpy as np
+
     from ...analysis import CriticalPoint, equilibrium_length_peak
     from ...analysis.figures.dynamics import shell_curves
+    from ...reports import point_line, summary
 
     lines = summary(dataset).measured_lines()
     first = CriticalPoint(*(dataset.attrs[f"sigma_first{part}"] for part in ("", "_low", "_high", "_found")))
