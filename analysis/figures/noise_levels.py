@@ -50,7 +50,8 @@ def draw_noise_levels(dataset: "xr.Dataset", title: str | None = None, trajector
             shells, sigma = dataset["shell"].to_numpy(), dataset["sigma"].to_numpy()
             draw_null(panels, sigma, xi_x, null[:, shells == 0][:, 0] / sigma)
         mark_levels(panels, dataset, _MARKS)
-        panels[1].legend(loc="upper right")
+        if panels[1].get_legend_handles_labels()[0]:
+            panels[1].legend(loc="upper right")
         if title:
             figure.suptitle(title, fontsize="large")
     return figure
@@ -89,7 +90,7 @@ def _relative_null(dataset: "xr.Dataset") -> "NDArray[Any] | None":
     if "null_posterior_variance" not in dataset:
         return None
     _, curves = shell_curves(dataset, "null_posterior_variance")
-    return 1.0 - nan_median(curves, axis=0)
+    return np.asarray(1.0 - nan_median(curves, axis=0))
 
 
 def mark_levels(panels: list[Axes], dataset: "xr.Dataset", marks: dict[str, tuple[str, str, Any]]) -> None:
