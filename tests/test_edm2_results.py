@@ -197,7 +197,7 @@ class TestFigure1:
             assert axes.get_xscale() == "log"
             assert axes.get_xlim() == (sigma[0], sigma[-1])
         drawn = [np.asarray(line.get_ydata()) for line in panels[1].get_lines()]
-        growth = -log_time_derivative(np.median(dataset["xi_x"], axis=0), sigma)
+        growth = np.median(-log_time_derivative(dataset["xi_x"].to_numpy(), sigma), axis=0)
         assert any(line.shape == growth.shape and np.allclose(line, growth) for line in drawn)
         shells = {line.get_label(): np.asarray(line.get_ydata()) for line in panels[2].get_lines()}
         medians = np.median(np.abs(dataset["mode_derivative"].mean("direction")), axis=0)
@@ -251,7 +251,7 @@ class TestFigure1:
 
     def test_is_drawn_without_a_strip(self, dataset):
         titles = [axes.get_title() for axes in draw_noise_levels(dataset.isel(snapshot_sigma=[])).axes]
-        assert [title for title in titles if title][0] == "Correlation length"
+        assert next(title for title in titles if title) == "Correlation length"
 
     def test_modes_of_single_channels_are_drawn_by_their_mean(self):
         net = GaussianDenoiser(power_law(8), channels=3)
