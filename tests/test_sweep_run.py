@@ -240,7 +240,10 @@ WRONG = {
     "records = 8\nrecrods = 8": (2, r"study\.toml, line 2: recrods is not a key of a spec; expected records"),
     "records =": (2, r"study\.toml is not TOML: "),
     "budget = 1": (2, r"asks for 5\.12e\+07 site-steps in 1 points, beyond its budget of 1; expected .* --yes"),
-    "[parameters]\nP = 4": (2, r"the point with P = 4 is impossible: size is 4; expected an odd pattern size"),
+    "[parameters]\npatch_size = 4": (
+        2,
+        r"the point with patch_size = 4 is impossible: size is 4; expected an odd pattern size",
+    ),
 }
 
 
