@@ -17,12 +17,13 @@ def plot(dataset: "xr.Dataset", *, null: bool = True) -> "dict[str, Figure]":
     Nothing is shown, and pyplot is not touched: ``fp.plot(ds)["figure3"]`` displays itself in a notebook, and
     ``.savefig(path)`` writes it. `fastpatch.analysis.figures.figure_style` sets sizes for a journal or for slides.
 
-    With ``null`` the curves of a Gaussian field of the patterns' second moments stand beside those of a patch machine.
+    With ``null`` the curves of a Gaussian field of the same second moments stand beside those of a patch machine, and
+    of a network whose result holds them.
 
     Raises `ResultFileError` for a dataset that has lost some of what every result has.
     """
     from .analysis import figures
-    from .theory import null_of_result
+    from .theory import closure_of_result, null_of_result
 
     title = dataset.attrs.get("title")
     if "gain_overall" not in dataset:
@@ -30,6 +31,8 @@ def plot(dataset: "xr.Dataset", *, null: bool = True) -> "dict[str, Figure]":
         missing = sorted(needed - set(dataset.data_vars)) or sorted({"trajectory"} - set(dataset.dims))
         if missing:
             raise ResultFileError(f"the result has no {', '.join(missing)}; expected it whole, as it was made")
+    if not null:
+        dataset = dataset.drop_vars([name for name in dataset.data_vars if str(name).startswith("null_")])
     drawn: dict[str, Figure] = {}
     if "gain_overall" in dataset:
         drawn["figure4"] = figures.draw_pulse_figure(dataset, title)
@@ -43,7 +46,7 @@ def plot(dataset: "xr.Dataset", *, null: bool = True) -> "dict[str, Figure]":
         drawn["softening"] = figures.draw_relative_softening(dataset, title)
     else:
         beside = null_of_result(dataset) if null else None
-        drawn["figure3"] = figures.draw_dynamics(dataset, title, null=beside)
+        drawn["figure3"] = figures.draw_dynamics(dataset, title, null=beside, predicted=closure_of_result(dataset))
     if "total_rate" in dataset:
         drawn["information"] = figures.draw_information(dataset, title=title)
     if "pattern" in dataset or "prototype" in dataset:

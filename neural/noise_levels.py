@@ -37,7 +37,7 @@ _LUMINANCE = (0.2989, 0.5870, 0.1140)
 
 _MOST_CLASSES = 10
 _INFORMATION_LEVELS = 24
-_OF_THE_NULL = ("xi_x", "posterior_variance", "total_rate", "class_rate")
+_OF_THE_NULL = ("xi_x", "xi_eq", "posterior_variance", "total_rate", "class_rate")
 
 
 def analyze(
@@ -86,8 +86,8 @@ def analyze(
         ``information_sigma``; none by default.
     null
         Where ``images`` are given, run the Gaussian null of their moments (`GaussianDenoiser.from_images`) from the
-        same noise too, and add its ``null_xi_x``, ``null_posterior_variance``, ``null_class_rate`` and
-        ``null_total_rate``. It is left out for images of too many pixels, or without all classes of the network.
+        same noise too, and add its ``null_xi_x``, ``null_xi_eq``, ``null_posterior_variance``, ``null_class_rate``
+        and ``null_total_rate``. It is left out for images of too many pixels, or without all classes of the network.
     batch
         Most images, or images and tangents, at once; by default those of `sample` and `mode_derivatives`.
     progress

@@ -13,7 +13,8 @@ from fastpatch.analysis import log_time_derivative
 from fastpatch.analysis.figures import draw_noise_levels, draw_relative_softening, draw_samples
 from fastpatch.cli import experiment
 from fastpatch.cli.edm2 import app
-from fastpatch.cli.edm2.common import parsed_classes
+from fastpatch.cli.edm2.analyze import report
+from fastpatch.cli.edm2.common import parsed_classes, training_images
 from fastpatch.cli.plot import plot
 from fastpatch.errors import FastpatchError, InvalidInputError
 
@@ -144,6 +145,17 @@ def test_a_guide_of_other_images(weights, folder, tmp_path):
         invoke("sample", "--weights", weights, "--guidance", 1, "--guide", folder / "large.safetensors")
 
 
+def test_the_images_of_the_null_are_those_of_the_network(tmp_path, monkeypatch, capsys):
+    net = random_network(label_dim=10, img_resolution=32)
+    monkeypatch.setenv("FASTPATCH_DATA", str(tmp_path))
+    assert training_images(net, None) == (None, None)
+    assert "no Gaussian null stands beside the network" in capsys.readouterr().err
+    with pytest.raises(FastpatchError, match="holds neither train-images"):
+        training_images(net, tmp_path)
+    with pytest.raises(InvalidInputError, match="3 channels and 10 classes; expected 1 and 10, or none"):
+        training_images(random_network(label_dim=10, img_channels=3), None)
+
+
 def test_classes_as_users_write_them():
     net = GaussianDenoiser(power_law(8), means=np.zeros((1000, 1, 1, 1)))
     assert parsed_classes("207, 3-5,999", net) == [207, 3, 4, 5, 999]
@@ -174,8 +186,9 @@ class TestFigure1:
 
     def test_shows_the_strip_above_and_the_panels_below(self, dataset):
         figure = draw_noise_levels(dataset, "title", trajectory=2)
-        strip, panels = figure.axes[:5], figure.axes[5:]
-        assert len(panels) == 3
+        strip, panels = figure.axes[:5], figure.axes[5:8]
+        # xi_eq has an axis of its own.
+        assert [axes.get_ylabel()[:18] for axes in figure.axes[8:]] in ([], [r"$\xi_{\mathrm{eq}}$"[:18]])
         for axes, image in zip(strip, dataset["denoised"].isel(trajectory=2).to_numpy(), strict=True):
             expected = np.clip(0.5 + 0.5 * np.moveaxis(image, 0, -1), 0.0, 1.0)
             np.testing.assert_allclose(axes.get_images()[0].get_array(), expected, rtol=1e-6)
@@ -184,7 +197,7 @@ class TestFigure1:
             assert axes.get_xscale() == "log"
             assert axes.get_xlim() == (sigma[0], sigma[-1])
         drawn = [np.asarray(line.get_ydata()) for line in panels[1].get_lines()]
-        growth = -log_time_derivative(np.median(dataset["xi_x"], axis=0), sigma)
+        growth = np.median(-log_time_derivative(dataset["xi_x"].to_numpy(), sigma), axis=0)
         assert any(line.shape == growth.shape and np.allclose(line, growth) for line in drawn)
         shells = {line.get_label(): np.asarray(line.get_ydata()) for line in panels[2].get_lines()}
         medians = np.median(np.abs(dataset["mode_derivative"].mean("direction")), axis=0)
@@ -201,7 +214,7 @@ class TestFigure1:
         assert marked({"sigma_first": 2.0}) == ({2.0}, {(1.5, 3.0)})
         assert marked({"sigma_first": np.nan, "sigma_c_low": np.nan}) == ({2.0}, set())
         assert marked({"sigma_first": np.nan, "sigma_c": np.nan}) == (set(), set())
-        for axes in draw_noise_levels(dataset).axes[5:]:
+        for axes in draw_noise_levels(dataset).axes[5:8]:
             assert any(np.allclose(line.get_xdata(), 2.0) for line in axes.get_lines())
 
     def test_relative_softening_removes_the_free_part(self, dataset):
@@ -213,8 +226,32 @@ class TestFigure1:
             S = 30.0 / (1.0 + n) ** 2
             np.testing.assert_allclose(shown[f"$n$ = {n}"], sigma**2 / (S + sigma**2), atol=1e-5)
 
+    def test_the_null_is_dotted_beside_the_network_and_can_be_left_out(self, dataset):
+        sigma = dataset["sigma"].to_numpy()
+        below = 0.9 * dataset["posterior_variance"]
+        found = dataset.assign(
+            null_xi_x=2.0 * dataset["xi_x"], null_xi_eq=dataset["xi_eq"], null_posterior_variance=below
+        )
+        figures = fp.plot(found)
+        lines = {
+            line.get_label(): np.asarray(line.get_ydata())
+            for axes in figures["figure1"].axes[5:8]
+            for line in axes.get_lines()
+            if line.get_label() == "Gaussian null" and axes.get_ylabel().startswith(r"$|\lambda_n|$")
+        }
+        medians = np.median(below.mean("direction"), axis=0)
+        np.testing.assert_allclose(lines["Gaussian null"], (1.0 - medians[:, 0]) / sigma)
+        dotted = [line for line in figures["softening"].axes[0].get_lines() if len(line.get_xdata()) == len(sigma)]
+        assert any(np.allclose(line.get_ydata(), 1.0 - medians[:, 3]) for line in dotted)
+        assert "xi_eq largest, Gaussian null" in report(found)
+        assert "the same, Gaussian null" in report(found)
+        assert "Gaussian null" not in report(dataset)
+        for figure in fp.plot(found, null=False).values():
+            assert "Gaussian null" not in [line.get_label() for axes in figure.axes for line in axes.get_lines()]
+
     def test_is_drawn_without_a_strip(self, dataset):
-        assert len(draw_noise_levels(dataset.isel(snapshot_sigma=[])).axes) == 3
+        titles = [axes.get_title() for axes in draw_noise_levels(dataset.isel(snapshot_sigma=[])).axes]
+        assert next(title for title in titles if title) == "Correlation length"
 
     def test_modes_of_single_channels_are_drawn_by_their_mean(self):
         net = GaussianDenoiser(power_law(8), channels=3)

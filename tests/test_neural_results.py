@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import fastpatch as fp
 from fastpatch.cli import experiment
-from fastpatch.cli.network import analysis_report
+from fastpatch.cli.network import analysis_report, beside_data
 from fastpatch.cli.unet import app
 from fastpatch.errors import FastpatchError
 
@@ -110,6 +110,7 @@ def test_analyze_writes_table_figures_and_data(garments, tmp_path, capsys):
     assert garments[0] == ("train", "binarised", None, False)
     for line in (
         "log(1 + Omega), data covariance",
+        "lambda_0 = 0, Gaussian null",
         "lambda_0 crosses zero",
         "local response",
         "final root mean square",
@@ -119,6 +120,12 @@ def test_analyze_writes_table_figures_and_data(garments, tmp_path, capsys):
 
     model = UNetModel.load(shipped_weights())
     assert analysis_report(dataset, model) in result.output
+    # The Gaussian of the same images: its lambda_0 knows Omega alone.
+    omega, t = dataset.attrs["data_omega"] * 40 / 39, dataset["time"].to_numpy()
+    exact = -0.5 + 1.0 / (1.0 - np.exp(-t) + np.exp(-t) * omega)
+    np.testing.assert_allclose(dataset["null_mode_derivative"].sel(shell=0, direction="y"), exact, rtol=1e-4)
+    plain = dataset.drop_vars([name for name in dataset if name.startswith("null_")])
+    assert "Gaussian null" not in analysis_report(beside_data(plain, images[:, 0], model, null=False), model)
     for size, warned in ((1.9, False), (2.1, True)):
         capsys.readouterr()
         analysis_report(dataset.assign(final=0.0 * dataset["final"] + size), model)

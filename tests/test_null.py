@@ -47,6 +47,42 @@ def test_it_is_found_from_a_result_alone_and_drawn_beside_it(small_result):
     assert theory.null_of_result(small_result.isel(shell=slice(0, 2))) is None
 
 
+def test_around_a_mean_image_it_is_that_of_noised_images_and_kept_by_a_result():
+    times = fp.log_time_grid(8.0, 0.01, 80)
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[:16, :16]
+    shape = np.where((y - 8) ** 2 + (x - 8) ** 2 < 25, 1.0, -1.0)
+    images = shape + rng.normal(size=(200, 1, 1)) + 0.3 * rng.normal(size=(200, 16, 16))
+    model = fp.GaussianModel.from_images(images)
+    run = fp.simulate(model, (16, 16), 300, times, snapshots=0)
+    kept = theory.with_null(run, model)
+    found = theory.null_of_result(kept)
+    np.testing.assert_allclose(run["mode_derivative"][0], found["mode_derivative"], rtol=1e-6)
+    assert found.attrs["critical_time"] == pytest.approx(np.log(model.data_spectrum[0, 0] - 1.0))
+    # Drawn, not integrated: 128 fields and 80 steps leave some per cent. Without its image it is another.
+    np.testing.assert_allclose(found["xi_x"][-4:], run["xi_x"].median("trajectory")[-4:], rtol=0.1)
+    plain = theory.gaussian_null(fp.GaussianModel.from_images(images, uniform_mean=True), (16, 16), times)
+    assert abs(float(plain["xi_x"][-1] / found["xi_x"][-1]) - 1.0) > 0.2
+
+    def drawn(figure):
+        return [line for axes in figure.axes[:3] for line in axes.get_lines() if line.get_label() == "Gaussian null"]
+
+    assert len(drawn(fp.plot(kept)["figure3"])) == 3
+    assert not drawn(fp.plot(kept, null=False)["figure3"])
+    assert not drawn(fp.plot(run)["figure3"])
+
+
+def test_the_figure_sets_the_closure_beside_the_measured_zero(small_result):
+    expected = theory.critical_time("closure", dictionary=DICTIONARY)
+    assert theory.closure_of_result(small_result) == expected
+    labels = fp.plot(small_result)["figure3"].axes[1].get_legend_handles_labels()[1]
+    assert f"$\\lambda_0 = 0$, predicted (closure): $t$ = {expected:.3g}" in labels
+    assert any(label.startswith("condition of the score") for label in labels)
+    assert theory.closure_of_result(small_result.drop_vars("pattern")) is None
+    many = fp.PatchDictionary(np.random.default_rng(0).choice([-1.0, 1.0], (301, 3, 3)))
+    assert theory.closure_of_result(fp.simulate(fp.PatchModel(many), (8, 8), 1, [2.0, 1.0], snapshots=0)) is None
+
+
 def test_bad_input_is_named():
     with pytest.raises(InvalidInputError, match="expected 0, 1, 2 and 3 among them"):
         theory.gaussian_null(DICTIONARY, SHAPE, [2.0, 1.0], shells=[0, 1])

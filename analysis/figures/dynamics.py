@@ -20,7 +20,10 @@ from .style import BLUE, GREY, PURPLE, RED, TIME_LABEL, house_style, new_figure
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["RunVariable", "draw_dynamics", "draw_panels", "draw_shells", "shell_curves"]
+__all__ = ["NULL_LINE", "RunVariable", "draw_dynamics", "draw_null", "draw_panels", "draw_shells", "shell_curves"]
+
+# Every curve of a Gaussian null is dotted.
+NULL_LINE: Any = (0, (1, 1.2))
 
 # Of so few trajectories each is drawn; of more, their quartiles.
 _FEW = 3
@@ -39,20 +42,33 @@ class RunVariable:
 _TIME = RunVariable("time", "t", TIME_LABEL, "1 / time")
 
 
-def draw_dynamics(dataset: "xr.Dataset", title: str | None = None, *, null: "xr.Dataset | None" = None) -> Figure:
+def draw_dynamics(
+    dataset: "xr.Dataset",
+    title: str | None = None,
+    *,
+    null: "xr.Dataset | None" = None,
+    predicted: float | None = None,
+) -> Figure:
     r"""Three panels from a result with ``xi_x``, ``xi_eq`` and ``mode_derivative`` over ``time``, see `draw_panels`.
 
-    The dashed vertical line is the predicted ``attrs["critical_time"]``, the solid one the measured zero of lambda_0
-    with its 95 % interval. ``null`` holds the same curves of a Gaussian field without trajectories, as
-    `fastpatch.theory.gaussian_null` gives them: xi_x, its growth and ``|lambda_0|`` are drawn in purple.
+    The solid vertical line is the measured zero of lambda_0 with its 95 % interval, the dashed one ``predicted``, what
+    the Gaussian closure gives for it. The thin dash-dotted one is ``attrs["critical_time"]``: that of the score, which
+    is another condition (of a Gaussian model, the exact zero of lambda_0). ``null`` holds the same curves of a Gaussian
+    field without trajectories, as `fastpatch.theory.gaussian_null` gives them: xi_x, its growth and ``|lambda_0|`` are
+    drawn in purple.
     """
-    predicted = dataset.attrs.get("critical_time")
+    condition = r"$\lambda_0 = 0$, exact" if "data_spectrum" in dataset else "condition of the score"
+    lines = (
+        (predicted, r"$\lambda_0 = 0$, predicted (closure)", (0, (4, 3)), 1.2),
+        (dataset.attrs.get("critical_time"), condition, (0, (7, 2, 1.5, 2)), 0.7),
+    )
     with house_style():
         figure = new_figure(11.0, 3.7)
         panels = figure.subplots(1, 3).tolist()
         draw_panels(panels, dataset, _TIME)
         if null is not None:
-            _draw_null(panels, null)
+            zero_mode = null["mode_derivative"].sel(shell=0).mean("direction").to_numpy()
+            draw_null(panels, null["time"].to_numpy(), null["xi_x"].to_numpy()[None], zero_mode)
         measured = _zero(dataset, _TIME)
         for axes in panels:
             if not math.isnan(measured.time):
@@ -60,9 +76,10 @@ def draw_dynamics(dataset: "xr.Dataset", title: str | None = None, *, null: "xr.
                 if not math.isnan(measured.low):
                     axes.axvspan(measured.low, measured.high, color=GREY, alpha=0.15, linewidth=0.0, zorder=0)
                 line.set_label(rf"$\lambda_0 = 0$, measured: $t$ = {measured.time:.3g}")
-            if predicted is not None:
-                line = axes.axvline(predicted, color=GREY, linestyle=(0, (4, 3)), linewidth=1.0, zorder=1)
-                line.set_label(f"predicted $t_c$ = {predicted:.3g}")
+            for time, label, style, width in lines:
+                if time is not None and not math.isnan(time):
+                    line = axes.axvline(time, color=GREY, linestyle=style, linewidth=width, zorder=1)
+                    line.set_label(f"{label}: $t$ = {time:.3g}")
         if panels[1].get_legend_handles_labels()[0]:
             panels[1].legend(loc="upper right")
         if title:
@@ -93,14 +110,16 @@ def draw_panels(panels: list[Axes], dataset: "xr.Dataset", along: RunVariable) -
         axes.set_xlabel(along.label)
 
 
-def _draw_null(panels: list[Axes], null: "xr.Dataset") -> None:
-    """What a Gaussian field of matched second moments shows of each panel, without a transition."""
-    times, xi_x = null["time"].to_numpy(), null["xi_x"].to_numpy()
-    zero_mode = null["mode_derivative"].sel(shell=0).mean("direction").to_numpy()
-    curves = (xi_x, -log_time_derivative(xi_x, times), np.abs(zero_mode))
+def draw_null(panels: list[Axes], values: NDArray[Any], xi_x: NDArray[Any], zero_mode: NDArray[Any]) -> None:
+    """What Gaussian fields of matched second moments show of each panel of `draw_panels`, without a transition.
+
+    ``xi_x`` (trajectory, n) is drawn as its median, like its growth; ``zero_mode`` (n) is lambda_0.
+    """
+    growth = nan_median(-log_time_derivative(xi_x, values), axis=0)
+    curves = (nan_median(xi_x, axis=0), growth, np.abs(zero_mode))
     for axes, curve in zip(panels, curves, strict=True):
         limits = axes.get_ylim()
-        axes.plot(times, curve, color=PURPLE, linestyle=(0, (1, 1.2)), linewidth=1.6, label="Gaussian null")
+        axes.plot(values, curve, color=PURPLE, linestyle=NULL_LINE, linewidth=1.6, label="Gaussian null")
         if axes is not panels[1]:
             axes.set_ylim(limits)
 
@@ -171,20 +190,27 @@ def _draw_modes(axes: Axes, times: NDArray[Any], dataset: "xr.Dataset", along: R
     axes.legend(ncols=2, loc="upper left")
 
 
-def shell_curves(dataset: "xr.Dataset") -> tuple[NDArray[Any], NDArray[Any]]:
-    """The shells n, and ``mode_derivative`` averaged over axis directions and channels, (trajectory, time, shell)."""
-    derivatives = dataset["mode_derivative"].isel(direction=slice(0, 2))
+def shell_curves(dataset: "xr.Dataset", name: str = "mode_derivative") -> tuple[NDArray[Any], NDArray[Any]]:
+    """The shells n, and a variable ``name`` averaged over axis directions and channels, (trajectory, time, shell)."""
+    derivatives = dataset[name].isel(direction=slice(0, 2))
     over = [dim for dim in derivatives.dims if dim in ("channel", "direction")]
     return dataset["shell"].to_numpy(), derivatives.mean(over, skipna=False).to_numpy().astype(np.float64)
 
 
 def draw_shells(
-    axes: Axes, times: NDArray[Any], shells: NDArray[Any], curves: NDArray[Any], label: Callable[[int], str]
+    axes: Axes,
+    times: NDArray[Any],
+    shells: NDArray[Any],
+    curves: NDArray[Any],
+    label: Callable[[int], str],
+    linestyle: Any = None,
 ) -> None:
-    """Curves (n_times, n_shells): from dark to light with growing n, the zero mode dashed in black."""
+    """Curves (n_times, n_shells): from dark to light with growing n, the zero mode in black, dashed by default."""
+    line = "-" if linestyle is None else linestyle
     colours = iter(mpl.colormaps["viridis"](np.linspace(0.0, 0.9, max(int(np.count_nonzero(shells)), 1))))
     for n, curve in zip(shells.tolist(), curves.T, strict=True):
         if n != 0:
-            axes.plot(times, curve, color=next(colours), linewidth=1.0, label=label(n))
+            axes.plot(times, curve, color=next(colours), linestyle=line, linewidth=1.0, label=label(n))
     for curve in curves.T[shells == 0]:
-        axes.plot(times, curve, color="black", linestyle=(0, (4, 2)), linewidth=1.4, label=label(0), zorder=3)
+        dashes = (0, (4, 2)) if linestyle is None else linestyle
+        axes.plot(times, curve, color="black", linestyle=dashes, linewidth=1.4, label=label(0), zorder=3)

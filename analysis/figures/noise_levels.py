@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from .dynamics import RunVariable, draw_panels, draw_shells, shell_curves
+from ..statistics import nan_median
+from .dynamics import NULL_LINE, RunVariable, draw_null, draw_panels, draw_shells, shell_curves
 from .samples import draw_image
-from .style import GREY, PURPLE, house_style, new_figure, shown_level
+from .style import GREY, house_style, new_figure, shown_level
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,7 +21,7 @@ __all__ = ["draw_noise_levels", "draw_relative_softening", "mark_levels"]
 _SIGMA = RunVariable("sigma", r"\sigma", r"noise level $\sigma$  (reverse run: left to right)", r"1 / $\sigma$")
 _MARKS: dict[str, tuple[str, str, Any]] = {
     "sigma_c": (r"$\sigma_c$", GREY, (0, (4, 3))),
-    "sigma_first": (r"first peak of $\xi_{\mathrm{eq}}$", PURPLE, (0, (1, 1.2))),
+    "sigma_first": (r"first peak of $\xi_{\mathrm{eq}}$", GREY, (0, (7, 2, 1.5, 2))),
 }
 
 
@@ -28,7 +30,7 @@ def draw_noise_levels(dataset: "xr.Dataset", title: str | None = None, trajector
     position, above the three panels of `draw_panels` over sigma.
 
     sigma_c and the first peak of xi_eq, attributes of the dataset, are marked with their bootstrap intervals where
-    they are not NaN.
+    they are not NaN. xi_x, its growth and ``|lambda_0|`` of the Gaussian null are drawn where the dataset has them.
     """
     images = dataset["denoised"].isel(trajectory=trajectory).to_numpy()
     with house_style():
@@ -42,8 +44,14 @@ def draw_noise_levels(dataset: "xr.Dataset", title: str | None = None, trajector
                 axes.set_title(rf"$\sigma$ = {shown_level(sigma)}", fontsize="small")
         panels = below.subplots(1, 3).tolist()
         draw_panels(panels, dataset, _SIGMA)
+        null = _relative_null(dataset)
+        if null is not None and "null_xi_x" in dataset:
+            xi_x = dataset["null_xi_x"].transpose("trajectory", "sigma").to_numpy()
+            shells, sigma = dataset["shell"].to_numpy(), dataset["sigma"].to_numpy()
+            draw_null(panels, sigma, xi_x, null[:, shells == 0][:, 0] / sigma)
         mark_levels(panels, dataset, _MARKS)
-        panels[1].legend(loc="upper right")
+        if panels[1].get_legend_handles_labels()[0]:
+            panels[1].legend(loc="upper right")
         if title:
             figure.suptitle(title, fontsize="large")
     return figure
@@ -52,7 +60,8 @@ def draw_noise_levels(dataset: "xr.Dataset", title: str | None = None, trajector
 def draw_relative_softening(dataset: "xr.Dataset", title: str | None = None) -> Figure:
     r"""sigma lambda_n per shell, the median over trajectories, which removes the 1 / sigma of variance exploding.
 
-    It is 1 where the data have no effect; a mode that is lower than the others is softer, one below 0 grows.
+    It is 1 where the data have no effect; a mode that is lower than the others is softer, one below 0 grows. That of
+    the Gaussian null, which stays positive, is dotted in the colours of the shells where the dataset has it.
     """
     sigma = dataset["sigma"].to_numpy()
     shells, curves = shell_curves(dataset)
@@ -62,6 +71,10 @@ def draw_relative_softening(dataset: "xr.Dataset", title: str | None = None) -> 
         axes = figure.subplots()
         axes.axhline(0.0, color=GREY, linewidth=0.8)
         draw_shells(axes, sigma, shells, relative, lambda n: f"$n$ = {n}")
+        null = _relative_null(dataset)
+        if null is not None:
+            draw_shells(axes, sigma, shells, null, lambda n: "_", linestyle=NULL_LINE)
+            axes.plot([], [], color=GREY, linestyle=NULL_LINE, label="Gaussian null")
         axes.set_xscale("log")
         axes.set_xlim(sigma[0], sigma[-1])
         axes.set_xlabel(_SIGMA.label)
@@ -70,6 +83,14 @@ def draw_relative_softening(dataset: "xr.Dataset", title: str | None = None) -> 
         axes.legend(ncols=2)
         axes.set_title(title or "Softening of the modes relative to free noise", fontsize="medium")
     return figure
+
+
+def _relative_null(dataset: "xr.Dataset") -> "NDArray[Any] | None":
+    """sigma lambda_n of the Gaussian null, (sigma, shell), the median over trajectories; None without one."""
+    if "null_posterior_variance" not in dataset:
+        return None
+    _, curves = shell_curves(dataset, "null_posterior_variance")
+    return np.asarray(1.0 - nan_median(curves, axis=0))
 
 
 def mark_levels(panels: list[Axes], dataset: "xr.Dataset", marks: dict[str, tuple[str, str, Any]]) -> None:
@@ -83,9 +104,9 @@ def mark_levels(panels: list[Axes], dataset: "xr.Dataset", marks: dict[str, tupl
         if math.isnan(sigma) or sigma in marked:
             continue
         marked.add(sigma)
+        interval = "" if math.isnan(low) else f"  [{low:.3g}, {high:.3g}]"
         for axes in panels:
             line = axes.axvline(sigma, color=colour, linestyle=style, linewidth=1.2, zorder=1)
+            line.set_label(f"{label} = {sigma:.3g}{interval}")
             if not math.isnan(low):
                 axes.axvspan(low, high, color=colour, alpha=0.13, linewidth=0.0, zorder=0)
-        interval = "" if math.isnan(low) else f"  [{low:.3g}, {high:.3g}]"
-        line.set_label(f"{label} = {sigma:.3g}{interval}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..analysis import log_time_derivative
 from ..errors import InvalidInputError
 from ..messages import has_terminal, tell
 from ..validation import integer
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "analysis_report",
+    "beside_data",
     "find_images",
     "locality",
     "response_times",
@@ -91,20 +93,24 @@ def find_images(split: "Split", variant: "Variant", data: Path | None) -> NDArra
         return None
 
 
-def data_omega(variant: "Variant", data: Path | None) -> float | None:
-    r"""Omega as the covariance of the training images has it, if they are found.
+def beside_data(
+    dataset: "xr.Dataset", images: NDArray[np.float32], model: "UNetModel", *, null: bool = True
+) -> "xr.Dataset":
+    r"""The dataset with Omega as the covariance of the training images has it, and with ``null`` their Gaussian null.
 
     For x ~ N(0, 1) at large t the posterior is the data's own distribution, and the response of the posterior mean to
     a uniform change of x is alpha/sigma^2 times the sum over a row of the data's covariance, averaged over rows:
     the number of sites times the variance of the mean pixel. It takes the place of Omega in eq. 30.
     """
-    images = find_images("train", variant, data)
-    return None if images is None else images[0].size * float(images.mean(axis=(-2, -1), dtype=np.float64).var())
+    from ..models import GaussianModel
+    from ..theory import with_null
+
+    omega = images[0].size * float(images.mean(axis=(-2, -1), dtype=np.float64).var())
+    found = dataset.assign_attrs(data_omega=omega)
+    return with_null(found, GaussianModel.from_images(images, model.schedule)) if null else found
 
 
-def locality(
-    model: "UNetModel", dataset: "xr.Dataset", omega: float | None, *, quiet: bool, **arguments: Any
-) -> "xr.Dataset":
+def locality(model: "UNetModel", dataset: "xr.Dataset", *, quiet: bool, **arguments: Any) -> "xr.Dataset":
     """The dataset with the local response, and the critical time that the theory makes of it."""
     from ..neural.probes.locality import measure_locality
     from ..neural.probes.receptive_field import predicted_critical_time
@@ -118,15 +124,14 @@ def locality(
     )
     if not math.isnan(predicted.time):
         found.attrs["critical_time"] = predicted.time
-    if omega is not None:
-        found.attrs["data_omega"] = omega
     return found
 
 
 def analysis_report(dataset: "xr.Dataset", model: "UNetModel") -> str:
     """Critical times predicted from the receptive field and the data, the measured ones, and the local response."""
     from ..neural.probes.receptive_field import predicted_critical_time
-    from ..reports import point_line, summary
+    from ..reports import point_line, shown, summary
+    from ..theory import null_of_result
 
     times = dataset["snapshot_time"].to_numpy()
     predicted = predicted_critical_time(times, dataset["receptive_sites"].to_numpy(), model.schedule)
@@ -135,6 +140,11 @@ def analysis_report(dataset: "xr.Dataset", model: "UNetModel") -> str:
     omega = dataset.attrs.get("data_omega")
     if omega is not None:
         lines.append(f"  {'log(1 + Omega), data covariance':<34}{math.log1p(omega):14.4g}     Omega = {omega:.4g}")
+    null = null_of_result(dataset)
+    if null is not None:
+        grown = log_time_derivative(null["xi_x"].to_numpy(), null["time"].to_numpy())
+        fastest = f"     xi_x fastest at {float(null['time'][int(grown.argmin())]):.4g}"
+        lines.append(f"  {'lambda_0 = 0, Gaussian null':<34}{shown(null.attrs['critical_time']):>14}{fastest}")
     lines += summary(dataset).measured_lines()
     lines += _sanity_lines(dataset)
     lines.append("local response, medians: radius that holds 90 and 95 % of it, share off the diagonal")

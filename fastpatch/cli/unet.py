@@ -83,13 +83,15 @@ def analyze(
     ] = "jvp",
     probes: Annotated[int, typer.Option(help="Random-phase probes of the dispersion, a field and time.")] = 16,
     sites: Annotated[int, typer.Option(help="Sites whose impulse response is taken, a field and time.")] = 32,
+    null: options.Null = True,
     device: options.Device = "auto",
     out: options.Out = Path("runs/unet-analysis"),
     quiet: options.Quiet = False,
 ) -> None:
     """Correlation length, mode softening and local response along reverse runs (Figs. 3 bottom and 6; --grey: 7).
 
-    Writes result.nc, figure3.png, denoising.png and locality.png.
+    Writes result.nc, figure3.png, denoising.png and locality.png. Where the training images are found, their Gaussian
+    null stands beside the network.
     """
     with options.packages_for("analysing a network"):
         from ..neural.unet.model import UNetModel
@@ -109,16 +111,22 @@ def analyze(
         device=None if device == "auto" else device,
     )
     times = log_time_grid(t_max, t_min, steps)
-    omega = network.data_omega(variant, data)
+    images = network.find_images("train", variant, data)
     run_experiment(
         model,
         out,
         network.title(model),
         report=lambda dataset: network.analysis_report(dataset, model),
         extend=lambda dataset: network.locality(
-            model, dataset, omega, probes=probes, sites=sites, seed=seed, quiet=quiet
+            model,
+            dataset if images is None else network.beside_data(dataset, images, model, null=null),
+            probes=probes,
+            sites=sites,
+            seed=seed,
+            quiet=quiet,
         ),
         quiet=quiet,
+        null=null,
         shape=(_SIDE, _SIDE),
         trajectories=trajectories,
         times=times,

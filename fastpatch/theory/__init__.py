@@ -24,7 +24,7 @@ from .instability import EffectiveTheory, Instability, Sign, SoftModes, soft_mod
 from .landau import GinzburgLandau, TreeLevelCondition, ginzburg_landau
 from .local_score import neighbourhood_sum, score_eq12, score_eq13
 from .normal_form import Pitchfork, pitchfork, pitchfork_eq5, projected_drift, projected_equilibrium
-from .null import gaussian_null, null_of_result
+from .null import closure_of_result, gaussian_null, null_of_result, with_null
 from .prototypes import (
     LowRankSpectrum,
     jacobian_eq4,
@@ -52,6 +52,7 @@ __all__ = [
     "TreeLevelCondition",
     "c_omega",
     "closure_critical_time",
+    "closure_of_result",
     "critical_time",
     "critical_times",
     "dispersion",
@@ -90,4 +91,5 @@ __all__ = [
     "soft_modes",
     "spectrum_eq4",
     "spectrum_eq6",
+    "with_null",
 ]

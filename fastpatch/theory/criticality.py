@@ -22,6 +22,7 @@ the default dictionary gives 3.1665, 2.8011, 3.8171 and 3.357, and 3.185 by the 
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -174,8 +175,14 @@ def _closure_rate(K: int, d: int, Omega: float | None, dictionary: PatchDictiona
         if d != 2 or Omega is not None:
             raise InvalidInputError("condition 'closure' is given no dictionary; expected one, or d = 2 without Omega")
         dictionary = PatchDictionary.random(0, uniform_mass=1.0, size=2 * K + 1)
-    rate = closure_critical_time(dictionary).value
-    return None if math.isnan(rate) else float(rate)
+    rate = _closure_zero(dictionary)
+    return None if math.isnan(rate) else rate
+
+
+@lru_cache(maxsize=64)
+def _closure_zero(dictionary: PatchDictionary) -> float:
+    """Kept, because the report and the figure of one result both ask for it, and it takes seconds."""
+    return float(closure_critical_time(dictionary).value)
 
 
 def _zero_mode(dictionary: PatchDictionary) -> _Coupling:

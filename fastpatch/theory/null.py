@@ -4,8 +4,9 @@ import json
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from ..analysis.correlation_length import correlation_length
 from ..analysis.equilibrium import fit_equilibrium_length
 from ..dictionary import PatchDictionary
 from ..errors import DtypeError, InvalidInputError
@@ -14,14 +15,24 @@ from ..process import VPSchedule
 from ..validation import lattice_shape, shell_numbers, time_grid
 from ._inputs import PAPER_SCHEDULE, of_type
 from .closure import sign_correlation_length
+from .criticality import critical_times
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["gaussian_null", "null_of_result"]
+__all__ = ["closure_of_result", "gaussian_null", "null_of_result", "with_null"]
 
 # Curves are smooth: more times than these add nothing to a figure.
 _MOST_TIMES = 250
+
+# Fields drawn for the median xi_x around a mean image, which makes the length no function of a mean correlation.
+_DRAWN = 128
+
+# Most patterns of which a figure shows the closure, which takes seconds for them.
+_MOST_PATTERNS = 300
+
+# What `with_null` adds to a result, each with this prefix.
+_BESIDE = ("xi_x", "xi_eq", "mode_derivative")
 
 
 def gaussian_null(
@@ -48,8 +59,9 @@ def gaussian_null(
     -------
     xarray.Dataset
         ``mode_derivative`` (time, shell, direction) and ``xi_eq`` (time), those of every state of such a run;
-        ``xi_x`` (time), the length of the mean correlation of its sign field, see `gaussian_closure`. ``attrs``:
-        ``critical_time``, where lambda_0 vanishes, nan where it does not.
+        ``xi_x`` (time), the length of the mean correlation of its sign field, see `gaussian_closure`; of a model whose
+        mean is an image the median over 128 fields, alpha x_0 + sigma eps of the same x_0 and eps (seed 0) at all
+        times. ``attrs``: ``critical_time``, where lambda_0 vanishes, nan where it does not.
 
     Raises `InvalidInputError` or `DtypeError` for arguments outside what is stated.
     """
@@ -71,37 +83,84 @@ def gaussian_null(
     by_shell = np.full((len(grid), int(numbers.max()) + 1), np.nan)
     by_shell[:, numbers] = derivatives.mean(axis=-1)
     k_min = float(2.0 * np.pi * np.sqrt(np.mean(1.0 / np.square(sides, dtype=np.float64))))
-    S = np.stack([model.structure_factor(t) for t in grid])
-    mean = model.schedule.alpha(grid) * float(model.mean.mean())
     return xr.Dataset(
         {
             "mode_derivative": (("time", "shell", "direction"), derivatives),
             "xi_eq": (("time",), fit_equilibrium_length(by_shell, k_min)),
-            "xi_x": (("time",), sign_correlation_length(S, mean, sides)),
+            "xi_x": (("time",), _sign_lengths(model, sides, grid)),
         },
         coords={"time": grid, "shell": numbers, "direction": ["y", "x"]},
         attrs={"critical_time": model.critical_time, "k_min": k_min},
     )
 
 
+def with_null(dataset: "xr.Dataset", model: GaussianModel) -> "xr.Dataset":
+    """A result over ``time`` with the curves of ``model``, as `gaussian_null` has them, at its times.
+
+    They are the variables ``null_xi_x``, ``null_xi_eq`` and ``null_mode_derivative``, and
+    ``attrs["null_critical_time"]``; `null_of_result` finds them. The lattice is that of ``final``.
+    """
+    shape = (dataset.sizes["y"], dataset.sizes["x"])
+    null = gaussian_null(model, shape, dataset["time"].to_numpy(), shells=dataset["shell"].to_numpy())
+    added = {f"null_{name}": null[name] for name in _BESIDE}
+    return dataset.assign(added).assign_attrs(null_critical_time=null.attrs["critical_time"])
+
+
 def null_of_result(dataset: "xr.Dataset") -> "xr.Dataset | None":
-    """`gaussian_null` for a result of `simulate` on a `PatchModel`, from the file alone, at some of its times.
+    """What `with_null` added to a result, or `gaussian_null` for one of `simulate` on a `PatchModel`, from the file
+    alone, at some of its times.
 
     None for results of other models, or of a schedule whose rate is not a constant, which a file does not hold.
     """
-    if not {"pattern", "prior", "time", "mode_derivative"} <= set(dataset.variables) or not {"y", "x"} <= set(
-        dataset.sizes
+    if {f"null_{name}" for name in _BESIDE} <= set(dataset.variables):
+        kept = dataset[[f"null_{name}" for name in _BESIDE]].rename({f"null_{name}": name for name in _BESIDE})
+        return kept.assign_attrs(critical_time=dataset.attrs.get("null_critical_time", np.nan))
+    machine = _machine(dataset)
+    if (
+        machine is None
+        or not {"time", "mode_derivative"} <= set(dataset.variables)
+        or not {"y", "x"} <= set(dataset.sizes)
     ):
-        return None
-    try:
-        beta = float(json.loads(dataset.attrs["provenance"])["run"]["model"]["beta"])
-    except (KeyError, TypeError, ValueError):
         return None
     times = dataset["time"].to_numpy()
     chosen = np.unique(np.linspace(0, len(times) - 1, min(_MOST_TIMES, len(times))).round().astype(int))
     shells = [n for n in dataset["shell"].to_numpy().tolist() if n <= min(dataset.sizes["y"], dataset.sizes["x"])]
     if len(chosen) < 2 or not {0, 1, 2, 3} <= set(shells):
         return None
-    dictionary = PatchDictionary(dataset["pattern"].to_numpy(), dataset["prior"].to_numpy())
-    shape = (dataset.sizes["y"], dataset.sizes["x"])
-    return gaussian_null(dictionary, shape, times[chosen], VPSchedule(beta), shells=shells)
+    dictionary, schedule = machine
+    return gaussian_null(dictionary, (dataset.sizes["y"], dataset.sizes["x"]), times[chosen], schedule, shells=shells)
+
+
+def closure_of_result(dataset: "xr.Dataset") -> float | None:
+    """The zero of lambda_0 that the Gaussian closure predicts for a result of `simulate` on a `PatchModel`.
+
+    NaN where the closure's does not vanish; None for results of other models, of a schedule whose rate is not a
+    constant, and for more than 300 patterns, whose closure takes longer than a figure should.
+    """
+    machine = _machine(dataset)
+    if machine is None or len(machine[0]) > _MOST_PATTERNS:
+        return None
+    return critical_times(dictionary=machine[0], schedule=machine[1], conditions=("closure",))["closure"]
+
+
+def _machine(dataset: "xr.Dataset") -> tuple[PatchDictionary, VPSchedule] | None:
+    """The dictionary and the process of a patch machine's result."""
+    if not {"pattern", "prior"} <= set(dataset.variables):
+        return None
+    try:
+        beta = float(json.loads(dataset.attrs["provenance"])["run"]["model"]["beta"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return PatchDictionary(dataset["pattern"].to_numpy(), dataset["prior"].to_numpy()), VPSchedule(beta)
+
+
+def _sign_lengths(model: GaussianModel, shape: tuple[int, int], times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """xi_x of the sign field at every time."""
+    alpha = model.schedule.alpha(times)
+    if model.mean.ndim == 0:
+        S = np.stack([model.structure_factor(t) for t in times])
+        return sign_correlation_length(S, alpha * float(model.mean), shape)
+    signal, noise = np.fft.rfft2(np.random.default_rng(0).standard_normal((2, _DRAWN, *shape)))
+    images = model.mean + np.fft.irfft2(np.sqrt(model.data_spectrum) * signal, s=shape)
+    eps, sigma = np.fft.irfft2(noise, s=shape), np.sqrt(model.schedule.sigma2(times))
+    return np.array([np.median(correlation_length(a * images + b * eps)) for a, b in zip(alpha, sigma, strict=True)])

@@ -6,12 +6,26 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ...errors import InvalidInputError
+from ...messages import tell
 from .. import options
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ...neural.edm2 import EDM2Network
 
-__all__ = ["Batch", "Classes", "GuideName", "Weights", "load_guide", "load_network", "parsed_classes", "title"]
+__all__ = [
+    "Batch",
+    "Classes",
+    "GuideName",
+    "Weights",
+    "load_guide",
+    "load_network",
+    "parsed_classes",
+    "title",
+    "training_images",
+]
 
 Weights = Annotated[
     str | None,
@@ -40,6 +54,31 @@ def load_network(weights: str | None, device: str) -> "EDM2Network":
 def load_guide(name: str, device: str) -> "EDM2Network | Literal['zero-label']":
     """What ``--guide`` names, a network as `load_network` finds it."""
     return "zero-label" if name == "zero-label" else load_network(name, device)
+
+
+def training_images(
+    net: "EDM2Network", data: Path | None
+) -> "tuple[NDArray[np.float32], NDArray[np.uint8]] | tuple[None, None]":
+    """Fashion-MNIST's training images on the network's lattice, and their classes, if they are on this machine.
+
+    Else a pair of None, and a line on standard error. A directory that the user names must hold them. Raises
+    `InvalidInputError` for a network of other images.
+    """
+    from ...neural.data import DataFileError, load_images, load_labels, pad_images
+
+    if net.img_channels != 1 or net.label_dim not in (0, 10):
+        raise InvalidInputError(
+            f"the network is for {net.img_channels} channels and {net.label_dim} classes; expected 1 and 10, or none, "
+            "to compare it with Fashion-MNIST"
+        )
+    try:
+        images = load_images("train", "grey", data, download=False)
+        return pad_images(images, net.img_resolution), load_labels("train", data)
+    except DataFileError as error:
+        if data is not None:
+            raise
+        tell(f"fastpatch: no Gaussian null stands beside the network, because {error}")
+        return None, None
 
 
 def title(net: "EDM2Network", weights: str | None) -> str:
