@@ -426,6 +426,7 @@ def test_equal_resamples_are_no_error():
     assert fit_shift([16, 32, 64, 128], [one] * 4).reason == "no errors are known, hence no test"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trajectories", [4, 16])
 def test_a_constant_is_rejected_as_rarely_as_is_said(trajectories):
     # Errors from a few trajectories are themselves uncertain: taken as exact, they reject one truth in four.
