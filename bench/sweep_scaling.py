@@ -77,7 +77,7 @@ def restart_seconds(points: int = 200) -> float:
     """Wall time of the command on a sweep that is finished."""
     with tempfile.TemporaryDirectory() as directory:
         out, spec = Path(directory, "out"), Path(directory, "spec.toml")
-        spec.write_text(f"replicas = {points}\n[parameters]\nL = 8\nsteps = 200\n")
+        spec.write_text(f"replicas = {points}\n[parameters]\nshape = 8\nsteps = 200\n")
         sweep(spec, out, workers=1)
         begin = perf_counter()
         command = [sys.executable, "-m", "fastpatch", "sweep", str(spec), "--out", str(out)]
@@ -102,7 +102,7 @@ def _nothing(number: int) -> int:
 def stored_point(points: int = 200) -> tuple[float, float]:
     """Files and bytes of a point of the default recording, four trajectories and 201 records, in a finished store."""
     with tempfile.TemporaryDirectory() as directory:
-        spec = {"replicas": points, "parameters": {"L": 8, "steps": 200}}
+        spec = {"replicas": points, "parameters": {"shape": 8, "steps": 200}}
         sweep(spec, directory, workers=2)
         sizes = [path.stat().st_size for path in Path(directory).rglob("*") if path.is_file()]
         return len(sizes) / points, sum(sizes) / points

@@ -21,6 +21,7 @@ __all__ = [
     "plain_array",
     "positive_time",
     "shell_numbers",
+    "sides",
     "time_grid",
 ]
 
@@ -156,10 +157,22 @@ def lattice_shape(shape: Any) -> tuple[int, int]:
     """Two positive side lengths (L1, L2); one number stands for a square."""
     if np.ndim(shape) == 0 and not isinstance(shape, str):
         return (integer(shape, "shape", minimum=1),) * 2
-    sides = tuple(shape) if isinstance(shape, Sequence | np.ndarray) and not isinstance(shape, str) else (shape,)
-    if len(sides) != 2:
+    found = tuple(shape) if isinstance(shape, Sequence | np.ndarray) and not isinstance(shape, str) else (shape,)
+    if len(found) != 2:
         raise InvalidInputError(f"shape is {shape!r}; expected two side lengths (L1, L2), or one of a square")
-    return integer(sides[0], "shape[0]", minimum=1), integer(sides[1], "shape[1]", minimum=1)
+    return integer(found[0], "shape[0]", minimum=1), integer(found[1], "shape[1]", minimum=1)
+
+
+def sides(shape: str) -> tuple[int, int]:
+    """The lattice sides that a text names, as 80 or 200x120; `InvalidInputError` for anything else."""
+    words = shape.lower().replace("×", "x").split("x")
+    try:
+        found = [int(word) for word in words]
+    except ValueError:
+        found = []
+    if len(found) not in (1, 2) or min(found, default=0) < 1:
+        raise InvalidInputError(f"shape is {shape!r}; expected a side, as 80, or two, as 200x120")
+    return found[0], found[-1]
 
 
 def shell_numbers(shells: Any) -> NDArray[np.int64]:

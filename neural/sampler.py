@@ -14,12 +14,12 @@ from ..errors import InvalidInputError
 from ..noise import NoiseStream, standard_normals
 from ..progress import progress_bar
 from ..runs.solvers.heun import heun_step
-from ..validation import integer
+from ..validation import floating_field, integer
 from .batching import in_batches
 from .denoiser import Denoiser, checked_labels, image_shape
 from .devices import reproducible, resolve_device
 from .edm_grid import SIGMA_MAX, SIGMA_MIN, checked_levels, sigma_grid
-from .guidance import LOW_SHELLS, Band, Guidance, Guide, GuidedDenoiser, Pulse
+from .guidance import LOW_SHELLS, Band, Guidance, Guide, GuidedDenoiser, Pulse, constant
 
 __all__ = ["Samples", "Solver", "flow", "heun", "latents", "placed", "sample"]
 
@@ -71,11 +71,11 @@ def latents(seeds: Sequence[int], net: Denoiser) -> Tensor:
 
 def sample(
     net: Denoiser,
-    noise: Tensor,
+    noise: Tensor | ArrayLike,
     class_labels: ArrayLike | Tensor | None = None,
     *,
     guide: Guide | None = None,
-    guidance: Guidance | None = None,
+    guidance: Guidance | float | None = None,
     band: Band = "all",
     cutoff: float = LOW_SHELLS,
     steps: int = 32,
@@ -100,8 +100,8 @@ def sample(
     class_labels
         (B,) class indices, (B, label_dim) rows, or None for the zero label.
     guide, guidance, band, cutoff
-        Those of `GuidedDenoiser`. w(sigma) is evaluated for every evaluation of the network at its own noise level,
-        Heun's second one included.
+        Those of `GuidedDenoiser`; a number is a weight at every level. w(sigma) is evaluated for every evaluation of
+        the network at its own noise level, Heun's second one included.
     steps, sigma_max, sigma_min, rho
         The grid, see `sigma_grid`.
     sigmas
@@ -135,9 +135,13 @@ def sample(
     if solver not in get_args(Solver):
         raise InvalidInputError(f"solver is {solver!r}; expected one of {', '.join(map(repr, get_args(Solver)))}")
     images = image_shape(net)
+    if not isinstance(noise, Tensor):
+        noise = torch.from_numpy(np.require(floating_field(noise, "noise"), requirements=("C", "W")))
     if noise.ndim != 4 or tuple(noise.shape[1:]) != images or not len(noise):
         raise InvalidInputError(f"noise has shape {tuple(noise.shape)}; expected (B, {', '.join(map(str, images))})")
     labels = checked_labels(net, class_labels, len(noise))
+    if guidance is not None and not callable(guidance):
+        guidance = constant(guidance)
     if isinstance(guidance, Pulse):
         guidance.check_range(float(grid[-2]), float(grid[0]))
     kept = sorted(
@@ -151,6 +155,8 @@ def sample(
     with (
         torch.no_grad(),
         reproducible(target, tf32=False),
+        # Of the caller's: samples are float32 wherever they are asked for.
+        torch.autocast(target.type, enabled=False),
         progress_bar(total=len(noise), show=progress, leave=False, bar_format=_BAR) as bar,
     ):
 

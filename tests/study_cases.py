@@ -1,7 +1,5 @@
 """Runs whose scaling is known, and a sweep's dataset made without the engine of sweeps."""
 
-from dataclasses import fields
-
 import numpy as np
 
 import fastpatch as fp
@@ -55,7 +53,9 @@ def sweep_dataset(points, recording):
             "mode_derivative": ((*axes, "shell", "direction"), padded("mode_derivative")),
         },
         coords={
-            **{f.name: ("point", [getattr(p.parameters, f.name) for p in points]) for f in fields(Parameters)},
+            **{
+                name: ("point", [p.parameters.labels()[name] for p in points]) for name in points[0].parameters.labels()
+            },
             "replica": ("point", [p.replica for p in points]),
             "finished": ("point", np.ones(len(points), dtype=bool)),
             "time": (("point", "record"), time),
@@ -66,8 +66,9 @@ def sweep_dataset(points, recording):
 
 
 def small_sweep(replicas=1, trajectories=4, records=60, **axis):
-    """A sweep of a small lattice in which the parameters of ``axis`` take their values, one after the other."""
+    """A sweep of a small lattice in which the parameter of ``axis`` takes its values; of shapes, those of squares."""
     (name, values), *others = axis.items()
-    base = {"L": 16, "steps": 120, "T": 12.0, "t_min": 0.01, "trajectories": trajectories, **dict(others)}
+    values = [(side, side) for side in values] if name == "shape" else values
+    base = {"shape": (16, 16), "steps": 120, "t_max": 12.0, "t_min": 0.01, "trajectories": trajectories, **dict(others)}
     points = [Point(Parameters(**{**base, name: value}), replica, 0) for value in values for replica in range(replicas)]
     return sweep_dataset(points, Recording(records, 3))

@@ -7,7 +7,7 @@ SPEC = {
     "records": 8,
     "shells": 3,
     # So few steps are stable with this solver.
-    "parameters": {"L": [8, 12], "steps": [15, 20, 40], "trajectories": [1, 2], "solver": "ancestral"},
+    "parameters": {"shape": [8, 12], "steps": [15, 20, 40], "trajectories": [1, 2], "solver": "ancestral"},
 }
 COUNT = 12
 

@@ -154,7 +154,7 @@ def test_states_that_a_killed_run_has_left_go_at_the_next_start(tmp_path, monkey
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 def test_a_sweep_that_is_terminated_leaves_no_scratch_of_dasks(tmp_path):
     spec = tmp_path / "study.toml"
-    spec.write_text("replicas = 200\n[parameters]\nL = 64\nsteps = 4000\n")
+    spec.write_text("replicas = 200\n[parameters]\nshape = 64\nsteps = 4000\n")
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
         [sys.executable, "-m", "fastpatch", "sweep", str(spec), "--out", str(tmp_path / "out"), "--workers", "2"],

@@ -300,7 +300,10 @@ def test_a_run_has_the_cpus_statistics(engine_module):
 
 
 def test_models_without_kernels_and_the_flow_are_refused(engine_module):
-    with pytest.raises(BackendUnavailableError, match="no kernels for EmpiricalModel; expected a PatchModel"):
+    with pytest.raises(
+        BackendUnavailableError,
+        match="no kernels for EmpiricalModel with solver",
+    ):
         fp.simulate(fp.EmpiricalModel(fp.stripe_prototypes(8)), (8, 8), backend="cuda")
     with pytest.raises(BackendUnavailableError, match="with solver 'heun'; expected a PatchModel"):
         fp.simulate(fp.PatchModel(DICTIONARIES["3x3"]), (8, 8), backend="cuda", solver="heun")

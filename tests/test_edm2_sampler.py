@@ -234,6 +234,18 @@ def test_a_network_without_labels_takes_none(net):
         sample(net, torch.zeros(1, 2, 16, 16), [0])
 
 
+def test_noise_of_numpy_weights_as_numbers_and_the_callers_autocast(net):
+    noise = latents(range(2), net)
+    expected = sample(net, noise, steps=3, guide=net, guidance=constant(0.5)).images
+    found = sample(net, noise.numpy(), steps=3, guide=net, guidance=0.5).images
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = sample(net, noise, steps=3, guide=net, guidance=0.5).images
+    assert torch.equal(found, expected)
+    assert torch.equal(inside, expected)
+    with pytest.raises(DtypeError, match="noise has dtype int"):
+        sample(net, np.zeros((2, *noise.shape[1:]), dtype=int), steps=3)
+
+
 def test_steps_to_record_may_be_an_array(net):
     noise = latents(range(2), net)
     as_array, as_list = (sample(net, noise, steps=3, record=steps) for steps in (np.array([0]), [0]))

@@ -32,6 +32,8 @@ def test_a_package_that_is_not_installed_costs_no_result(monkeypatch):
     def absent(name):
         raise metadata.PackageNotFoundError(name)
 
+    # What xarray asks for when it is imported is its own affair.
+    fp.simulate(fp.PatchModel(fp.PatchDictionary.random(1, size=3)), (6, 6), 1, [2.0, 1.0])
     provenance._version.cache_clear()
     monkeypatch.setattr(metadata, "version", absent)
     try:
@@ -44,7 +46,7 @@ def test_a_package_that_is_not_installed_costs_no_result(monkeypatch):
 
 
 def test_a_figure_that_fails_costs_neither_result_nor_report(command, tmp_path, monkeypatch):
-    def fail(dataset, directory):
+    def fail(dataset, directory, suffix="png", null=True):
         raise RuntimeError("latex was not found")
 
     monkeypatch.setattr(experiment, "draw_figures", fail)

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def swept(tmp_path_factory):
     directory = tmp_path_factory.mktemp("swept") / "sweep"
     with threaded_client() as client:
-        fp.sweep({**SPEC, "parameters": {"L": 8, "steps": 15, "solver": "ancestral"}}, directory, client)
+        fp.sweep({**SPEC, "parameters": {"shape": 8, "steps": 15, "solver": "ancestral"}}, directory, client)
     return directory
 
 
@@ -34,9 +34,9 @@ TEXTS = {
     "5000 digits": "seed = " + "9" * 5000,
     "escapes": 'title = "\x1b[31m"',
     "no text": "\x00",
-    "vast count": "[parameters]\nL = {low = 8, high = 100000000000, count = 100000000}",
+    "vast count": "[parameters]\nshape = {low = 8, high = 100000000000, count = 100000000}",
     "vast integer": "points = 99999999999999999999\ndesign = 'random'",
-    "vast replicas": "replicas = 9000000000000000000\n[parameters]\nL = [8, 9]",
+    "vast replicas": "replicas = 9000000000000000000\n[parameters]\nshape = [8, 9]",
     "one trajectory too many": "[parameters]\ntrajectories = 9223372036854775808",
 }
 
@@ -60,7 +60,7 @@ def test_a_spec_that_never_ends_is_not_read_to_its_end():
 @pytest.mark.parametrize("lines", [20_000, 1])
 def test_the_line_is_found_below_any_number_of_comments(lines, tmp_path):
     spec = tmp_path / "study.toml"
-    spec.write_text("# nothing\n" * lines + "\n[parameters]\nL = 8\nbeta = [\n  1.0,\n  'x',\n]\n")
+    spec.write_text("# nothing\n" * lines + "\n[parameters]\nshape = 8\nbeta = [\n  1.0,\n  'x',\n]\n")
     with pytest.raises(DtypeError, match=rf"study\.toml, line {lines + 4}: beta is 'x'; expected a number"):
         load_spec(spec)
 
@@ -71,7 +71,7 @@ def test_a_line_that_takes_too_long_to_find_is_left_out(monkeypatch):
 
 
 EQUIVALENT = {
-    "L": (np.array([8, 12]), [8, 12]),
+    "shape": (np.array([8, 12]), [8, 12]),
     "steps": (range(15, 40, 5), [15, 20, 25, 30, 35]),
     "trajectories": (np.int32(2), 2),
     "beta": (np.float32(0.5), 0.5),
@@ -79,7 +79,10 @@ EQUIVALENT = {
     "sign_flips": (np.bool_(False), False),
     "dtype": (np.array(["float64"]), ["float64"]),
     "t_min": (np.array(0.01), 0.01),
-    "K": ({"low": np.int64(2), "high": np.uint8(4), "count": np.int16(3)}, {"low": 2, "high": 4, "count": 3}),
+    "random_patterns": (
+        {"low": np.int64(2), "high": np.uint8(4), "count": np.int16(3)},
+        {"low": 2, "high": 4, "count": 3},
+    ),
 }
 
 
@@ -104,7 +107,7 @@ ODD = {
 @pytest.mark.parametrize("name", ODD)
 def test_a_mapping_may_not_hold_anything_else(name):
     with pytest.raises((InvalidInputError, DtypeError)) as raised:
-        load_spec({"parameters": {"L": ODD[name]}})
+        load_spec({"parameters": {"shape": ODD[name]}})
     assert "; expected" in str(raised.value)
 
 
@@ -114,7 +117,7 @@ def test_a_commit_that_lists_a_device_is_no_commit(swept, tmp_path):
     for path in ("/dev/zero", "../manifest.json", "xi_x/../../manifest.json"):
         commit.write_text(json.dumps({**record, "files": {path: "0" * 64}}))
         with threaded_client() as client:
-            fp.sweep({**SPEC, "parameters": {"L": 8, "steps": 15, "solver": "ancestral"}}, swept, client)
+            fp.sweep({**SPEC, "parameters": {"shape": 8, "steps": 15, "solver": "ancestral"}}, swept, client)
         assert json.loads(commit.read_text()) == record
 
 
@@ -158,7 +161,8 @@ def test_the_versions_that_are_allowed_are_those_that_are_safe():
 
 
 GUARDLESS = (
-    'import fastpatch as fp\nfp.sweep({"parameters": {"L": 8, "steps": 5, "solver": "ancestral"}}, OUT, workers=1)\n'
+    "import fastpatch as fp\n"
+    'fp.sweep({"parameters": {"shape": 8, "steps": 5, "solver": "ancestral"}}, OUT, workers=1)\n'
 )
 
 

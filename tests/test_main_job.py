@@ -43,10 +43,7 @@ def test_zero_mode_softens_and_vanishes_near_the_predicted_time(main_job, curves
     assert lambda_0[at(times, 3.7)] == pytest.approx(0.14, rel=0.1)
     first = int(np.argmax(lambda_0 < 0))
     assert 2.9 < times[first] < 3.6
-    measured = critical_points(
-        times, main_job["xi_x"].to_numpy(), main_job["xi_eq"].to_numpy(),
-        shell_average(main_job["mode_derivative"].to_numpy())[..., 0],
-    )  # fmt: skip
+    measured = critical_points(main_job)
     assert times[first] < measured["zero_mode_crossing"].time < times[first - 1]
     assert 2.9 < measured["softest_zero_mode"].time < 3.6
     # Then it stays negative until the pattern locks near t = 0.95, after which it grows like 1/sigma^2.

@@ -18,7 +18,7 @@ from fastpatch.sweeps.files import SweepFiles
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and locks are those of POSIX")
 
-ONE = {**SPEC, "parameters": {"L": 8, "steps": 15, "trajectories": 1, "solver": "ancestral"}}
+ONE = {**SPEC, "parameters": {"shape": 8, "steps": 15, "trajectories": 1, "solver": "ancestral"}}
 
 
 @pytest.fixture(scope="module")

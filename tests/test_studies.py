@@ -30,8 +30,10 @@ from fastpatch.studies import (
     trajectory_observables,
 )
 from fastpatch.studies.figures import draw_scaling, save_scaling
+from fastpatch.studies.kinds import study_kind
 from fastpatch.studies.measured import median_of
 from fastpatch.studies.report import shown_exponent
+from fastpatch.sweeps import Parameters
 
 SIDES = [8, 12, 16, 24, 32, 64, 128]
 
@@ -255,7 +257,7 @@ def test_quench_rate_is_the_logarithmic_step_whatever_beta():
     grid = fp.log_time_grid(16.0, 1e-3, 640)
     for beta in (0.5, 2.0):
         assert Quench(beta, 640, 16.0, 1e-3).rate == pytest.approx(math.log(grid[100] / grid[101]))
-    with pytest.raises(InvalidInputError, match="T > t_min"):
+    with pytest.raises(InvalidInputError, match="t_max > t_min"):
         Quench(1.0, 640, 1e-3, 16.0)
 
 
@@ -289,7 +291,7 @@ def test_a_size_dependent_machine_is_measured_as_such(rng):
 
 
 def test_sweep_over_sizes(tmp_path):
-    dataset = small_sweep(L=[8, 12, 16, 24], replicas=2)
+    dataset = small_sweep(shape=[8, 12, 16, 24], replicas=2)
     study = scaling_study(dataset, n_resamples=100)
     assert isinstance(study, FiniteSize)
     np.testing.assert_array_equal(study.L, [8, 12, 16, 24])
@@ -306,7 +308,7 @@ def test_sweep_over_sizes(tmp_path):
 
 
 def test_unfinished_points_are_not_used():
-    dataset = small_sweep(L=[8, 12, 16])
+    dataset = small_sweep(shape=[8, 12, 16])
     finished = dataset["finished"].copy(data=[True, False, True])
     dataset["xi_x"][1], dataset["xi_eq"][1], dataset["mode_derivative"][1] = np.nan, np.nan, np.nan
     study = scaling_study(dataset.assign_coords(finished=finished), n_resamples=20)
@@ -316,7 +318,7 @@ def test_unfinished_points_are_not_used():
 
 
 def test_points_without_numbers_are_left_out():
-    dataset = small_sweep(L=[8, 12, 16])
+    dataset = small_sweep(shape=[8, 12, 16])
     dataset["mode_derivative"][1], dataset["xi_x"][2, 0] = np.inf, np.inf
     study = scaling_study(dataset, n_resamples=20)
     np.testing.assert_array_equal(study.L, [8, 16])
@@ -335,9 +337,14 @@ def test_the_summary_is_made_once_for_every_extent_of_a_sweep(tmp_path, monkeypa
     from fastpatch.sweeps import load_spec
     from fastpatch.sweeps.run import complete
 
-    spec = {"title": "sides", "records": 20, "shells": 3, "parameters": {"L": [8, 12], "steps": 20, "trajectories": 2}}
-    wider = {**spec, "parameters": {**spec["parameters"], "L": [8, 12, 16]}}
-    mixed = {**spec, "parameters": {**spec["parameters"], "P": [3, 5]}}
+    spec = {
+        "title": "sides",
+        "records": 20,
+        "shells": 3,
+        "parameters": {"shape": [8, 12], "steps": 20, "trajectories": 2, "solver": "ancestral"},
+    }
+    wider = {**spec, "parameters": {**spec["parameters"], "shape": [8, 12, 16]}}
+    mixed = {**spec, "parameters": {**spec["parameters"], "patch_size": [3, 5]}}
     with threaded_client() as client:
         store, _ = complete(load_spec(spec), tmp_path, client)
         first = scaling_summary(store, tmp_path)
@@ -384,10 +391,16 @@ def test_sweep_over_steps_with_records_of_different_number():
     assert scaling_report(study).count("\n") >= 6
 
 
-@pytest.mark.parametrize("axis", [{"P": [3, 5]}, {"L": [8]}])
+@pytest.mark.parametrize("axis", [{"patch_size": [3, 5]}, {"shape": [8]}])
 def test_other_sweeps_are_no_scaling_study(axis):
-    with pytest.raises(InvalidInputError, match="expected L alone"):
+    with pytest.raises(InvalidInputError, match="expected shapes of squares alone"):
         scaling_study(small_sweep(records=10, trajectories=1, **axis))
+
+
+def test_sides_of_rectangles_are_no_sizes():
+    shapes = [Parameters(shape=shape) for shape in ((8, 8), (12, 12), (12, 8))]
+    assert study_kind(shapes[:2]) == "finite-size"
+    assert study_kind(shapes) is None
 
 
 def test_results_follow_from_data_and_seed(rng):

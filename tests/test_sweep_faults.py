@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are tho
 
 # About a tenth of a second a point, so that there is something to interrupt.
 COUNT = 24
-TOML = f"records = 20\nreplicas = {COUNT}\n[parameters]\nL = 40\nsteps = 1500\ntrajectories = 2\n"
+TOML = f"records = 20\nreplicas = {COUNT}\n[parameters]\nshape = 40\nsteps = 1500\ntrajectories = 2\n"
 PRELOAD = str(Path(__file__).with_name("logged_points.py"))
 
 
@@ -213,7 +213,7 @@ def test_a_full_disk_on_one_worker_fails_its_points_and_no_others(client, spec, 
         fp.sweep(spec, tmp_path / "sweep", client)
     client.run(empty_disk, workers=[victim])
     message = str(raised.value)
-    assert " of 24 points failed, the first with L = 40, steps = 1500, trajectories = 2" in message
+    assert " of 24 points failed, the first with shape = 40x40, steps = 1500, trajectories = 2" in message
     assert ".npz could not be written: the disk is full; what is finished is kept" in message
     assert "\n" not in message
     failed = int(message.split()[0])
@@ -225,7 +225,7 @@ def test_a_full_disk_on_one_worker_fails_its_points_and_no_others(client, spec, 
 
 @pytest.mark.slow
 def test_workers_that_are_killed_again_and_again(client, log, tmp_path):
-    spec = {"records": 20, "replicas": 60, "parameters": {"L": 64, "steps": 2500, "trajectories": 2}}
+    spec = {"records": 20, "replicas": 60, "parameters": {"shape": 64, "steps": 2500, "trajectories": 2}}
     moments = random.Random(0)
     killed = sweep_and_kill(client, spec, tmp_path / "sweep", log, 8, lambda: moments.uniform(0.0, 1.0))
     assert killed == 8

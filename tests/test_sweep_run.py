@@ -18,7 +18,7 @@ from fastpatch.runs import workers
 from fastpatch.sweeps import Point, cluster
 
 TOML = (
-    'title = "small"\nrecords = 8\nshells = 3\n[parameters]\nL = [8, 12]\nsteps = [15, 20, 40]\n'
+    'title = "small"\nrecords = 8\nshells = 3\n[parameters]\nshape = [8, 12]\nsteps = [15, 20, 40]\n'
     'trajectories = [1, 2]\nsolver = "ancestral"\n'
 )
 
@@ -216,14 +216,14 @@ def test_a_point_that_fails_is_named_and_keeps_no_other_from_being_done(client, 
     simulate = Point.simulate
 
     def failing(self, *arguments):
-        if self.parameters.L == 12 and self.parameters.steps == 20:
+        if self.parameters.shape == (12, 12) and self.parameters.steps == 20:
             raise MemoryError
         return simulate(self, *arguments)
 
     monkeypatch.setattr(Point, "simulate", failing)
     monkeypatch.setattr("fastpatch.sweeps.store._SHARD_BYTES", 1)
     message = (
-        r"^2 of 12 points failed, the first with L = 12, steps = 20, trajectories = \d, solver = ancestral: its "
+        r"^2 of 12 points failed, the first with shape = 12x12, steps = 20, trajectories = \d, solver = ancestral: its "
         "worker ran out of memory; "
     )
     with pytest.raises(
@@ -240,7 +240,10 @@ WRONG = {
     "records = 8\nrecrods = 8": (2, r"study\.toml, line 2: recrods is not a key of a spec; expected records"),
     "records =": (2, r"study\.toml is not TOML: "),
     "budget = 1": (2, r"asks for 5\.12e\+07 site-steps in 1 points, beyond its budget of 1; expected .* --yes"),
-    "[parameters]\nP = 4": (2, r"the point with P = 4 is impossible: size is 4; expected an odd pattern size"),
+    "[parameters]\npatch_size = 4": (
+        2,
+        r"the point with patch_size = 4 is impossible: size is 4; expected an odd pattern size",
+    ),
 }
 
 

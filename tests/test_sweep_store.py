@@ -67,7 +67,7 @@ def test_every_point_is_the_run_that_simulate_makes_of_it(undisturbed):
         of = dataset.isel(point=index)
         expected = fp.simulate(
             fp.PatchModel(fp.PatchDictionary.random()),
-            (int(of["L"]), int(of["L"])),
+            tuple(map(int, str(of["shape"].item()).split("x"))),
             int(of["trajectories"]),
             fp.log_time_grid(steps=int(of["steps"])),
             seed=int(of["seed"]),
@@ -116,7 +116,7 @@ def test_it_opens_lazily_a_shard_at_a_time(undisturbed):
         assert dataset[name].chunksizes["point"] == (8, 4)
     assert dataset.chunks["point"] == (8, 4)
     # Groups and labels, as of any dataset.
-    assert dataset.groupby("L").mean(...)["xi_x"].shape == (2,)
+    assert dataset.groupby("shape").mean(...)["xi_x"].shape == (2,)
     assert dataset.sel(direction="y")["mode_derivative"].ndim == 4
 
 
@@ -125,7 +125,7 @@ def test_other_programs_open_the_store_from_its_consolidated_metadata(undisturbe
     assert not VARIABLES - set(group.array_keys())
     plain = xr.open_zarr(undisturbed / "sweep.zarr", consolidated=True, chunks=None)
     np.testing.assert_array_equal(plain["xi_x"], fp.open_sweep(undisturbed)["xi_x"])
-    assert {"L", "seed", "time", "provenance"} <= plain.coords.keys()
+    assert {"shape", "seed", "time", "provenance"} <= plain.coords.keys()
     assert load_spec(json.loads(plain.attrs["spec"])).difference(load_spec(SPEC)) is None
 
 
@@ -235,7 +235,7 @@ def test_staged_points_are_not_computed_again_unless_they_are_damaged(
 LARGER = {
     **SPEC,
     "replicas": 2,
-    "parameters": {"L": [8, 9, 12], "steps": [15, 20, 40], "trajectories": [1, 2, 3], "solver": "ancestral"},
+    "parameters": {"shape": [8, 9, 12], "steps": [15, 20, 40], "trajectories": [1, 2, 3], "solver": "ancestral"},
 }
 
 
@@ -243,7 +243,8 @@ def test_an_extension_computes_what_is_new_and_keeps_the_rest(copy, client, comp
     old = [point.id for point in SweepStore.open(copy).points]
     full = (copy / "sweep.zarr" / "xi_x" / "c.0.0.0").read_bytes()
     with pytest.raises(
-        InvalidInputError, match=r"^L is \[8, 9, 12\] in the spec and .*; expected the same spec, or --extend"
+        InvalidInputError,
+        match=r'^shape is \["8x8", "9x9", "12x12"\] in the spec and .*; expected the same spec, or --',
     ):
         fp.sweep(LARGER, copy, client)
     extended = fp.sweep(LARGER, copy, client, extend=True).load()
@@ -281,9 +282,9 @@ def test_an_interrupted_extension_goes_on(copy, client, computed):
 
 REFUSED = {
     "other values": (
-        {"parameters": {"L": [8, 16]}},
+        {"parameters": {"shape": [8, 16]}},
         False,
-        r"L is \[8, 16\] in the spec and \[8, 12\] in .*copy; expected",
+        r'shape is \["8x8", "16x16"\] in the spec and \["8x8", "12x12"\] in .*copy; expected',
     ),
     "another seed": ({"seed": 1}, False, r"seed is 1 in the spec and 0 in .*copy; expected the same spec, or --extend"),
     "another seed, extending": (
@@ -294,14 +295,14 @@ REFUSED = {
     "other records, extending": ({"records": 9}, True, "records is 9 in the spec and 8 in .*; expected an extension"),
     "other shells, extending": ({"shells": 4}, True, "shells is 4 in the spec and 3 in .*; expected an extension only"),
     "fewer values, extending": (
-        {"parameters": {**SPEC["parameters"], "L": 12}},
+        {"parameters": {**SPEC["parameters"], "shape": 12}},
         True,
-        "the spec leaves out the point with L = 8, steps = 15, trajectories = 1, solver = ancestral of .*; expected",
+        "the spec leaves out the point with shape = 8x8, steps = 15, trajectories = 1, solver = ancestral of .*; exp",
     ),
     "impossible points, extending": (
-        {"parameters": {**SPEC["parameters"], "L": [3, 8, 12]}},
+        {"parameters": {**SPEC["parameters"], "shape": [3, 8, 12]}},
         True,
-        "the point with L = 3, steps = 15, trajectories = 1, solver = ancestral is impossible: the lattice is 3x3",
+        "the point with shape = 3x3, steps = 15, trajectories = 1, solver = ancestral is impossible: the lattice is",
     ),
     "beyond the budget, extending": ({"replicas": 1000, "budget": 1e6}, True, "beyond its budget of 1e.06; expected"),
 }
@@ -344,7 +345,7 @@ def test_directories_without_a_sweep(copy, tmp_path, client):
         with pytest.raises(ResultFileError, match=r"has no manifest\.json; expected the directory of a sweep"):
             fp.open_sweep(directory)
     (tmp_path / "killed" / "sweep.zarr").mkdir(parents=True)  # as left by a sweep that died before anything else
-    assert fp.sweep({"parameters": {"L": 8, "steps": 5, "solver": "ancestral"}}, tmp_path / "killed", client)[
+    assert fp.sweep({"parameters": {"shape": 8, "steps": 5, "solver": "ancestral"}}, tmp_path / "killed", client)[
         "finished"
     ].all()
     (copy / "manifest.json").unlink()
@@ -389,7 +390,7 @@ def test_spec_and_store_survive_being_moved(undisturbed, tmp_path, computed):
 
 
 def test_points_of_an_extension_are_not_finished_before_they_are(copy, small_shards):
-    wider = {**SPEC, "parameters": {**SPEC["parameters"], "L": [*SPEC["parameters"]["L"], 20]}}
+    wider = {**SPEC, "parameters": {**SPEC["parameters"], "shape": [*SPEC["parameters"]["shape"], 20]}}
     store = SweepStore.plan(copy, load_spec(wider), extend=True, over_budget=False)
     with store.files.in_use():
         store.write()

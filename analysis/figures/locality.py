@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .style import BLUE, GREY, RED, TIME_LABEL, frame, house_style, new_figure
+from .style import BLUE, GREY, RED, TIME_LABEL, frame, house_style, new_figure, shown_level
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,7 +46,7 @@ def draw_locality(dataset: "xr.Dataset", title: str | None = None) -> Figure:
         for axes, t, image, colour in zip(panels, times, response, colours, strict=True):
             shown = image[rows - reach : rows + reach + 1, columns - reach : columns + reach + 1]
             axes.imshow(shown, cmap="magma", vmin=0.0, interpolation="nearest")
-            axes.set_title(f"$t$ = {t:.2g}", fontsize="small", color=colour)
+            axes.set_title(f"$t$ = {shown_level(t)}", fontsize="small", color=colour)
             frame(axes)
         bottom.suptitle(rf"Impulse response of the data term, r.m.s., $\pm${reach} sites", fontsize="medium")
         if title:
@@ -60,7 +60,7 @@ def _draw_dispersion(axes: Axes, dataset: "xr.Dataset", colours: NDArray[Any]) -
     k, curves = _by_wave_number(dataset["ky"].to_numpy(), dataset["kx"].to_numpy(), mean)
     axes.axhline(0.0, color=GREY, linewidth=1.0)
     for t, sigma2, curve, colour in zip(times, dataset["sigma2"].to_numpy(), curves, colours, strict=True):
-        axes.plot(k, sigma2 * curve, color=colour, linewidth=1.1, label=f"{t:.2g}")
+        axes.plot(k, sigma2 * curve, color=colour, linewidth=1.1, label=f"{shown_level(t)}")
     axes.set_xlim(0.0, np.pi)
     axes.set_xlabel("wave number $|k|$ (radians / site)")
     axes.set_ylabel(r"$\sigma^2\lambda(k, t)$")

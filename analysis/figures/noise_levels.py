@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from .dynamics import RunVariable, draw_panels, draw_shells, shell_curves
 from .samples import draw_image
-from .style import GREY, PURPLE, house_style, new_figure
+from .style import GREY, PURPLE, house_style, new_figure, shown_level
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,7 +39,7 @@ def draw_noise_levels(dataset: "xr.Dataset", title: str | None = None, trajector
             strip = np.atleast_1d(above.subplots(1, len(images)))
             for axes, image, sigma in zip(strip, images, dataset["snapshot_sigma"].to_numpy(), strict=True):
                 draw_image(axes, image)
-                axes.set_title(rf"$\sigma$ = {sigma:.2g}", fontsize="small")
+                axes.set_title(rf"$\sigma$ = {shown_level(sigma)}", fontsize="small")
         panels = below.subplots(1, 3).tolist()
         draw_panels(panels, dataset, _SIGMA)
         mark_levels(panels, dataset, _MARKS)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .noise_levels import mark_levels
 from .samples import draw_image
-from .style import BLUE, GREY, PURPLE, RED, house_style, new_figure
+from .style import BLUE, GREY, PURPLE, RED, house_style, new_figure, shown_level
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -205,7 +205,7 @@ def _draw_strips(figure: Any, dataset: "xr.Dataset") -> None:
             row[0].set_ylabel(text, fontsize="small")
         pair[0, 0].set_ylabel(f"{names[index]}\n{reason}\nno pulse", fontsize="small")
     for axes, level in zip(grid[0], sigma, strict=True):
-        axes.set_title(rf"$\sigma$ = {level:.2g}", fontsize="small")
+        axes.set_title(rf"$\sigma$ = {shown_level(level)}", fontsize="small")
 
 
 def _draw_differences(axes: Axes, at: "xr.Dataset", metric: str) -> None:

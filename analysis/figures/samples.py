@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from .style import BLUE, GREY, RED, frame, house_style, new_figure
+from .style import BLUE, GREY, RED, frame, house_style, new_figure, shown_level
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -52,7 +52,7 @@ def draw_denoising(dataset: "xr.Dataset", title: str | None = None) -> Figure:
             for axes, field in zip(row, trajectory, strict=True):
                 draw_image(axes, field, limit=2.0)
         for axes, t in zip(grid[0], times, strict=True):
-            axes.set_title(f"$t$ = {t:.2g}", fontsize="small")
+            axes.set_title(f"$t$ = {shown_level(t)}", fontsize="small")
         figure.suptitle(title or "Denoising, reverse run from left to right", fontsize="medium")
     return figure
 

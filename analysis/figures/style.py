@@ -15,8 +15,19 @@ from matplotlib.figure import Figure
 from ...atomic import atomic_path
 from ...errors import InvalidInputError
 
-__all__ = ["BLUE", "GREY", "PURPLE", "RED", "TIME_LABEL", "Style", "figure_style", "frame", "house_style"]
-__all__ += ["new_figure", "save_figure"]
+__all__ = [
+    "BLUE",
+    "GREY",
+    "PURPLE",
+    "RED",
+    "TIME_LABEL",
+    "Style",
+    "figure_style",
+    "frame",
+    "house_style",
+    "shown_level",
+]
+__all__ += ["new_figure", "save_figure", "shown_level"]
 
 BLUE, RED, PURPLE, GREY = "#0072B2", "#D55E00", "#882255", "#8A8A8A"
 TIME_LABEL = "diffusion time $t$  (reverse run: left to right)"
@@ -117,3 +128,8 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 160) -> None:
     """
     with house_style(), atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=dpi, format=Path(path).suffix.lstrip(".") or "png")
+
+
+def shown_level(value: float) -> str:
+    """A time or noise level in a title: two digits, without an exponent where it is large."""
+    return f"{value:.0f}" if value >= 100.0 else f"{value:.2g}"

@@ -18,7 +18,7 @@ from fastpatch import theory
 spec = {
     "title": "prior mass",
     "records": 300,
-    "parameters": {"L": 48, "uniform_mass": [0.3, 0.5, 0.7, 0.9], "steps": 600, "trajectories": 8},
+    "parameters": {"shape": 48, "uniform_mass": [0.3, 0.5, 0.7, 0.9], "steps": 600, "trajectories": 8},
 }
 
 with (

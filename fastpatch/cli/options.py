@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..errors import BackendUnavailableError, InvalidInputError
+from ..errors import BackendUnavailableError
+from ..validation import sides
 
 __all__ = [
     "Backend",
@@ -56,18 +57,6 @@ Earlier = Annotated[
     typer.Option("--from", help="Weights of an earlier training to go on from where --out has no checkpoint."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-
-
-def sides(shape: str) -> tuple[int, int]:
-    """The lattice sides that ``--shape`` names; `InvalidInputError` for anything else."""
-    words = shape.lower().replace("×", "x").split("x")
-    try:
-        found = [int(word) for word in words]
-    except ValueError:
-        found = []
-    if len(found) not in (1, 2) or min(found, default=0) < 1:
-        raise InvalidInputError(f"shape is {shape!r}; expected a side, as 80, or two, as 200x120")
-    return found[0], found[-1]
 
 
 @contextmanager

@@ -30,8 +30,8 @@ def sweep(
     """Run what a sweep still lacks: a grid or random design over the patch machine's parameters.
 
     The same command resumes an interrupted sweep and recognises a finished one. Writes a Zarr store, sweep.zarr, which
-    fastpatch.open_sweep opens. A sweep over L, over beta and steps, or over the uniform mass is a scaling study:
-    its summary is printed, written to scaling.txt, and drawn.
+    fastpatch.open_sweep opens. A sweep over square shapes, over beta and steps, or over the uniform mass is a scaling
+    study: its summary is printed, written to scaling.txt, and drawn.
     """
     import time
 

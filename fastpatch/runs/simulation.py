@@ -74,10 +74,10 @@ def simulate(
         In [0, 2^64). The states depend on the seed, the trajectory number, the grid and the precision alone: not on
         threads or on how trajectories are grouped into calls, and for a `PatchModel` of moderate size not on the CPU.
     solver
-        "euler-maruyama", the paper's; "ancestral", which is exact while the posterior mean stays as it is and stable on
-        every grid; "heun", the probability-flow ODE, whose marginals are those of the SDE for an exact score; or an
-        object with ``name`` and ``step`` (`fastpatch.runs.solvers.Solver`). The derivatives recorded are those of the
-        reverse SDE's drift with any of them.
+        "euler-maruyama", the paper's; "ancestral", which is exact while the posterior mean stays as it is and stable
+        where it is bounded (of networks that predict the noise it is not, at large t); "heun", the probability-flow
+        ODE, whose marginals are those of the SDE for an exact score; or an object with ``name`` and ``step``
+        (`fastpatch.runs.solvers.Solver`). Recorded derivatives are those of the reverse SDE's drift with any of them.
     observables
         What to record: names ("xi_x", "mode_derivative", "xi_eq", "magnetization", which are the default,
         "structure_factor", "order_parameter_moments", "domain_wall_density"), functions ``f(x, t)`` of states

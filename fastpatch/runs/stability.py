@@ -28,5 +28,5 @@ def check_first_step(schedule: VPSchedule, times: NDArray[np.float64]) -> None:
     raise InvalidInputError(
         f"the first Euler-Maruyama step, from t = {t:g} to {t + dt:g}, multiplies x by {factor:.3g}, which grows from "
         f"step to step; expected at least {steps} steps on a logarithmic grid from {t:g} to {times[-1]:g}, or "
-        "solver 'ancestral', which is stable on every grid"
+        "solver 'ancestral', which is stable for a bounded posterior mean"
     )

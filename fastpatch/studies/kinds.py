@@ -14,18 +14,19 @@ Kind = Literal["finite-size", "quench-rate", "prior-mass"]
 
 # The number of trajectories may vary in all of them.
 _IGNORED = {"trajectories"}
-_QUENCH = {"beta", "steps", "T", "t_min"}
+_QUENCH = {"beta", "steps", "t_max", "t_min"}
 _MASS = {"uniform_mass", "dictionary_seed"}
 
 
 def study_kind(points: "Iterable[Parameters]") -> Kind | None:
     """The study of these points, None if it is none of the three.
 
-    Finite size where L alone varies; quench rate for any of beta, steps, T and t_min; prior mass for uniform_mass,
-    whatever dictionary_seed does.
+    Finite size where the sides of squares alone vary; quench rate for any of beta, steps, t_max and t_min; prior mass
+    for uniform_mass, whatever dictionary_seed does.
     """
-    varying = _varying(points)
-    if varying == {"L"}:
+    found = list(points)
+    varying = _varying(found)
+    if varying == {"shape"} and all(point.shape[0] == point.shape[1] for point in found):
         return "finite-size"
     if varying and varying <= _QUENCH:
         return "quench-rate"
@@ -38,8 +39,8 @@ def require_kind(points: "Iterable[Parameters]") -> Kind:
     kind = study_kind(found)
     if kind is None:
         raise InvalidInputError(
-            f"the finished points vary in {', '.join(sorted(_varying(found))) or 'no parameter'}; expected L alone, "
-            "beta, steps, T or t_min, or uniform_mass and possibly dictionary_seed"
+            f"the finished points vary in {', '.join(sorted(_varying(found))) or 'no parameter'}; expected shapes of "
+            "squares alone, beta, steps, t_max or t_min, or uniform_mass and possibly dictionary_seed"
         )
     return kind
 

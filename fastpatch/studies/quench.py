@@ -2,11 +2,11 @@ r"""How fast the critical window is crossed, and what that does to the final dom
 
 The grid of eq. 41 crosses every time at the same logarithmic rate
 
-.. math:: v = -\frac{d\log t}{dn} = \frac{\log(T / t_\min)}{N},
+.. math:: v = -\frac{d\log t}{dn} = \frac{\log(t_\max / t_\min)}{N},
 
 in units of 1 / step: near t_c a step is :math:`t_c v` long, and adds :math:`\beta t_c v` to the integral of beta. In
 that integral, rather than in t, the process with a constant beta has no parameter left: beta t_c is a number of the
-dictionary alone. So beta is no rate of the quench, and moves T and t_min in units of 1 / beta only; v is the rate,
+dictionary alone. So beta is no rate of the quench, and moves t_max and t_min in units of 1 / beta only; v is the rate,
 and as v -> 0 the scheme converges to the continuous process, whose own rate is fixed. A final length that depends on v
 as a power, without end, would be Kibble-Zurek's; one that levels off is the convergence of the scheme.
 """
@@ -32,24 +32,26 @@ __all__ = ["Quench", "QuenchRate", "quench_rate_dependence"]
 class Quench:
     """How a run goes through time: noise rate, first and last time, and steps between them on eq. 41's grid.
 
-    Raises `InvalidInputError` unless beta > 0, T > t_min > 0 and steps >= 1.
+    Raises `InvalidInputError` unless beta > 0, t_max > t_min > 0 and steps >= 1.
     """
 
     beta: float
     steps: int
-    T: float
+    t_max: float
     t_min: float
 
     def __post_init__(self) -> None:
         integer(self.steps, "steps", minimum=1)
-        beta, first, last = (finite_float(getattr(self, name), name) for name in ("beta", "T", "t_min"))
+        beta, first, last = (finite_float(getattr(self, name), name) for name in ("beta", "t_max", "t_min"))
         if not (beta > 0.0 and first > last > 0.0):
-            raise InvalidInputError(f"beta, T, t_min are {beta}, {first}, {last}; expected beta > 0 and T > t_min > 0")
+            raise InvalidInputError(
+                f"beta, t_max, t_min are {beta}, {first}, {last}; expected beta > 0 and t_max > t_min > 0"
+            )
 
     @property
     def rate(self) -> float:
         """v, in 1 / step."""
-        return math.log(self.T / self.t_min) / self.steps
+        return math.log(self.t_max / self.t_min) / self.steps
 
 
 @dataclass(frozen=True)

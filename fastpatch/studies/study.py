@@ -1,11 +1,12 @@
 """The scaling study that a sweep is: which one follows from the parameters that vary in it."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InvalidInputError
+from ..validation import sides
 from .finite_size import FiniteSize, finite_size_scaling
 from .kinds import require_kind
 from .observables import Ensemble
@@ -32,9 +33,9 @@ def scaling_study(dataset: "xr.Dataset", *, n_resamples: int = 400, seed: int = 
     found = sweep_ensembles(dataset)
     kind = require_kind(found)
     if kind == "finite-size":
-        return finite_size_scaling({p.L: ensemble for p, ensemble in found.items()}, **options)
+        return finite_size_scaling({p.shape[0]: ensemble for p, ensemble in found.items()}, **options)
     if kind == "quench-rate":
-        quenches = {Quench(p.beta, p.steps, p.T, p.t_min): ensemble for p, ensemble in found.items()}
+        quenches = {Quench(p.beta, p.steps, p.t_max, p.t_min): ensemble for p, ensemble in found.items()}
         return quench_rate_dependence(quenches, **options)
     models = {(p.uniform_mass, p.dictionary_seed): (ensemble, _model(p)) for p, ensemble in found.items()}
     return prior_mass_dependence(models, **options)
@@ -62,8 +63,9 @@ def sweep_ensembles(dataset: "xr.Dataset") -> "dict[Parameters, Ensemble]":
         xi_x, xi_eq, zero_mode = (np.where(np.isfinite(curve), curve, np.nan) for curve in curves)
         if np.isnan(zero_mode).all():
             continue
-        key = Parameters(**{field.name: point[field.name].item() for field in fields(Parameters)})
-        key = replace(key, trajectories=Parameters.trajectories)
+        labels = {field.name: point[field.name].item() for field in fields(Parameters) if field.name in point.coords}
+        labels |= {"shape": sides(labels["shape"]), "trajectories": Parameters.trajectories}
+        key = Parameters(**labels)
         parts.setdefault(key, []).append((times[recorded], xi_x, xi_eq, zero_mode))
     if not parts:
         raise InvalidInputError("no finished point of the sweep has a value of lambda_0; expected at least one")

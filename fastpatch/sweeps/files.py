@@ -9,6 +9,8 @@
     One file a shard, written after it: its points, and the digest of each of its files.
 ``staged/ID.npz``
     Finished points whose shard is not complete yet.
+``dictionaries/DIGEST.npz``
+    Patterns that a spec takes from a file: a copy, for the workers and for whoever runs a point again.
 
 Every file is written under another name and renamed, so that it is whole or absent whatever dies. No other files are
 written or removed, and none through a link: only the directory itself may be one.
@@ -45,6 +47,7 @@ class SweepFiles:
         self.store = self.directory / "sweep.zarr"
         self.commits = self.directory / "commits"
         self.staging = self.directory / "staged"
+        self.dictionaries = self.directory / "dictionaries"
 
     def commit(self, shard: int) -> Path:
         """Where the completeness of a shard is recorded."""
@@ -53,6 +56,10 @@ class SweepFiles:
     def staged(self, point: str) -> Path:
         """Where the results of a point wait for those of its shard."""
         return self.staging / f"{point}.npz"
+
+    def dictionary(self, digest: str) -> Path:
+        """Where the patterns of a dictionary are kept."""
+        return self.dictionaries / f"{digest}.npz"
 
     def sound(self, digests: Mapping[str, str]) -> bool:
         """Whether the files of the store, by path, have these digests; False for a path that leads out of it."""
@@ -66,7 +73,7 @@ class SweepFiles:
         if not self.directory.is_dir():
             return
         for path in sorted(self.directory.iterdir()):
-            known = path in (self.store, self.commits, self.staging)
+            known = path in (self.store, self.commits, self.staging, self.dictionaries)
             empty = known and not path.is_symlink() and path.is_dir() and not any(path.iterdir())
             if not (empty or is_leftover(path) or (path.name == ".lock" and not path.is_symlink())):
                 raise ResultFileError(
@@ -81,7 +88,7 @@ class SweepFiles:
         Raises `OutputError` where they cannot be written, hold links, or another process on this machine is using them.
         """
         with exclusive_directory(self.directory, "sweep"):
-            for folder in (self.store, self.commits, self.staging):
+            for folder in (self.store, self.commits, self.staging, self.dictionaries):
                 _refuse_links(folder)
                 writable_directory(folder)
             for folder in self.store.iterdir():

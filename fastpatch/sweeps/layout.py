@@ -129,9 +129,12 @@ class Layout:
 def _coordinates(points: Sequence[Point]) -> dict[str, NDArray[Any]]:
     """What tells the points apart, each (points,)."""
     found: dict[str, NDArray[Any]] = {}
-    for field in fields(Parameters):
-        kind = field.type if field.type in (int, float, bool) else _STRING
-        found[field.name] = np.array([getattr(point.parameters, field.name) for point in points], dtype=kind)
+    labels = [point.parameters.labels() for point in points]
+    kinds = {field.name: field.type for field in fields(Parameters)} | {"sites": int}
+    # A sweep's points all have patterns of their own, or none has.
+    for name in labels[0]:
+        kind: Any = kinds[name] if kinds[name] in (int, float, bool) else _STRING
+        found[name] = np.array([label[name] for label in labels], dtype=kind)
     found["replica"] = np.array([point.replica for point in points])
     found["seed"] = np.array([point.seed for point in points], dtype=np.uint64)
     found["id"] = np.array([point.id for point in points], dtype=_STRING)

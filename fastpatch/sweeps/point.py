@@ -2,8 +2,10 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import FastpatchError, InvalidInputError
@@ -14,7 +16,10 @@ if TYPE_CHECKING:
 
     from ..models import PatchModel
 
-__all__ = ["Parameters", "Point", "Recording"]
+__all__ = ["DRAWN", "Parameters", "Point", "Recording"]
+
+# The parameters of random patterns, which mean nothing beside a dictionary of one's own.
+DRAWN = ("patch_size", "random_patterns", "sign_flips", "uniform_mass", "dictionary_seed")
 
 
 @dataclass(frozen=True)
@@ -23,35 +28,48 @@ class Parameters:
 
     Attributes
     ----------
-    L : sides of the square lattice, in sites
-    P : odd side of a pattern, in sites
-    K : random patterns of the dictionary, before sign flips
+    shape : the two sides of the lattice, in sites
+    dictionary : digest of a dictionary of one's own (`fastpatch.PatchDictionary.digest`); empty for random patterns
+    patch_size : odd side of a random pattern, in sites
+    random_patterns : random patterns of the dictionary, before sign flips
     sign_flips : whether every random pattern's sign flip is added
     uniform_mass : prior mass of the two uniform patterns
     dictionary_seed : seed of the random patterns
     beta : constant noise rate
-    T, t_min : first and last diffusion time
+    t_max, t_min : first and last diffusion time
     steps : integration steps on the logarithmic grid
     trajectories : independent trajectories of the point
     solver : how a state becomes the next, see `fastpatch.simulate`
     dtype : precision of the states
     backend : where the steps run on a worker; states agree between the two to rounding only
+
+    Beside a dictionary of one's own, the five parameters of random patterns keep their defaults and mean nothing.
     """
 
-    L: int = 80
-    P: int = 5
-    K: int = 8
+    shape: tuple[int, int] = (80, 80)
+    dictionary: str = ""
+    patch_size: int = 5
+    random_patterns: int = 8
     sign_flips: bool = True
     uniform_mass: float = 0.9
     dictionary_seed: int = 0
     beta: float = 1.0
-    T: float = 50.0
+    t_max: float = 50.0
     t_min: float = 1e-3
     steps: int = 2000
     trajectories: int = 4
     solver: Literal["euler-maruyama", "ancestral", "heun"] = "euler-maruyama"
     dtype: Literal["float32", "float64"] = "float32"
     backend: Literal["cpu", "cuda"] = "cpu"
+
+    def labels(self) -> dict[str, Any]:
+        """What tells points apart, as numbers and text: the parameters that mean something, and the number of sites.
+
+        ``shape`` is written as the command line takes it, 200x120.
+        """
+        idle = DRAWN if self.dictionary else ("dictionary",)
+        found = {name: value for name, value in vars(self).items() if name not in idle}
+        return {**found, "shape": "{}x{}".format(*self.shape), "sites": math.prod(self.shape)}
 
 
 @dataclass(frozen=True)
@@ -67,12 +85,14 @@ class Point:
     """A run of a sweep: its parameters, and which replica of them it is.
 
     Its identity is made of these and the sweep's seed alone, so that neither its number in the sweep, nor the values
-    of other points, nor what is recorded changes its trajectories.
+    of other points, nor what is recorded changes its trajectories. ``patterns`` is the file of a dictionary of one's
+    own, whose digest is among the parameters.
     """
 
     parameters: Parameters
     replica: int
     sweep_seed: int
+    patterns: Path | None = field(default=None, compare=False)
 
     @cached_property
     def _digest(self) -> bytes:
@@ -93,23 +113,34 @@ class Point:
     def site_steps(self) -> int:
         """Cost: trajectories times sites times steps."""
         p = self.parameters
-        return p.trajectories * p.L**2 * p.steps
+        return p.trajectories * math.prod(p.shape) * p.steps
 
     def describe(self) -> str:
         """The parameters that are not the defaults, for messages."""
-        default = vars(Parameters())
-        found = {name: value for name, value in vars(self.parameters).items() if value != default[name]}
+        default = Parameters().labels() | {"dictionary": "", "sites": self.parameters.labels()["sites"]}
+        found = {name: value for name, value in self.parameters.labels().items() if value != default[name]}
+        found |= {"dictionary": found["dictionary"][:12]} if "dictionary" in found else {}
         found |= {"replica": self.replica} if self.replica else {}
         return ", ".join(f"{name} = {value}" for name, value in found.items()) or "all defaults"
 
     def model(self) -> "PatchModel":
-        """The model of this point; raises what `PatchDictionary.random` and `VPSchedule` raise."""
+        """The model of this point.
+
+        Raises what `PatchDictionary.random` and `VPSchedule` raise, and `ResultFileError` where the file of a
+        dictionary of one's own is missing, damaged or holds another one.
+        """
         from ..dictionary import PatchDictionary
         from ..models import PatchModel
         from ..process import VPSchedule
+        from .dictionaries import load_dictionary
 
         p = self.parameters
-        dictionary = PatchDictionary.random(p.K, p.sign_flips, p.uniform_mass, p.P, p.dictionary_seed)
+        if p.dictionary:
+            dictionary = load_dictionary(self.patterns, p.dictionary)
+        else:
+            dictionary = PatchDictionary.random(
+                p.random_patterns, p.sign_flips, p.uniform_mass, p.patch_size, p.dictionary_seed
+            )
         return PatchModel(dictionary, VPSchedule(p.beta))
 
     def arguments(self) -> dict[str, Any]:
@@ -119,9 +150,9 @@ class Point:
         p = self.parameters
         return {
             "model": self.model(),
-            "shape": (p.L, p.L),
+            "shape": p.shape,
             "trajectories": p.trajectories,
-            "times": log_time_grid(p.T, p.t_min, p.steps),
+            "times": log_time_grid(p.t_max, p.t_min, p.steps),
             "seed": self.seed,
             "solver": p.solver,
             "backend": p.backend,

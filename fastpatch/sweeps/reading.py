@@ -32,9 +32,10 @@ def open_sweep(out: str | Path) -> "xr.Dataset":
         ``xi_x``, ``xi_eq``, ``magnetization`` (point, trajectory, record) and ``mode_derivative`` (point, trajectory,
         record, shell, direction), as `fastpatch.simulate` has them, as Dask arrays of one chunk a shard; NaN where a
         point has fewer trajectories or records, and throughout in points that are not there yet.
-        Coordinates along ``point``: every one of `Parameters`, ``replica``, ``seed``, ``id``, ``finished``, and
-        ``provenance`` (JSON; empty in unfinished points). ``time`` and ``step`` (point, record) are the times of the
-        records and their indices into the grid, NaN and -1 beyond the last.
+        Coordinates along ``point``: every one of `Parameters` that means something (``shape`` as text, 80x80),
+        ``sites``, ``replica``, ``seed``, ``id``, ``finished``, and ``provenance`` (JSON; empty in unfinished points).
+        ``time`` and ``step`` (point, record) are the times of the records and their indices into the grid, NaN and -1
+        beyond the last.
 
     Raises
     ------

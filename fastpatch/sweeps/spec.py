@@ -7,16 +7,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import product
+from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import InvalidInputError
-from .point import Parameters, Point, Recording
+from .point import DRAWN, Parameters, Point, Recording
 
 __all__ = ["MOST_POINTS", "Axis", "Range", "Spec", "Value", "points_of"]
 
 MOST_POINTS = 1_000_000
 
-Value = int | float | str
+Value = int | float | str | tuple[int, int]
 
 # Site-steps that a spec may ask for unless it states another number: about an hour on one core.
 _BUDGET = 1e11
@@ -55,7 +56,8 @@ class Spec:
     Attributes
     ----------
     parameters
-        For every one of `Parameters`, in their order: one value, a tuple of distinct values, or a `Range`.
+        For every one of `Parameters`, in their order: one value, a tuple of distinct values, or a `Range`. Of
+        ``shape``, which is a tuple itself: a tuple of shapes, or a `Range` of the sides of squares.
     design
         "grid", all combinations of the values; or "random", ``points`` draws, each parameter on its own, from its
         range or with equal probability from its tuple.
@@ -73,6 +75,8 @@ class Spec:
         For people.
     source
         What messages call the spec.
+    dictionaries
+        The files of the dictionaries among the parameters, by digest.
     """
 
     parameters: Mapping[str, Axis]
@@ -85,6 +89,7 @@ class Spec:
     budget: float = _BUDGET
     title: str = ""
     source: str = field(default="the spec", compare=False)
+    dictionaries: Mapping[str, Path] = field(default_factory=dict, compare=False)
 
     @property
     def recording(self) -> Recording:
@@ -93,10 +98,8 @@ class Spec:
 
     def canonical(self) -> dict[str, Any]:
         """All that determines points and records, and no more, as a mapping that JSON and `load_spec` take."""
-        axes = {
-            name: asdict(axis) if isinstance(axis, Range) else list(axis) if isinstance(axis, tuple) else axis
-            for name, axis in self.parameters.items()
-        }
+        idle = DRAWN if self.parameters.get("dictionary") else ("dictionary",)
+        axes = {name: _canonical(axis) for name, axis in self.parameters.items() if name not in idle}
         names = ("design", *(() if self.points is None else ("points",)), "replicas", "seed", "records", "shells")
         return {**{name: getattr(self, name) for name in names}, "parameters": axes}
 
@@ -126,9 +129,20 @@ def points_of(spec: Spec) -> list[Point]:
     points = []
     for parameters in combinations:
         for _ in range(spec.replicas):
-            points.append(Point(parameters, repeats[parameters], spec.seed))
+            own = spec.dictionaries.get(parameters.dictionary)
+            points.append(Point(parameters, repeats[parameters], spec.seed, own))
             repeats[parameters] += 1
     return points
+
+
+def _canonical(axis: Axis) -> Any:
+    """An axis as JSON and `load_spec` take it."""
+    if isinstance(axis, Range):
+        return asdict(axis)
+    if not isinstance(axis, tuple):
+        return axis
+    values = ["{}x{}".format(*value) if isinstance(value, tuple) else value for value in axis]
+    return values if len(values) > 1 else values[0]
 
 
 def _grid(spec: Spec) -> Iterator[Parameters]:
@@ -139,7 +153,10 @@ def _grid(spec: Spec) -> Iterator[Parameters]:
 
 def _draws(spec: Spec, count: int) -> Iterator[Parameters]:
     for index in range(count):
-        yield Parameters(**{name: _draw(axis, f"{spec.seed}/{index}/{name}") for name, axis in spec.parameters.items()})
+        drawn = {name: _draw(axis, f"{spec.seed}/{index}/{name}") for name, axis in spec.parameters.items()}
+        if isinstance(spec.parameters.get("shape"), Range):
+            drawn["shape"] = (drawn["shape"], drawn["shape"])
+        yield Parameters(**drawn)
 
 
 def _draw(axis: Any, key: str) -> Any:

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,8 +15,8 @@ import numpy as np
 
 from ..errors import DtypeError, FastpatchError, InvalidInputError, ResultFileError
 from ..messages import reason
-from ..validation import finite_float, integer
-from .point import Parameters
+from ..validation import finite_float, integer, sides
+from .point import DRAWN, Parameters
 from .spec import MOST_POINTS, Axis, Range, Spec, Value
 from .toml_lines import line_of
 
@@ -34,12 +35,14 @@ _LARGEST = 2**63 - 1
 def load_spec(spec: str | Path | Mapping[str, Any] | Spec) -> Spec:
     """The spec in a TOML file, under the name of a ready one, or in a mapping of the form that `tomllib` gives.
 
-    Raises `ResultFileError` for a file that cannot be read, and `InvalidInputError` or `DtypeError`, naming file and
-    line, for what a spec may not hold.
+    The path of a dictionary is relative to the spec's file; that in a mapping, to the working directory.
+
+    Raises `ResultFileError` for a file, of a spec or a dictionary, that cannot be read, and `InvalidInputError` or
+    `DtypeError`, naming file and line, for what a spec may not hold.
     """
     if isinstance(spec, Spec):
         return spec
-    return _Reader("the spec", None).spec(_builtins(spec)) if isinstance(spec, Mapping) else _read_toml(spec)
+    return _Reader("the spec", None, Path()).spec(_builtins(spec)) if isinstance(spec, Mapping) else _read_toml(spec)
 
 
 def _read_toml(name: str | Path) -> Spec:
@@ -50,7 +53,7 @@ def _read_toml(name: str | Path) -> Spec:
     # Beside tomllib's own: integers of thousands of digits, and towers of brackets.
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{source} is not TOML: {reason(error)}; expected the spec of a sweep") from None
-    return _Reader(source, text).spec(content)
+    return _Reader(source, text, Path(name).parent).spec(content)
 
 
 def _text(name: str | Path) -> tuple[str, str]:
@@ -73,10 +76,11 @@ def _text(name: str | Path) -> tuple[str, str]:
 
 
 class _Reader:
-    """Takes a document apart; ``text`` is None for one that has no lines."""
+    """Takes a document apart; ``text`` is None for one that has no lines. Paths are relative to ``folder``."""
 
-    def __init__(self, source: str, text: str | None) -> None:
-        self._source, self._text = source, text
+    def __init__(self, source: str, text: str | None, folder: Path) -> None:
+        self._source, self._text, self._folder = source, text, folder
+        self._dictionaries: dict[str, Path] = {}
 
     def spec(self, content: Mapping[str, Any]) -> Spec:
         self._known(content, (*_KEYS, "parameters"), "a key of a spec")
@@ -96,26 +100,58 @@ class _Reader:
         if not isinstance(table, Mapping):
             with self._at("parameters"):
                 raise DtypeError(f"parameters is {table!r}; expected a table")
-        return Spec(parameters=self._parameters(table, design), source=self._source, **found)
+        parameters = self._parameters(table, design)
+        return Spec(parameters=parameters, source=self._source, dictionaries=self._dictionaries, **found)
 
     def _parameters(self, table: Mapping[str, Any], design: str) -> dict[str, Axis]:
         known = {field.name: field for field in fields(Parameters)}
         self._known(table, known, "a parameter", "parameters")
-        axes: dict[str, Axis] = dict(vars(Parameters()))
+        axes: dict[str, Axis] = {**vars(Parameters()), "shape": (Parameters.shape,)}
         for name, value in table.items():
+            if name in DRAWN and "dictionary" in table:
+                with self._at("parameters", name):
+                    raise InvalidInputError(
+                        f"{name} is set beside dictionary, which has patterns; expected one of them"
+                    )
             if isinstance(value, Mapping):
                 axes[name] = self._range(value, known[name], design)
             else:
                 with self._at("parameters", name):
-                    axes[name] = _values(value, known[name])
+                    axes[name] = self._values(value, known[name])
         return axes
+
+    def _values(self, value: Any, field: Field[Any]) -> Axis:
+        """One value, or a tuple of several that differ; of shapes always a tuple."""
+        read = self._digest if field.name == "dictionary" else _value
+        if isinstance(value, list | tuple):
+            values = tuple(read(each, field, field.name) for each in value)
+            if not values or len(set(values)) < len(values):
+                raise InvalidInputError(f"{field.name} is {list(value)}; expected at least one value, each once")
+        else:
+            values = (read(value, field, field.name),)
+        return values if len(values) > 1 or field.name == "shape" else values[0]
+
+    def _digest(self, value: Any, field: Field[Any], name: str) -> str:
+        """The digest of the dictionary in a file; the manifest of a sweep has digests themselves."""
+        from ..dictionary import PatchDictionary
+
+        path = _string(value, name)
+        if re.fullmatch("[0-9a-f]{64}", path):
+            return path
+        if not path:
+            raise InvalidInputError(f"{name} is empty; expected {_expected(field)}")
+        file = (self._folder / path).absolute()
+        digest = PatchDictionary.load(file).digest
+        self._dictionaries[digest] = file
+        return digest
 
     def _range(self, table: Mapping[str, Any], field: Field[Any], design: str) -> Axis:
         """The range that a table of low, high and scale is; the values it is cut into, for a grid."""
         name, path = field.name, ("parameters", field.name)
         self._known(table, ("low", "high", "scale", "count"), "a key of a range", *path)
         with self._at(*path):
-            if field.type not in (int, float):
+            whole = field.type is int or name == "shape"
+            if not whole and field.type is not float:
                 raise DtypeError(f"{name} is a range; expected {_expected(field)}, or a list")
             if "low" not in table or "high" not in table:
                 absent = "high" if "low" in table else "low"
@@ -124,7 +160,7 @@ class _Reader:
                 raise InvalidInputError(f"{name} has a count in a random design; expected points for the whole design")
             if design == "grid" and "count" not in table:
                 raise InvalidInputError(f"{name} is a range without count; expected the number of its values")
-            low, high = (_scalar(table[key], field, f"{name}.{key}") for key in ("low", "high"))
+            low, high = (_scalar(table[key], whole, f"{name}.{key}") for key in ("low", "high"))
             scale = _choice(table.get("scale", "linear"), f"{name}.scale", ("linear", "log"))
             if not (0.0 if scale == "log" else -math.inf) < low < high:
                 order = "0 < low < high" if scale == "log" else "low < high"
@@ -134,10 +170,10 @@ class _Reader:
                 return interval
             count = integer(table["count"], f"{name}.count", minimum=2, maximum=MOST_POINTS)
             shares = [k / (count - 1) for k in range(count)]
-            values = tuple(round(interval.at(s)) if field.type is int else interval.at(s) for s in shares)
+            values = tuple(round(interval.at(s)) if whole else interval.at(s) for s in shares)
             if len(set(values)) < count:
                 raise InvalidInputError(f"{name} has no {count} different values from {low} to {high}; expected fewer")
-            return values
+            return tuple((int(side), int(side)) for side in values) if name == "shape" else values
 
     def _known(self, table: Mapping[str, Any], known: Collection[str], what: str, *path: str) -> None:
         for key in table:
@@ -169,32 +205,35 @@ def _builtins(value: Any) -> Any:
     return value
 
 
-def _values(value: Any, field: Field[Any]) -> Axis:
-    """One value, or a tuple of several that differ."""
-    if not isinstance(value, list | tuple):
-        return _value(value, field, field.name)
-    values = tuple(_value(each, field, field.name) for each in value)
-    if not values or len(set(values)) < len(values):
-        raise InvalidInputError(f"{field.name} is {list(value)}; expected at least one value, each once")
-    return values if len(values) > 1 else values[0]
-
-
 def _value(value: Any, field: Field[Any], name: str) -> Value:
     """A value of the parameter's type. Its range is a matter of the whole point, which `Point.check` looks at."""
     if field.type is bool:
         if not isinstance(value, bool):
             raise DtypeError(f"{name} is {value!r}; expected {_expected(field)}")
         return value
+    if field.name == "shape":
+        return _shape(value, name)
     if field.type in (int, float):
-        return _scalar(value, field, name)
+        return _scalar(value, field.type is int, name)
     return str(_choice(value, name, get_args(field.type)))
 
 
-def _scalar(value: Any, field: Field[Any], name: str) -> float:
-    return integer(value, name, minimum=0, maximum=_LARGEST) if field.type is int else _number(value, name)
+def _shape(value: Any, name: str) -> tuple[int, int]:
+    """The sides of a square, of a text as 200x120, or of a pair."""
+    if isinstance(value, list | tuple) and len(value) != 2:
+        raise InvalidInputError(f"{name} has a value {list(value)}; expected a side, as 80, or two, as 200x120")
+    found = sides(value) if isinstance(value, str) else value if isinstance(value, list | tuple) else (value, value)
+    first, second = (integer(side, name, minimum=1, maximum=_LARGEST) for side in found)
+    return first, second
+
+
+def _scalar(value: Any, whole: bool, name: str) -> float:
+    return integer(value, name, minimum=0, maximum=_LARGEST) if whole else _number(value, name)
 
 
 def _expected(field: Field[Any]) -> str:
+    if field.name == "dictionary":
+        return "the path of an npz file"
     return "true or false" if field.type is bool else f"one of {', '.join(get_args(field.type))}"
 
 

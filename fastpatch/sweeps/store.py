@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import InvalidInputError, ResultFileError
 from ..messages import reason
 from ..runs.workers import installed
+from .dictionaries import keep_dictionary
 from .files import SweepFiles, digest, read_json, write, write_json
 from .point import Point
 from .shards import Shard, power_of_two
@@ -36,6 +37,7 @@ class SweepStore:
     shard_trajectories : trajectories of a shard; as many as the first spec asks for
     version : of fastpatch, that made it
     digests : of its metadata and coordinates, by path in the store; empty where they are still to be written
+    dictionaries : the files, by digest, of which `write` keeps copies
     """
 
     files: SweepFiles
@@ -44,6 +46,7 @@ class SweepStore:
     shard_trajectories: int
     version: str | None
     digests: Mapping[str, str]
+    dictionaries: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
     def plan(cls, directory: Path, spec: Spec, *, extend: bool, over_budget: bool) -> "SweepStore":
@@ -61,7 +64,7 @@ class SweepStore:
             trajectories = max(point.parameters.trajectories for point in points)
             curves = 3 + 2 * (spec.shells + 1)
             size = power_of_two(_SHARD_BYTES // (8 * curves * trajectories * (spec.records + 1)))
-            return cls(files, (spec,), size, trajectories, installed()["fastpatch"], {})
+            return cls(files, (spec,), size, trajectories, installed()["fastpatch"], {}, spec.dictionaries)
         held = cls.open(directory)
         if held.version != installed()["fastpatch"]:
             raise ResultFileError(
@@ -70,7 +73,7 @@ class SweepStore:
             )
         difference = spec.difference(held.specs[-1])
         if difference is None:
-            return held
+            return replace(held, dictionaries=spec.dictionaries)
         if not extend:
             raise InvalidInputError(f"{difference}; expected the same spec, or --extend to add to that sweep")
         return held._extended(spec, over_budget)
@@ -112,7 +115,7 @@ class SweepStore:
                 )
             del wanted[point.id]
         _require_possible(list(wanted.values()), spec, over_budget)
-        return replace(self, specs=(*self.specs, spec), digests={})
+        return replace(self, specs=(*self.specs, spec), digests={}, dictionaries=spec.dictionaries)
 
     @property
     def spec(self) -> Spec:
@@ -121,8 +124,15 @@ class SweepStore:
 
     @cached_property
     def points(self) -> Sequence[Point]:
-        """All points, in the order of the store: an extension's new ones follow those before it."""
-        return list({point.id: point for spec in self.specs for point in points_of(spec)}.values())
+        """All points, in the order of the store: an extension's new ones follow those before it.
+
+        They take patterns of one's own from the store's copy.
+        """
+        found = {point.id: point for spec in self.specs for point in points_of(spec)}.values()
+        return [
+            replace(point, patterns=self.files.dictionary(own)) if (own := point.parameters.dictionary) else point
+            for point in found
+        ]
 
     @cached_property
     def shards(self) -> Sequence[Shard]:
@@ -131,9 +141,13 @@ class SweepStore:
         return [Shard(k, k * size, tuple(ids[k * size : (k + 1) * size])) for k in range(-(-len(ids) // size))]
 
     def write(self) -> "SweepStore":
-        """Write manifest, metadata and coordinates where they are missing, damaged or out of date."""
-        if self.digests and self.files.sound(self.digests):
-            return self
+        """Write manifest, metadata, coordinates and dictionaries where they are missing, damaged or out of date."""
+        written = self if self.digests and self.files.sound(self.digests) else self._written()
+        for own, source in self.dictionaries.items():
+            keep_dictionary(source, self.files.dictionary(own), own)
+        return written
+
+    def _written(self) -> "SweepStore":
         content = self._content()
         written = replace(self, digests={path: digest(data) for path, data in content.items()})
         # First: if all stops here, the next one finds that the others do not agree with it.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ...messages import has_terminal
-from ...reports import point_line, summary
 from .. import options
 from ..experiment import publish
 from . import common
@@ -60,6 +59,7 @@ def analyze(
 def _report(dataset: "xr.Dataset") -> str:
     """The critical noise levels, and the dispersion at sigma_c, relative to that of free noise."""
     from ...analysis import CriticalPoint
+    from ...reports import point_line, summary
 
     lines = summary(dataset).measured_lines()
     first = CriticalPoint(*(dataset.attrs[f"sigma_first{part}"] for part in ("", "_low", "_high", "_found")))

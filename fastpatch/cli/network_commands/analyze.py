@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ...reports import summary
 from .. import options
 from ..experiment import publish
 from . import source as given
@@ -65,6 +64,7 @@ def analyze(
 
 def _report(dataset: "xr.Dataset", share: float) -> str:
     from ...neural.window import guidance_window
+    from ...reports import summary
     from .window import window_lines
 
     lines = [*summary(dataset).measured_lines(), f"{'derivatives':<36}{dataset.attrs['derivatives']:>14}"]

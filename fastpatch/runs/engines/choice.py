@@ -23,10 +23,10 @@ def engine_of(setup: Setup, x: NDArray[Any], step: int = 0) -> Engine:
     Raises `BackendUnavailableError` for a model or a solver that the backend has no kernels for.
     """
     if setup.backend == "cuda":
-        if not has_kernels(setup):
+        if not has_kernels(setup) or (isinstance(setup.model, PatchModel) and setup.model.tree is not None):
             raise BackendUnavailableError(
                 f"backend 'cuda' has no kernels for {type(setup.model).__name__} with solver {setup.solver.name!r}; "
-                "expected a PatchModel with 'euler-maruyama' or 'ancestral', or backend='cpu'"
+                "expected a PatchModel of moderate size with 'euler-maruyama' or 'ancestral', or backend='cpu'"
             )
         from .cuda import CudaPatchEngine
 

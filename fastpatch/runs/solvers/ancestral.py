@@ -19,7 +19,9 @@ class Ancestral:
     .. math:: x_s = \frac{a\sigma_s^2}{\sigma_t^2}\,x_t + \frac{\alpha_s v}{\sigma_t^2}\,m
               + \sqrt{\frac{\sigma_s^2 v}{\sigma_t^2}}\;\eta .
 
-    Weak order 1 like Euler-Maruyama, stable on every grid.
+    Weak order 1 like Euler-Maruyama, and stable on every grid where m is bounded, as the posterior mean of bounded data
+    is. A network that predicts the noise has no such bound: a step divides its errors at large t by a, which is a tenth
+    where steps are coarse.
     """
 
     name = "ancestral"
