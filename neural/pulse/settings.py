@@ -43,7 +43,7 @@ class PulseSettings:
         next, octaves (factors of two) of sigma, counted from the critical one and rounded to the grid.
     kick, kick_step
         Size of the kicks, root mean square over the pixels in units of x, and octaves of sigma from one to the next,
-        see `kick_positions`. At w = 3 and sigma near 2 a pulse of the shipped network moves x by about 0.1.
+        see `kick_positions`.
     cutoff
         Highest shell of the low band, see `project`.
     seed
