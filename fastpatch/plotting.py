@@ -17,8 +17,8 @@ def plot(dataset: "xr.Dataset", *, null: bool = True) -> "dict[str, Figure]":
     Nothing is shown, and pyplot is not touched: ``fp.plot(ds)["figure3"]`` displays itself in a notebook, and
     ``.savefig(path)`` writes it. `fastpatch.analysis.figures.figure_style` sets sizes for a journal or for slides.
 
-    With ``null`` the curves of a Gaussian field of the same second moments stand beside those of a patch machine, and
-    of a network whose result holds them.
+    With ``null`` the curves of a Gaussian field of the same second moments stand beside those of a patch machine and of a
+    network whose result holds them, and those of class-conditional Gaussians beside a pulse experiment that has run them.
 
     Raises `ResultFileError` for a dataset that has lost some of what every result has.
     """
@@ -38,7 +38,9 @@ def plot(dataset: "xr.Dataset", *, null: bool = True) -> "dict[str, Figure]":
         drawn["figure4"] = figures.draw_pulse_figure(dataset, title)
         drawn["conditions"] = figures.draw_condition_gains(dataset, title)
         if "scan_gain" in dataset:
-            drawn["dose_response"] = figures.draw_dose_response(dataset, title)
+            drawn["dose_response"] = figures.draw_dose_response(dataset, title, null=null)
+        if "kick_gain" in dataset:
+            drawn["kicks"] = figures.draw_kicks(dataset, title, null=null)
     elif "xi_x" not in dataset:
         drawn["samples"] = figures.draw_samples(dataset, title)
     elif "sigma" in dataset.dims:

@@ -55,7 +55,7 @@ def test_a_branch_is_the_whole_run_bit_for_bit(treatment, guide):
     guide = random_network(1, label_dim=0) if guide == "network" else guide
     states = unguided_states(net, [treatment.branch])
     starts = [Start(label, treatment, row) for row, label in enumerate(LABELS)]
-    found = run_branches(net, guide, starts, states, GRID, torch.device("cpu"))
+    found, _ = run_branches(net, guide, starts, states, GRID, torch.device("cpu"))
     assert torch.equal(found, whole_run(net, guide, treatment, LABELS, range(2)))
     assert not torch.equal(found, whole_run(net, guide, UNGUIDED, LABELS, range(2)))
 
@@ -69,7 +69,7 @@ def test_branches_of_a_batch_keep_their_own_pulses():
     rows = [0, 1, 1, 0, 0, 1]
     states = unguided_states(net, sorted({one.branch for one in given}))
     starts = [Start(LABELS[row], one, row) for one, row in zip(given, rows, strict=True)]
-    found = run_branches(net, "zero-label", starts, states, GRID, torch.device("cpu"))
+    found, _ = run_branches(net, "zero-label", starts, states, GRID, torch.device("cpu"))
     for image, one, row in zip(found, given, rows, strict=True):
         alone = whole_run(net, "zero-label", one, [LABELS[row]], [row])[0]
         np.testing.assert_allclose(image, alone, atol=1e-4 * float(alone.abs().max()))
@@ -99,6 +99,7 @@ class TestExperiment:
         made, _, planned = finished
         plan = made.plan
         runs = sum(len(given) for given in plan.conditions.values()) + len(plan.positions) * len(plan.trials)
+        runs += sum(map(len, plan.kicks.values())) * len(plan.trials)
         assert planned.network < 0.8 * runs * (2 * STEPS - 1)
 
     def test_every_condition_has_the_sample_of_its_pulse(self, finished):

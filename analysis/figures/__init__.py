@@ -6,7 +6,7 @@ from .dynamics import draw_dynamics
 from .information import draw_information
 from .locality import draw_locality
 from .noise_levels import draw_noise_levels, draw_relative_softening
-from .pulse import draw_condition_gains, draw_dose_response, draw_pulse_figure
+from .pulse import draw_condition_gains, draw_dose_response, draw_kicks, draw_pulse_figure
 from .samples import draw_denoising, draw_fidelity, draw_samples
 from .style import figure_style, save_figure
 from .trial import draw_trial
@@ -19,6 +19,7 @@ __all__ = [
     "draw_dynamics",
     "draw_fidelity",
     "draw_information",
+    "draw_kicks",
     "draw_locality",
     "draw_noise_levels",
     "draw_pulse_figure",

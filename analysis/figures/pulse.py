@@ -14,7 +14,7 @@ from .style import BLUE, GREY, PURPLE, RED, house_style, new_figure, shown_level
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["draw_condition_gains", "draw_dose_response", "draw_pulse_figure"]
+__all__ = ["draw_condition_gains", "draw_dose_response", "draw_kicks", "draw_pulse_figure"]
 
 _GREEN, _ORANGE = "#009E73", "#D98200"
 _CONTROLS = {
@@ -55,12 +55,13 @@ def draw_pulse_figure(dataset: "xr.Dataset", title: str | None = None) -> Figure
     return figure
 
 
-def draw_dose_response(dataset: "xr.Dataset", title: str | None = None) -> Figure:
+def draw_dose_response(dataset: "xr.Dataset", title: str | None = None, *, null: bool = True) -> Figure:
     """Gain in target logit and probability over no guidance, against the noise level at which the pulse acts.
 
     Black: mean over classes and trials with its 95 % interval, which resamples both; grey: single classes; blue: the
     mean over the dose of each pulse, at the height of the black curve. The red point is the critical pulse with its
-    window; sigma_c and other levels that may be called critical are marked where the result has them.
+    window; sigma_c and other levels that may be called critical are marked where the result has them. Dashed, with its
+    interval: the same of class-conditional Gaussians, where the result has it and ``null`` asks for it.
     """
     sigma, doses = dataset["position_sigma"].to_numpy(), dataset["position_dose"].to_numpy()
     with house_style():
@@ -79,6 +80,8 @@ def draw_dose_response(dataset: "xr.Dataset", title: str | None = None) -> Figur
             if (gain / doses).max() > 0.0:
                 relative = gain / doses * (gain.max() / (gain / doses).max())
                 axes.plot(sigma, relative, color=BLUE, linestyle=(0, (1, 1.2)), label="mean per dose, rescaled")
+            if null and "null_scan_gain" in at:
+                _draw_band(axes, sigma, at, "null_scan_gain", PURPLE, "Gaussian null", linestyle=(0, (4, 2)))
             _draw_critical(axes, at)
             mark_levels([axes], dataset, _critical_marks(dataset))
             axes.axhline(0.0, color=GREY, linewidth=0.8)
@@ -93,6 +96,69 @@ def draw_dose_response(dataset: "xr.Dataset", title: str | None = None) -> Figur
         what = f"what a pulse of {each} guided evaluations does, by its position"
         figure.suptitle(f"{title}: {what}" if title else what.capitalize(), fontsize="large")
     return figure
+
+
+def draw_kicks(dataset: "xr.Dataset", title: str | None = None, *, null: bool = True) -> Figure:
+    """Size of the kick and response to it, apart, against the noise level.
+
+    Left: RMS of D - D_u and of the displacement that each pulse makes, and the share of the low band in |D - D_u|^2.
+    Middle: gain in target logit per unit of displacement. Right: gain by kicks of one size, along the guidance, white
+    noise, and bands of the guidance. Means over classes and trials with 95 % intervals; dashed: the Gaussian null.
+    """
+    sigma, kicks = dataset["kick_sigma"].to_numpy(), dataset["kick"].to_numpy().tolist()
+    position = dataset["position_sigma"].to_numpy() if "scan_displacement" in dataset else None
+    at = dataset.sel(metric="logit")
+    beside = [""] + (["null_"] if null and "null_kick_gain" in dataset else [])
+    with house_style():
+        figure = new_figure(12.5, 4.3)
+        force, response, equal = figure.subplots(1, 3)
+        share = force.twinx()
+        for prefix in beside:
+            dashed: Any = {"linestyle": (0, (4, 2)), "label": "_"} if prefix else {}
+            mean = dataset[f"{prefix}kick_difference"].sel(kick="guidance").mean(("class_label", "trial"))
+            force.plot(sigma, mean.to_numpy(), **{"color": "black", "label": "$|D - D_u|$", **dashed})
+            low = dataset[f"{prefix}kick_low_share"].sel(kick="guidance").mean(("class_label", "trial"))
+            share.plot(sigma, low.to_numpy(), color=BLUE, linestyle=dashed.get("linestyle", "-"))
+            force.plot([], [], color=BLUE, label="_" if prefix else "low band's share of $|D - D_u|^2$ (right)")
+            if position is not None:
+                moved = dataset[f"{prefix}scan_displacement"].mean(("class_label", "trial")).to_numpy()
+                force.plot(position, moved, **{"color": RED, "label": "displacement by a pulse", **dashed})
+                name = "Gaussian null" if prefix else "network"
+                style = dashed.get("linestyle", "-")
+                _draw_band(response, position, at, f"{prefix}scan_response", "black", name, linestyle=style)
+            for kick, colour in zip(kicks, ("black", GREY, BLUE, _ORANGE), strict=False):
+                one = at.sel(kick=kick)
+                name = "_" if prefix else kick
+                _draw_band(
+                    equal, sigma, one, f"{prefix}kick_gain", colour, name, linestyle=dashed.get("linestyle", "-")
+                )
+        share.set_ylim(0.0, 1.0)
+        share.grid(visible=False)
+        force.set_yscale("log")
+        force.set_ylabel("RMS over the pixels")
+        response.set_ylabel("gain in target logit per RMS displacement")
+        equal.set_ylabel(f"gain in target logit by a kick of {dataset.attrs['kick']:g}")
+        ends = np.concatenate([sigma, sigma if position is None else position])
+        for axes in (force, response, equal):
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.set_xlim(1.1 * ends.max(), ends.min() / 1.1)
+            axes.set_xlabel(r"noise level $\sigma$")
+            axes.legend()
+        equal.axhline(0.0, color=GREY, linewidth=0.8)
+        what = "size of the kick and response to it"
+        figure.suptitle(f"{title}: {what}" if title else what.capitalize(), fontsize="large")
+    return figure
+
+
+def _draw_band(
+    axes: Axes, x: NDArray[Any], at: "xr.Dataset", name: str, colour: str, label: str, linestyle: Any = "-"
+) -> None:
+    """A curve with the band between its bounds."""
+    axes.fill_between(
+        x, at[f"{name}_low"].to_numpy(), at[f"{name}_high"].to_numpy(), color=colour, alpha=0.12, linewidth=0.0
+    )
+    axes.plot(x, at[name].to_numpy(), color=colour, linestyle=linestyle, label=label)
 
 
 def draw_condition_gains(dataset: "xr.Dataset", title: str | None = None) -> Figure:

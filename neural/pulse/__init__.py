@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ...lazy import lazily
 
 if TYPE_CHECKING:
+    from .beside import with_null, with_second_judge
     from .critical import CriticalBy, critical_attributes
     from .experiment import PulseExperiment
     from .findings import verdict
@@ -22,6 +23,8 @@ _HOME = {
     "check_classifier": "scores",
     "critical_attributes": "critical",
     "verdict": "findings",
+    "with_null": "beside",
+    "with_second_judge": "beside",
 }
 
 __all__ = [
@@ -32,6 +35,8 @@ __all__ = [
     "check_classifier",
     "critical_attributes",
     "verdict",
+    "with_null",
+    "with_second_judge",
 ]
 
 __getattr__, __dir__ = lazily(__name__, _HOME)

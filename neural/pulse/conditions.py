@@ -5,12 +5,21 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..guidance import Pulse
+from ..guidance import Band, Pulse
 from .settings import PulseSettings
-from .treatment import UNGUIDED, Treatment, dose, middle, on_grid
+from .treatment import UNGUIDED, Kind, Treatment, dose, middle, on_grid
 
-__all__ = ["Trial", "conditions", "scan_positions", "trials"]
+__all__ = ["KICKS", "Trial", "conditions", "kick_positions", "scan_positions", "trials"]
+
+# Kicks of equal size: along the guidance, along white noise, and along bands of the guidance.
+KICKS: dict[str, tuple[Kind, Band]] = {
+    "guidance": ("kick", "all"),
+    "random": ("random kick", "all"),
+    "low band": ("kick", "low"),
+    "high band": ("kick", "high"),
+}
 
 
 class Trial(NamedTuple):
@@ -48,6 +57,11 @@ def conditions(settings: PulseSettings) -> dict[str, list[Treatment]]:
         The critical pulse of one part of D - D_u alone, see `project`.
     ``constant``
         Guidance at every level, of the weight that gives it the critical pulse's `dose`.
+    ``constant, full weight`` (control "constant")
+        Guidance at every level, of the critical pulse's own weight.
+    ``neighbour above``, ``neighbour below`` (control "neighbours")
+        A pulse of as many levels as the critical one, next to it and not overlapping, of the weight that gives it the
+        critical pulse's dose; left out where the grid has no such levels.
     """
     everyone, critical = trials(settings), settings.critical
     found = {"unguided": [UNGUIDED] * len(everyone), "critical": [critical] * len(everyone)}
@@ -63,6 +77,14 @@ def conditions(settings: PulseSettings) -> dict[str, list[Treatment]]:
         always = Treatment(0, settings.steps, settings.weight)
         share = dose(critical, settings.grid) / dose(always, settings.grid)
         found["constant"] = [replace(always, weight=share * settings.weight)] * len(everyone)
+        found["constant, full weight"] = [always] * len(everyone)
+    if "neighbours" in settings.controls:
+        width = critical.stop - critical.start
+        for name, start in (("above", critical.start - width), ("below", critical.stop)):
+            if 0 <= start <= settings.steps - width:
+                moved = replace(critical, start=start, stop=start + width)
+                share = dose(critical, settings.grid) / dose(moved, settings.grid)
+                found[f"neighbour {name}"] = [replace(moved, weight=share * settings.weight)] * len(everyone)
     return found
 
 
@@ -74,11 +96,31 @@ def scan_positions(settings: PulseSettings) -> list[Treatment]:
         everywhere = list(_matched(settings))
     else:
         everywhere = [on_grid(_relative(settings, float(sigma)), settings.grid) for sigma in settings.grid[:-1]]
-    octave = np.log2([middle(one, settings.grid) for one in everywhere])
-    origin, step = np.log2(middle(settings.critical, settings.grid)), settings.scan_step
+    middles = np.array([middle(one, settings.grid) for one in everywhere])
+    return [everywhere[place] for place in _by_octaves(middles, settings, settings.scan_step)]
+
+
+def kick_positions(settings: PulseSettings) -> dict[str, list[Treatment]]:
+    """The kicks of every name of `KICKS`, from large sigma to small, at the same levels; none without the control.
+
+    All move x by the same root mean square, at levels in steps of ``kick_step`` octaves from the middle of the critical
+    pulse, so that what they do differs by the response to a displacement alone.
+    """
+    if "kicks" not in settings.controls:
+        return {}
+    levels = _by_octaves(settings.grid[:-1], settings, settings.kick_step).tolist()
+    return {
+        name: [Treatment(level, level + 1, settings.kick, band, kind) for level in levels]
+        for name, (kind, band) in KICKS.items()
+    }
+
+
+def _by_octaves(sigma: NDArray[np.float64], settings: PulseSettings, step: float) -> NDArray[np.int64]:
+    """Which of the levels are nearest to those that lie whole steps of octaves from the critical pulse."""
+    octave, origin = np.log2(sigma), np.log2(middle(settings.critical, settings.grid))
     count = np.arange(np.ceil((octave.min() - origin) / step), np.floor((octave.max() - origin) / step) + 1.0)
-    nearest = np.abs(octave - (origin + step * count)[:, None]).argmin(axis=1)
-    return [everywhere[place] for place in np.unique(nearest)]
+    nearest: NDArray[np.int64] = np.unique(np.abs(octave - (origin + step * count)[:, None]).argmin(axis=1))
+    return nearest
 
 
 def _random(settings: PulseSettings, rng: np.random.Generator) -> Treatment:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,8 @@ class PulseExperiment:
         D_u, see `GuidedDenoiser`.
     device
         Where to compute; by default where ``net`` is. Networks are moved there.
+    name
+        What tells ``net`` from another network, as JSON values; its `denoiser_identity` by default.
 
     Raises
     ------
@@ -68,6 +70,7 @@ class PulseExperiment:
         *,
         guide: Guide = "zero-label",
         device: str | torch.device | None = None,
+        name: Mapping[str, Any] | None = None,
     ) -> None:
         if net.label_dim == 0:
             raise InvalidInputError("the network has no labels; expected a class-conditional one")
@@ -81,7 +84,7 @@ class PulseExperiment:
         if not isinstance(guide, str):
             placed(guide, self.device)
         self.identity = {
-            "network": denoiser_identity(net),
+            "network": denoiser_identity(net) if name is None else dict(name),
             "guide": guide if isinstance(guide, str) else denoiser_identity(guide),
             **settings.identity,
         }
@@ -152,6 +155,15 @@ class PulseExperiment:
         for number, branches in enumerate(block.batches):
             yield branches, self.store.branches(block.number, number, len(branches))
 
+    def pushes(self) -> dict[Branch, NDArray[np.float32]]:
+        """The `Pushes.values` (4,) of every branch; `ResultFileError` where one is missing."""
+        return {
+            branch: push
+            for block in self.plan.blocks
+            for number, branches in enumerate(block.batches)
+            for branch, push in zip(branches, self.store.pushes(block.number, number, len(branches)), strict=True)
+        }
+
     def evaluate(self, classifier: Classifier) -> "xr.Dataset":
         """The result of a generated experiment, see `build_dataset`, with its ``provenance``.
 
@@ -169,7 +181,7 @@ class PulseExperiment:
             "run": {**self.identity, "classifier": classifier.describe()},
             "environment": {**environment(), "torch": torch.__version__, "device": device_name(self.device)},
         }
-        dataset = build_dataset(self.plan, scores, classifier.labels, shown)
+        dataset = build_dataset(self.plan, scores, self.pushes(), classifier.labels, shown)
         return dataset.assign_attrs(provenance=json.dumps(provenance, sort_keys=True))
 
     def _unfinished(self, block: Block) -> list[int]:
@@ -190,13 +202,16 @@ class PulseExperiment:
         for number in todo:
             batch = block.batches[number]
             starts = [
-                Start(self.plan.trials[one.trial].class_label, one.treatment, one.trial - block.trials.start)
+                Start(
+                    self.plan.trials[one.trial].class_label, one.treatment, one.trial - block.trials.start,
+                    self.plan.trials[one.trial].seed,
+                )
                 for one in batch
-            ]
-            images = run_branches(
+            ]  # fmt: skip
+            images, pushes = run_branches(
                 self.net, self.guide, starts, states, self.settings.grid, self.device, self.settings.cutoff
             )
-            self.store.save_branches(block.number, number, checked_samples(images))
+            self.store.save_branches(block.number, number, checked_samples(images), pushes.numpy())
             yield self.plan.cost(batch)
         if states:  # of no further use
             self.store.save_unguided(block.number, Unguided(unguided.images, (), unguided.states[:0]))

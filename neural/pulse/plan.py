@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from .conditions import Trial, conditions, scan_positions, trials
+from .conditions import Trial, conditions, kick_positions, scan_positions, trials
 from .settings import PulseSettings
 from .treatment import UNGUIDED, Treatment
 
@@ -59,8 +59,8 @@ class Plan:
     ----------
     settings
         The experiment's.
-    trials, conditions, positions
-        Those of `trials`, `conditions` and `scan_positions`.
+    trials, conditions, positions, kicks
+        Those of `trials`, `conditions`, `scan_positions` and `kick_positions`.
     """
 
     def __init__(self, settings: PulseSettings) -> None:
@@ -68,6 +68,7 @@ class Plan:
         self.trials: list[Trial] = trials(settings)
         self.conditions: dict[str, list[Treatment]] = conditions(settings)
         self.positions: list[Treatment] = scan_positions(settings)
+        self.kicks: dict[str, list[Treatment]] = kick_positions(settings)
 
     @cached_property
     def blocks(self) -> list[Block]:
@@ -80,7 +81,8 @@ class Plan:
 
     def treatments(self, trial: int) -> set[Treatment]:
         """The distinct treatments of a trial."""
-        return {UNGUIDED, *(given[trial] for given in self.conditions.values()), *self.positions}
+        kicks = (one for given in self.kicks.values() for one in given)
+        return {UNGUIDED, *(given[trial] for given in self.conditions.values()), *self.positions, *kicks}
 
     def unguided_cost(self, block: Block) -> Cost:
         """Cost of the unguided runs of a block."""

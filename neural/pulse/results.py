@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from ...analysis.paired import percentile_interval
 from .plan import Branch, Plan
+from .push import PUSHES
 from .scores import METRICS
-from .statistics import difference, response
+from .statistics import difference, per_unit, response
 from .store import Strips
-from .treatment import Treatment, dose, middle
+from .treatment import UNGUIDED, Treatment, dose, middle
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,14 +27,19 @@ _DIFFERENCE = {
 
 
 def build_dataset(
-    plan: Plan, scores: Mapping[Branch, NDArray[np.float64]], labels: Sequence[str], strips: Strips
+    plan: Plan,
+    scores: Mapping[Branch, NDArray[np.float64]],
+    pushes: Mapping[Branch, NDArray[np.float32]],
+    labels: Sequence[str],
+    strips: Strips,
 ) -> "xr.Dataset":
     """The result of an experiment.
 
     Parameters
     ----------
-    plan, scores, strips
-        What was run, (logit, probability, top1) of every distinct run, and images along a few of them.
+    plan, scores, pushes, strips
+        What was run, (logit, probability, top1) of every distinct run, `Pushes.values` of those that are treated, and
+        images along a few of them.
     labels
         Names of all classes.
 
@@ -49,6 +55,14 @@ def build_dataset(
         each pulse in ``position_dose``; ``best_sigma``,
         ``best_sigma_low``, ``best_sigma_high``, ``best_is_critical`` (metric): where it is largest, with the
         bootstrap interval of that and the share of resamples in which it is at the critical pulse. Only with a scan.
+        ``displacement`` (condition, class_label, trial): the size of the kick, RMS over the pixels; ``difference``,
+        ``low_share``, ``high_share``: RMS of D - D_u at the guided evaluations and the shares of its bands in its
+        square, NaN where the guide was not asked. ``response``, ``response_low``, ``response_high`` (metric,
+        condition): mean gain over mean displacement. All of the same as ``scan_…`` (position in place of condition).
+        ``kick_score`` (metric, kick, kick_position, class_label, trial), ``kick_gain``, ``kick_gain_low``,
+        ``kick_gain_high`` (metric, kick, kick_position), ``kick_displacement``, ``kick_difference``,
+        ``kick_low_share``, ``kick_high_share``: of kicks of one size, over ``kick_sigma``, see `kick_positions`. Only
+        with that control.
         ``strip`` (strip_condition, class_label, strip_sigma, channel, y, x): denoised images.
         ``attrs``: ``sigma_c``, ``half_width``, ``weight``, ``critical_sigma`` as in ``pulse_sigma``.
     """
@@ -66,6 +80,7 @@ def build_dataset(
     def by_trial(given: Sequence[Treatment], value: Any) -> NDArray[Any]:
         return np.array([value(one) for one in given]).reshape(shape).T
 
+    moves = {name: _pushes(plan, pushes, given) for name, given in plan.conditions.items()}
     by_condition = {name: scored(given) for name, given in plan.conditions.items()}
     variables: dict[str, Any] = {
         "score": (
@@ -89,6 +104,10 @@ def build_dataset(
             for attribute in attributes:
                 values = np.stack([getattr(one, attribute) for one in differences], axis=1)
                 variables[f"{name}_{attribute}"] = (dims, values, _label(f"{text}: {attribute.replace('_', ' ')}", "1"))
+    stacked = np.stack(list(moves.values()), axis=1)
+    variables |= _push_variables("", ("condition",), stacked)
+    gains = np.stack(list(by_condition.values()), axis=1) - by_condition["unguided"][:, None]
+    variables |= _response_variables("", "condition", gains, stacked[0])
     coordinates: dict[str, Any] = {
         "metric": list(METRICS),
         "condition": list(by_condition),
@@ -99,6 +118,18 @@ def build_dataset(
     if plan.positions:
         scan = np.stack([scored([one] * len(plan.trials)) for one in plan.positions], axis=1)
         _add_scan(variables, coordinates, scan, by_condition["unguided"], plan)
+        moved = np.stack([_pushes(plan, pushes, [one] * len(plan.trials)) for one in plan.positions], axis=1)
+        variables |= _push_variables("scan_", ("position",), moved)
+        variables |= _response_variables("scan_", "position", scan - by_condition["unguided"][:, None], moved[0])
+    if plan.kicks:
+        scored_kicks, moved_by = (
+            np.stack(
+                [np.stack([of([one] * len(plan.trials)) for one in given], axis=1) for given in plan.kicks.values()], 1
+            )
+            for of in (scored, lambda given: _pushes(plan, pushes, given))
+        )
+        _add_kicks(variables, coordinates, scored_kicks, by_condition["unguided"], plan)
+        variables |= _push_variables("kick_", ("kick", "kick_position"), moved_by)
     _add_strips(variables, coordinates, strips, grid)
     return xr.Dataset(
         variables,
@@ -107,6 +138,7 @@ def build_dataset(
             "sigma_c": settings.sigma_c,
             "half_width": settings.pulse.half_width,
             "weight": settings.weight,
+            "kick": settings.kick,
             "critical_sigma": middle(settings.critical, grid),
         },
     )
@@ -152,6 +184,59 @@ def _add_scan(
         "position_evaluations": ("position", evaluations, _label("evaluations of the guide", "1")),
         "position_dose": ("position", [dose(one, grid) for one in positions], _label("dose of guidance", "1")),
         "position_is_critical": ("position", critical),
+    }
+
+
+def _add_kicks(
+    variables: dict[str, Any],
+    coordinates: dict[str, Any],
+    scores: NDArray[np.float64],
+    unguided: NDArray[np.float64],
+    plan: Plan,
+) -> None:
+    dims = ("metric", "kick", "kick_position")
+    curves = [response(scores[:, number], unguided) for number in range(len(plan.kicks))]
+    text = "target score gained by a kick"
+    variables["kick_score"] = ((*dims, "class_label", "trial"), scores, _label("score after a kick", "1"))
+    for name, end in (("gain", ""), ("low", "_low"), ("high", "_high")):
+        values = np.stack([getattr(curve, name) for curve in curves], axis=1)
+        variables[f"kick_gain{end}"] = (dims, values, _label(f"{text}{end.replace('_', ': bound ')}", "1"))
+    coordinates["kick"] = list(plan.kicks)
+    levels = [one.start for one in next(iter(plan.kicks.values()))]
+    coordinates["kick_sigma"] = ("kick_position", plan.settings.grid[levels], _label("noise level", "units of x"))
+
+
+def _pushes(
+    plan: Plan, pushes: Mapping[Branch, NDArray[np.float32]], given: Sequence[Treatment]
+) -> NDArray[np.float64]:
+    """(number of `PUSHES`, class, trial); what a guide was not asked for is NaN, but the displacement is 0."""
+    found = np.zeros((len(given), len(PUSHES)))
+    for trial, one in enumerate(given):
+        if one != UNGUIDED:
+            found[trial] = pushes[Branch(trial, one)]
+        if not one.guided_evaluations:
+            found[trial, 1:] = np.nan
+    return found.reshape(plan.settings.trials, len(plan.settings.classes), len(PUSHES)).transpose(2, 1, 0)
+
+
+def _push_variables(prefix: str, dims: tuple[str, ...], values: NDArray[np.float64]) -> dict[str, Any]:
+    texts = (
+        ("RMS displacement that guidance makes", "units of x"), ("RMS of D - D_u", "units of x"),
+        ("share of the low band in |D - D_u|^2", "1"), ("share of the high band in |D - D_u|^2", "1"),
+    )  # fmt: skip
+    return {
+        f"{prefix}{name}": ((*dims, "class_label", "trial"), one, _label(*text))
+        for name, one, text in zip(PUSHES, values, texts, strict=True)
+    }
+
+
+def _response_variables(
+    prefix: str, dim: str, gain: NDArray[np.float64], displacement: NDArray[np.float64]
+) -> dict[str, Any]:
+    text = "mean gain over mean displacement"
+    return {
+        f"{prefix}response{end}": (("metric", dim), values, _label(text + end.replace("_", ": bound "), "1/units of x"))
+        for end, values in zip(("", "_low", "_high"), per_unit(gain, displacement), strict=True)
     }
 
 

@@ -15,7 +15,7 @@ from .treatment import UNGUIDED, Treatment, on_grid
 
 __all__ = ["CONTROLS", "Control", "PulseSettings", "ScanBy"]
 
-Control = Literal["random", "step-matched", "log-uniform", "scan", "bands", "constant"]
+Control = Literal["random", "step-matched", "log-uniform", "scan", "bands", "constant", "neighbours", "kicks"]
 CONTROLS: tuple[Control, ...] = get_args(Control)
 ScanBy = Literal["evaluations", "relative-width"]
 
@@ -41,6 +41,9 @@ class PulseSettings:
     scan_by, scan_step
         Pulses of the scan: as many guided evaluations as the critical one, or its relative width; from one to the
         next, octaves (factors of two) of sigma, counted from the critical one and rounded to the grid.
+    kick, kick_step
+        Size of the kicks, root mean square over the pixels in units of x, and octaves of sigma from one to the next,
+        see `kick_positions`.
     cutoff
         Highest shell of the low band, see `project`.
     seed
@@ -64,6 +67,8 @@ class PulseSettings:
     controls: tuple[Control, ...] = CONTROLS
     scan_by: ScanBy = "evaluations"
     scan_step: float = 1.0
+    kick: float = 0.1
+    kick_step: float = 2.0
     cutoff: float = LOW_SHELLS
     seed: int = 0
     steps: int = 32
@@ -80,8 +85,11 @@ class PulseSettings:
             raise InvalidInputError("weight is 0; expected the strength of the pulse")
         if finite_float(self.cutoff, "cutoff") <= 0.0:
             raise InvalidInputError(f"cutoff is {self.cutoff}; expected a positive shell number")
-        if finite_float(self.scan_step, "scan_step") <= 0.0:
-            raise InvalidInputError(f"scan_step is {self.scan_step}; expected a positive number of octaves")
+        if finite_float(self.kick, "kick") <= 0.0:
+            raise InvalidInputError(f"kick is {self.kick}; expected a positive displacement")
+        for name in ("scan_step", "kick_step"):
+            if finite_float(getattr(self, name), name) <= 0.0:
+                raise InvalidInputError(f"{name} is {getattr(self, name)}; expected a positive number of octaves")
         found = [integer(index, "a class", minimum=0) for index in self.classes]
         if not found or len(set(found)) != len(found):
             raise InvalidInputError(f"classes are {found}; expected at least one class, each once")

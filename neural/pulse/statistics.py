@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ...analysis.paired import bootstrap_mean, holm, nested_bootstrap_means, percentile_interval, sign_flip_test
 
-__all__ = ["Curve", "Difference", "difference", "response"]
+__all__ = ["Curve", "Difference", "difference", "per_unit", "response"]
 
 Values = NDArray[np.float64]
 
@@ -83,3 +83,20 @@ def response(scan: Values, unguided: Values, seed: int = 0) -> Curve:
     low, high = percentile_interval(resampled)
     gain = d.mean(axis=(-2, -1))
     return Curve(gain, low, high, d.mean(axis=-1), gain.argmax(axis=-1), resampled.argmax(axis=-1))
+
+
+def per_unit(gain: Values, size: Values, seed: int = 0) -> tuple[Values, Values, Values]:
+    """Mean gain over mean size, with the interval of that ratio, (metric, …) each; NaN where nothing was moved.
+
+    ``gain`` (metric, …, class, trial) and ``size`` (…, class, trial) are resampled together, classes and trials.
+    """
+    both = np.concatenate([gain, size[None]])
+    resampled: Any = nested_bootstrap_means(both, seed=seed)
+    low, high = percentile_interval(_ratio(resampled[:, :-1], resampled[:, -1:]))
+    mean = both.mean(axis=(-2, -1))
+    return _ratio(mean[:-1], mean[-1:]), low, high
+
+
+def _ratio(gain: Values, size: Values) -> Values:
+    some = np.broadcast_to(size > 0.0, gain.shape)
+    return np.divide(gain, size, out=np.full_like(gain, np.nan), where=some)

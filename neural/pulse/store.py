@@ -20,10 +20,12 @@ from ...digests import append_digest, check_digest
 from ...errors import InvalidInputError, ResultFileError
 from ...messages import reason
 from ..identity import differences
+from .push import PUSHES
 
 __all__ = ["SampleStore", "Strips", "Unguided"]
 
-_FORMAT = 1
+# 2: branches come with their pushes.
+_FORMAT = 2
 
 
 class Unguided(NamedTuple):
@@ -83,8 +85,13 @@ class SampleStore:
         (images,) = _read(self._branches(block, batch), images=(count, *self._shape))
         return images
 
-    def save_branches(self, block: int, batch: int, images: NDArray[np.float32]) -> None:
-        _write(self._branches(block, batch), images=images)
+    def pushes(self, block: int, batch: int, count: int) -> NDArray[np.float32]:
+        """The `Pushes.values` (B, 4) of a batch; raises as `branches` does."""
+        (pushes,) = _read(self._branches(block, batch), pushes=(count, len(PUSHES)))
+        return pushes
+
+    def save_branches(self, block: int, batch: int, images: NDArray[np.float32], pushes: NDArray[np.float32]) -> None:
+        _write(self._branches(block, batch), images=images, pushes=pushes)
 
     def unguided_steps(self, block: int) -> tuple[int, ...] | None:
         """The steps whose states are on disk, None where the unguided runs of the block are still to be made."""

@@ -1,13 +1,16 @@
 """A pulse of guidance as the sampler sees it: the steps of the grid at which it acts."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..guidance import Band, Pulse
 
-__all__ = ["UNGUIDED", "Treatment", "dose", "middle", "on_grid"]
+__all__ = ["UNGUIDED", "Kind", "Treatment", "dose", "middle", "on_grid"]
+
+Kind = Literal["guidance", "kick", "random kick"]
 
 
 @dataclass(frozen=True, order=True)
@@ -16,30 +19,37 @@ class Treatment:
 
     Two pulses that hold the same levels are the same treatment, and give the same sample. ``UNGUIDED`` is the one
     that holds none.
+
+    A ``"kick"`` guides no evaluation: it moves x at the level ``start``, once, along the ``band`` of D - D_u there, by
+    ``weight`` in root mean square over the pixels, whatever the size of D - D_u. A ``"random kick"`` does so along
+    white noise.
     """
 
     start: int
     stop: int
     weight: float
     band: Band = "all"
+    kind: Kind = "guidance"
 
     @property
     def branch(self) -> int:
         """The step at which a treated run leaves the unguided one.
 
         Heun's step number i evaluates the network at the levels i and i + 1, so that the step before ``start`` is the
-        first to be guided.
+        first to be guided; a kick moves the state at ``start`` itself.
         """
-        return max(self.start - 1, 0)
+        return max(self.start - 1, 0) if self.kind == "guidance" else self.start
 
     @property
     def guided_evaluations(self) -> int:
-        """Evaluations of the guide: two a level, but one at the first of the grid."""
+        """Evaluations of the guide: two a level, one at the first of the grid; a kick takes one, a random one none."""
+        if self.kind != "guidance":
+            return int(self.kind == "kick")
         return 2 * (self.stop - self.start) - (self.start == 0 < self.stop)
 
     def evaluations(self, steps: int) -> int:
         """Evaluations of the network from the branch on, in a run of ``steps`` steps; the guide's are not counted."""
-        return 2 * (steps - self.branch) - 1
+        return 2 * (steps - self.branch) - 1 + (self.kind == "kick")
 
 
 UNGUIDED = Treatment(0, 0, 0.0)
