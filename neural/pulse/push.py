@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..guidance import project
@@ -34,8 +35,10 @@ class Pushes:
             self._moved[row] = one if before is None else before + one
         if difference is None:
             return
-        parts = (difference, *(project(difference, band, self._cutoff) for band in ("low", "high")))
-        squares = [part.double().square().mean(dim=(1, 2, 3)).cpu().numpy() for part in parts]
+        # In float64, so that the rounding of a transform, which memory may decide, is not felt in what is stored.
+        exact = difference.double()
+        parts = (exact, *(project(exact, band, self._cutoff) for band in ("low", "high")))
+        squares = [_mean_squares(part) for part in parts]
         self._sums[list(rows)] += width * np.stack([*squares, np.ones(len(rows))], axis=1)
 
     def values(self) -> Tensor:
@@ -45,7 +48,7 @@ class Pushes:
         shares are of its square, and add up to one. All are 0 for an image that no guide has seen, but for the
         displacement of a random kick.
         """
-        moved = [0.0 if one is None else float(one.double().square().mean().sqrt()) for one in self._moved]
+        moved = [0.0 if one is None else float(np.sqrt(_mean_squares(one[None])[0])) for one in self._moved]
         square, low, high, width = self._sums.T
         mean = np.divide(square, width, out=np.zeros_like(square), where=width > 0.0)
         shares = [np.divide(part, square, out=np.zeros_like(part), where=square > 0.0) for part in (low, high)]
@@ -54,9 +57,15 @@ class Pushes:
 
 def kicked(direction: Tensor, sizes: Sequence[float]) -> Tensor:
     """``direction`` (B, C, H, W) scaled to the root mean squares ``sizes``; 0 stays 0."""
-    rms = direction.double().square().mean(dim=(1, 2, 3)).sqrt()
-    scale = torch.tensor(sizes, dtype=rms.dtype, device=rms.device) / torch.where(rms > 0.0, rms, 1.0)
+    rms = np.sqrt(_mean_squares(direction))
+    scale = torch.from_numpy(np.asarray(sizes) / np.where(rms > 0.0, rms, 1.0))
     return direction * scale[:, None, None, None].to(direction)
+
+
+def _mean_squares(images: Tensor) -> NDArray[np.float64]:
+    """Of each of the images (B, C, H, W), summed in an order that neither threads nor memory decide."""
+    values = np.ascontiguousarray(images.detach().cpu().numpy(), dtype=np.float64).reshape(len(images), -1)
+    return np.asarray(np.square(values).mean(axis=1))
 
 
 def random_direction(shape: tuple[int, ...], seed: int, level: int) -> Tensor:
