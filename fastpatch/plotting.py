@@ -17,8 +17,8 @@ def plot(dataset: "xr.Dataset", *, null: bool = True) -> "dict[str, Figure]":
     Nothing is shown, and pyplot is not touched: ``fp.plot(ds)["figure3"]`` displays itself in a notebook, and
     ``.savefig(path)`` writes it. `fastpatch.analysis.figures.figure_style` sets sizes for a journal or for slides.
 
-    With ``null`` the curves of a Gaussian field of the same second moments stand beside those of a patch machine, and of
-    a network whose result holds them; those of class-conditional Gaussians beside a pulse experiment that has run them.
+    With ``null`` the curves of a Gaussian field of the same second moments stand beside those of a patch machine, and
+    of a network whose result holds them; those of class-conditional Gaussians beside a pulse experiment that ran them.
 
     Raises `ResultFileError` for a dataset that has lost some of what every result has.
     """
