@@ -80,7 +80,7 @@ def _shown(value: tuple[float, float]) -> str:
 def _draw(rows: list[tuple[str, int, dict[str, tuple[float, float]]]], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11.0, 3.6), layout="constrained")
+    figure = Figure(figsize=(11.0, 4.0), layout="constrained")
     panels: Any = figure.subplots(1, len(_QUANTITIES))
     marks = {"euler-maruyama": ("o", "#0072b2"), "ancestral": ("s", "#d55e00"), "heun": ("^", "#009e73")}
     for axes, (quantity, words) in zip(panels, _QUANTITIES.items(), strict=True):
@@ -91,8 +91,9 @@ def _draw(rows: list[tuple[str, int, dict[str, tuple[float, float]]]], path: Pat
             axes.errorbar(steps, values, 2.0 * errors, marker=marker, color=colour, label=solver, linewidth=1.0)
         axes.set_xscale("log")
         axes.set_xlabel("steps")
-        axes.set_title(f"{words}: difference from {_FINEST} steps")
-    panels[0].legend()
+        axes.set_title(words)
+    panels[0].set_ylabel(f"mean, less that of {_FINEST} Euler-Maruyama steps")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(marks))
     figure.savefig(path, dpi=120)
 
 
