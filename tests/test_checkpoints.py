@@ -126,7 +126,7 @@ def images(*lengths):
 @pytest.fixture
 def store(tmp_path):
     made = SampleStore(tmp_path / "samples", {"seed": 1}, SHAPE)
-    made.save_branches(0, 0, images(3))
+    made.save_branches(0, 0, images(3), np.full((3, 4), 0.5, np.float32))
     made.save_unguided(0, Unguided(images(3), (2, 5), images(2, 3)))
     made.save_strips(Strips((0, 3), images(2, 2), images(2, 2)))
     return made
