@@ -7,8 +7,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DtypeError, InvalidInputError
 from ..validation import boolean, finite_float, plain_array, shell_numbers
+from .modes import shell_average
 
-__all__ = ["fit_equilibrium_length", "fit_shell_slope"]
+__all__ = [
+    "FITTED_SHELLS",
+    "equilibrium_length",
+    "fit_equilibrium_length",
+    "fit_shell_slope",
+    "smallest_wave_number",
+]
+
+# The shells whose dispersion the equilibrium length is fitted on (App. C.10), beside shell 0.
+FITTED_SHELLS = (1, 2, 3)
 
 
 def fit_shell_slope(lam: ArrayLike, k_min: float, shells: Any = (1, 2, 3)) -> Any:
@@ -95,3 +105,17 @@ def _dispersion(lam: ArrayLike) -> NDArray[np.float64]:
     if values.ndim < 1 or values.shape[-1] < 2:
         raise InvalidInputError(f"lam has shape {values.shape}; expected (..., n_shells) with at least shells 0 and 1")
     return values.astype(np.float64, copy=False)
+
+
+def smallest_wave_number(shape: tuple[int, int]) -> float:
+    """k_min of the shell fit: both axes enter the shell mean, so it is the root mean square of their 2 pi / L."""
+    return float(2.0 * np.pi * np.sqrt(np.mean(1.0 / np.array(shape, dtype=np.float64) ** 2)))
+
+
+def equilibrium_length(
+    derivatives: NDArray[np.float64], shells: NDArray[np.int64], k_min: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """xi_eq (...) of derivatives (..., shells, directions), and lambda_0 (...): means over the axes."""
+    by_shell = np.full((*derivatives.shape[:-2], shells.max() + 1), np.nan)
+    by_shell[..., shells] = shell_average(derivatives[..., :2])
+    return fit_equilibrium_length(by_shell, k_min, shells=FITTED_SHELLS), by_shell[..., 0]

@@ -14,9 +14,10 @@ from ..analysis import (
     shell_wave_numbers,
     structure_factor,
 )
+from ..analysis.equilibrium import FITTED_SHELLS, equilibrium_length, smallest_wave_number
 from ..errors import InvalidInputError
 from ..progress import progress_bar
-from ..runs.dataset import DIRECTIONS, FITTED_SHELLS, equilibrium_length, provenance_of, smallest_wave_number
+from ..runs.dataset import DIRECTIONS, provenance_of
 from ..validation import floating_field, integer, shell_numbers
 from .denoiser import Denoiser, denoiser_identity
 from .gaussian import MOST_PIXELS, GaussianDenoiser

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis.equilibrium import fit_equilibrium_length
-from ..analysis.modes import shell_average
+from ..analysis.equilibrium import equilibrium_length, smallest_wave_number
 from ..models.base import Model
 from ..provenance import environment
 from .observables import Observable
@@ -20,16 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DIRECTIONS",
-    "FITTED_SHELLS",
     "LABELS",
-    "equilibrium_length",
     "labelled",
     "provenance_of",
-    "smallest_wave_number",
 ]
-
-# The shells whose dispersion the equilibrium length is fitted on (App. C.10), beside shell 0.
-FITTED_SHELLS = (1, 2, 3)
 
 DIRECTIONS = ("y", "x", "diagonal")
 
@@ -50,20 +43,6 @@ LABELS = {
         "snapshot_time": ("diffusion time t", "1"),
     }.items()
 }
-
-
-def smallest_wave_number(shape: tuple[int, int]) -> float:
-    """k_min of the shell fit: both axes enter the shell mean, so it is the root mean square of their 2 pi / L."""
-    return float(2.0 * np.pi * np.sqrt(np.mean(1.0 / np.array(shape, dtype=np.float64) ** 2)))
-
-
-def equilibrium_length(
-    derivatives: NDArray[np.float64], shells: NDArray[np.int64], k_min: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """xi_eq (T, times) of derivatives (T, times, shells, directions), and lambda_0 (T, times): means over the axes."""
-    by_shell = np.full((*derivatives.shape[:-2], shells.max() + 1), np.nan)
-    by_shell[..., shells] = shell_average(derivatives[..., :2])
-    return fit_equilibrium_length(by_shell, k_min, shells=FITTED_SHELLS), by_shell[..., 0]
 
 
 def provenance_of(run: Mapping[str, Any], **recording: Any) -> str:

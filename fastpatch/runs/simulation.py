@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..analysis.equilibrium import FITTED_SHELLS
 from ..errors import BackendUnavailableError, InvalidInputError
 from ..models.base import Model
 from ..process import VPSchedule
@@ -18,7 +19,7 @@ from ..validation import integer, plain_array
 from .backends import Backend
 from .checkpoint import RunCheckpoint, interruptible
 from .compilation import announced, compile_run
-from .dataset import FITTED_SHELLS, labelled
+from .dataset import labelled
 from .engines.base import Engine
 from .engines.choice import engine_of
 from .engines.patch import PatchEngine

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..analysis.correlation_length import correlation_length
-from ..analysis.equilibrium import fit_equilibrium_length
+from ..analysis.equilibrium import equilibrium_length, smallest_wave_number
 from ..dictionary import PatchDictionary
 from ..errors import DtypeError, InvalidInputError
 from ..models.gaussian import GaussianModel
@@ -80,13 +80,12 @@ def gaussian_null(
         raise DtypeError(f"source is a {type(source).__name__}; expected a PatchDictionary or a GaussianModel")
     at = np.zeros(sides)
     derivatives = np.stack([model.mode_derivatives(at, t, numbers) for t in grid])
-    by_shell = np.full((len(grid), int(numbers.max()) + 1), np.nan)
-    by_shell[:, numbers] = derivatives.mean(axis=-1)
-    k_min = float(2.0 * np.pi * np.sqrt(np.mean(1.0 / np.square(sides, dtype=np.float64))))
+    k_min = smallest_wave_number(sides)
+    xi_eq, _ = equilibrium_length(derivatives, numbers, k_min)
     return xr.Dataset(
         {
             "mode_derivative": (("time", "shell", "direction"), derivatives),
-            "xi_eq": (("time",), fit_equilibrium_length(by_shell, k_min)),
+            "xi_eq": (("time",), xi_eq),
             "xi_x": (("time",), _sign_lengths(model, sides, grid)),
         },
         coords={"time": grid, "shell": numbers, "direction": ["y", "x"]},
