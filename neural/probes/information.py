@@ -31,7 +31,7 @@ from .finite import checked_finite
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["information_levels", "measure_information", "trained_range"]
+__all__ = ["in_turn", "information_levels", "measure_information", "trained_range"]
 
 _BATCH = 32
 
@@ -180,11 +180,11 @@ def _clean_images(
     assert known is not None
     if known.ndim != 1:
         raise InvalidInputError(f"labels have shape {tuple(known.shape)}; expected indices (n,)")
-    chosen = _in_turn(known.numpy(), count)
+    chosen = in_turn(known.numpy(), count)
     return torch.from_numpy(fields[chosen].astype(np.float32)), known[torch.from_numpy(chosen)], 0
 
 
-def _in_turn(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def in_turn(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """The first ``count`` images, taking the classes in turn as long as they last."""
     place = np.empty(len(labels), dtype=np.int64)
     for label in np.unique(labels):
