@@ -22,7 +22,7 @@ from ..sampler import Solver, latents, sample
 from .interval_grid import interval_samples
 from .step_grid import entropic_levels
 
-__all__ = ["Block", "StepErrors", "TrialSettings", "blocks", "grid_evaluations", "step_blocks"]
+__all__ = ["Block", "StepErrors", "TrialSettings", "blocks", "grid_evaluations", "step_blocks", "step_evaluations"]
 
 _REFERENCE_STEPS = 32
 
@@ -135,6 +135,12 @@ def grid_evaluations(settings: TrialSettings, images: int) -> int:
         ended = level * (level - 1) // 2
         count += 2 + len(settings.weights) * (2 * level + ended)
     return images * count
+
+
+def step_evaluations(settings: TrialSettings, images: int, rates: int) -> int:
+    """Evaluations of `step_blocks` with so many images a block and so many rates: EDM's grid and the reference too."""
+    heun = sum(2 * (evaluations // 2) - 1 for evaluations in settings.evaluations)
+    return images * ((1 + rates) * (sum(settings.evaluations) + heun) + 2 * _REFERENCE_STEPS - 1)
 
 
 def _step_errors(
