@@ -14,7 +14,7 @@ from ..analysis import (
 )
 from ..analysis.equilibrium import equilibrium_length, smallest_wave_number
 from ..runs.dataset import DIRECTIONS, provenance_of
-from .luminance import luminance
+from .colour import luminance
 from .sampler import Samples
 
 if TYPE_CHECKING:
