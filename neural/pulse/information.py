@@ -61,10 +61,11 @@ def class_information(
     correlation = _correlation(rate[:, None, covered], _at(gains, gain_sigma, sigma[covered]))
     low, high = percentile_interval(rate[1:])
     peaks = sigma[rate.argmax(axis=1)]
+    first, last = percentile_interval(peaks[1:])
+    r_low, r_high = percentile_interval(correlation[1:])
     return ClassInformation(
-        rate[0], low, high, float(peaks[0]), *map(float, percentile_interval(peaks[1:])),
-        correlation[0], *percentile_interval(correlation[1:]),
-    )  # fmt: skip
+        rate[0], low, high, float(peaks[0]), float(first), float(last), correlation[0], r_low, r_high
+    )
 
 
 def _at(values: Values, sigma: Values, wanted: Values) -> Values:
@@ -74,7 +75,7 @@ def _at(values: Values, sigma: Values, wanted: Values) -> Values:
         return np.repeat(values, len(at), axis=-1)
     right = np.clip(np.searchsorted(x, at), 1, len(x) - 1)
     share = (at - x[right - 1]) / (x[right] - x[right - 1])
-    return values[..., right - 1] * (1.0 - share) + values[..., right] * share
+    return np.asarray(values[..., right - 1] * (1.0 - share) + values[..., right] * share)
 
 
 def _correlation(a: Values, b: Values) -> Values:
@@ -84,4 +85,4 @@ def _correlation(a: Values, b: Values) -> Values:
     a, b = (one - one.mean(axis=-1, keepdims=True) for one in (a, b))
     scale = np.sqrt(np.square(a).sum(axis=-1) * np.square(b).sum(axis=-1))
     product = (a * b).sum(axis=-1)
-    return np.divide(product, scale, out=np.full_like(product, np.nan), where=scale > 0.0)
+    return np.asarray(np.divide(product, scale, out=np.full_like(product, np.nan), where=scale > 0.0))
