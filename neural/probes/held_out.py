@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike
 from ...errors import InvalidInputError
 from ...provenance import environment
 from ..denoiser import Denoiser, image_shape
-from .information import in_turn, measure_information, trained_range
+from .clean_images import in_turn
+from .information import measure_information, trained_range
 
 if TYPE_CHECKING:
     import xarray as xr
