@@ -33,6 +33,7 @@ def analyze(
     prompts: given.Prompts = None,
     guide: given.GuideName = None,
     share: given.Share = 0.9,
+    null: options.Null = True,
     seed: options.Seed = 0,
     batch: Annotated[int | None, typer.Option(help="Most images at once, less if memory asks for it.")] = None,
     device: options.Device = "auto",
@@ -41,7 +42,8 @@ def analyze(
 ) -> None:
     """Sampling runs, correlation length, softening, decided information and the guidance window of any network.
 
-    Writes result.nc, figure1.png, softening.png and information.png.
+    Writes result.nc, figure1.png, softening.png and information.png. Beside the network stands the
+    Gaussian null of --images, where they are given.
     """
     with options.packages_for("analysing a network"):
         from ...neural import analyze as run
@@ -54,12 +56,12 @@ def analyze(
     begin = time.perf_counter()
     dataset = run(
         net, None, trajectories, seed, steps=steps, shells=range(shells + 1), method=derivatives,
-        information_runs=runs, images=clean, image_labels=classes, guide=given.load_guide(guide, device), batch=batch,
-        progress=not quiet and sys.stderr.isatty(),
+        information_runs=runs, images=clean, image_labels=classes, guide=given.load_guide(guide, device), null=null,
+        batch=batch, progress=not quiet and sys.stderr.isatty(),
     )  # fmt: skip
     simulated = time.perf_counter() - begin
     dataset.attrs["title"] = given.title(source, net)
-    publish(dataset, directory, lambda result: _report(result, share), begin=begin, simulated=simulated)
+    publish(dataset, directory, lambda result: _report(result, share), begin=begin, simulated=simulated, null=null)
 
 
 def _report(dataset: "xr.Dataset", share: float) -> str:
