@@ -11,13 +11,14 @@ from ..lazy import lazily
 
 if TYPE_CHECKING:
     from . import classifiers, denoisers, edm2, pulse, unet
+    from .colour import luminance
     from .data import DataFileError, image_hash, load_images, load_labels
     from .denoiser import Denoiser, drift
     from .edm_grid import sigma_grid
     from .gaussian import GaussianDenoiser
     from .guidance import GuidedDenoiser, Pulse, constant
     from .modes import mode_derivatives
-    from .noise_levels import analyze, chosen_classes, luminance
+    from .noise_levels import analyze, chosen_classes
     from .probes.dispersion import LocalDispersion, local_dispersion
     from .probes.equivariance_error import shift_defect
     from .probes.information import measure_information
@@ -54,7 +55,7 @@ _HOME = {
     "load_images": "data",
     "load_labels": "data",
     "local_dispersion": "probes.dispersion",
-    "luminance": "noise_levels",
+    "luminance": "colour",
     "measure_information": "probes.information",
     "measure_locality": "probes.locality",
     "mode_derivatives": "modes",
