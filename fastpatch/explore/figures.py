@@ -14,8 +14,7 @@ from .settings import MachineSettings, Settings
 
 __all__ = ["Figures", "draw", "image_columns", "power_columns", "title_of", "wave_columns"]
 
-_CURSOR = "#d1495b"
-_THEORY = "#edae49"
+_CURSOR, _THEORY = "#D55E00", "#E69F00"
 
 
 @dataclass(frozen=True)
