@@ -55,7 +55,7 @@ def test_a_release_has_the_address_of_the_forge_that_builds_it():
     assert f"({address}/blob/0123abc/CHANGELOG.md)" in readme
     project = stamp["with_urls"]((ROOT / "pyproject.toml").read_text(encoding="utf-8"), address)
     assert set(tomllib.loads(project)["project"]["urls"].values()) >= {address, f"{address}/issues"}
-    with pytest.raises(ValueError, match="has project.urls already"):
+    with pytest.raises(ValueError, match=r"has project\.urls already"):
         stamp["with_urls"](project, address)
 
 
