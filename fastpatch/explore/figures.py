@@ -118,7 +118,7 @@ def draw(settings: Settings, *, side: int, width: int, height: int, tools: str) 
 
     options: dict[str, Any] = {"width": width, "height": height, "tools": tools}
     length = figure(
-        title="correlation length ξₓ (sites), with its range", x_axis_type="log",
+        title="correlation length ξₓ (sites)", x_axis_type="log",
         x_range=Range1d(look.begin, look.end), **options,
     )  # fmt: skip
     length.varea(x="time", y1="low", y2="high", source=curves, fill_alpha=0.25)
