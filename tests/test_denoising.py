@@ -15,8 +15,9 @@ from fastpatch.image_files import binarised, load_image_file
 from fastpatch.models import PatchModel
 from fastpatch.models.wiener import GaussianPatchModel, WienerModel
 from fastpatch.noise import standard_normals
+from fastpatch.studies.denoiser_report import denoiser_report, draw_denoisers
 from fastpatch.studies.denoising import compare_denoisers, crossfitted, posterior_mean
-from fastpatch.studies.image_denoisers import denoiser_report, draw_denoisers, image_denoisers
+from fastpatch.studies.image_denoisers import image_denoisers
 
 TIMES = np.array([2.0, 0.5, 0.1])
 
