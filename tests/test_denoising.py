@@ -200,7 +200,9 @@ def test_the_commands(tmp_path, capsys):
     done = runner.invoke(app, ["images", "run", *data, *arguments], catch_exceptions=False)
     assert done.exit_code == 0
     assert "Gaussian null" in done.output
-    assert {"result.nc", "null.nc", "null.png", "figure3.png"} <= {file.name for file in (tmp_path / "r").iterdir()}
+    assert {"result.nc", "null.nc", "comparison.png", "figure3.png"} <= {
+        file.name for file in (tmp_path / "r").iterdir()
+    }
     stored = fp.load(tmp_path / "r" / "result.nc")
     assert stored.sizes["y"] == 12
     with pytest.raises(InvalidInputError, match="expected both or neither"):
