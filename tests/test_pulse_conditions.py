@@ -80,7 +80,7 @@ class TestTreatment:
 
 class TestProtocol:
     def test_is_ten_classes_two_conditions_forty_trials(self):
-        plan = Plan(PulseSettings(sigma_c=1.5, controls=("random",)))
+        plan = Plan(PulseSettings(sigma_c=1.5, trials=40, controls=("random",)))
         assert list(plan.conditions) == ["unguided", "critical", "random"]
         assert len(plan.trials) == 400
         assert len({trial.seed for trial in plan.trials}) == 400

@@ -18,6 +18,7 @@ from fastpatch.neural.guidance import project  # noqa: E402
 from fastpatch.neural.pulse import PulseExperiment, with_null, with_second_judge  # noqa: E402
 from fastpatch.neural.pulse.branches import Start, run_branches  # noqa: E402
 from fastpatch.neural.pulse.conditions import conditions, kick_positions  # noqa: E402
+from fastpatch.neural.pulse.push import random_direction  # noqa: E402
 from fastpatch.neural.pulse.statistics import per_unit  # noqa: E402
 from fastpatch.neural.pulse.treatment import Treatment, dose, middle  # noqa: E402
 from fastpatch.neural.sampler import heun  # noqa: E402
@@ -66,7 +67,24 @@ class TestKicks:
         net, kick = gaussian_network(), Treatment(4, 5, 0.25, "all", "random kick")
         images, _ = branches_of(net, [kick] * 3, seeds=[7, 7, 8])
         np.testing.assert_array_equal(images[0], images[1])
-        assert (images[0] - images[2]).abs().max() > 0.05
+        assert (images[0] - images[2]).abs().max() > 0.02
+
+    def test_random_ones_are_the_same_dose_of_every_wavelength(self):
+        """Shell by shell; the shares of the bands follow, and the phases are the noise's own."""
+        rng = np.random.default_rng(3)
+        like = torch.from_numpy(rng.standard_normal((2, 8, 12)).cumsum(axis=1).cumsum(axis=2))
+        drawn = [random_direction(like, seed, 4) for seed in range(200)]
+        m = np.hypot(np.fft.fftfreq(8, 1 / 8)[:, None], np.fft.fftfreq(12, 1 / 12))
+        for low in range(7):
+            shell = (low - 1 < m) & (m <= low)
+            powers = [np.square(np.abs(np.fft.fft2(one)))[:, shell].sum(axis=1) for one in (like, *drawn[:3])]
+            np.testing.assert_allclose(powers[1:], [powers[0]] * 3, rtol=1e-9)
+        for band in ("all", "low", "high"):
+            norms = [float(project(one, band, 3.0).square().sum()) for one in (like, drawn[0])]
+            assert norms[1] == pytest.approx(norms[0], rel=1e-9)
+        overlap = [float((one * like).sum() / like.square().sum()) for one in drawn]
+        assert abs(np.mean(overlap)) < 4.0 * np.std(overlap) / 200**0.5
+        assert float(random_direction(torch.zeros(1, 4, 4), 0, 0).abs().max()) == 0.0
 
     def test_stand_at_the_same_levels_in_steps_of_octaves(self):
         chosen = settings(steps=64, kick_step=1.5)
@@ -155,12 +173,16 @@ class TestBeside:
             start = int(np.flatnonzero(pair[1].settings.grid == level)[0])
             *_, (x, _) = heun(lambda y, at: y / (1.0 + at**2), x, pair[1].settings.grid[start:])
             factors.append(float(x))
+        net, kicks = pair[1].net, pair[1].plan.kicks["random"]
         for trial_class, trial in np.ndindex(2, 2):
             one = pair[1].plan.trials[trial * 2 + trial_class]
-            for at, kick in enumerate(pair[1].plan.kicks["random"]):
-                noise = np.random.default_rng([one.seed, kick.start, 1]).standard_normal((1, 8, 8))
-                moved = kick.weight * noise / np.sqrt(np.square(noise).mean())
-                expected = factors[at] * float((moved * class_means()[one.class_label]).sum())
+            label = torch.tensor([one.class_label])
+            run = sample(net, latents([one.seed], net), label, steps=8, record=[kick.start for kick in kicks])
+            for at, kick in enumerate(kicks):
+                x, level = run.states[run.steps.index(kick.start)], float(sigma[at])
+                noise = random_direction((net(x, level, label) - net(x, level))[0], one.seed, kick.start)
+                moved = kick.weight * noise / noise.square().mean().sqrt()
+                expected = factors[at] * float((moved * torch.from_numpy(class_means()[one.class_label])).sum())
                 found = null["kick_score"].sel(metric="logit", kick="random").isel(kick_position=at)
                 base = null["score"].sel(metric="logit", condition="unguided")
                 index = {"class_label": trial_class, "trial": trial}
@@ -187,7 +209,7 @@ def test_samples_without_their_pushes_are_refused_by_format(tmp_path):
     made = experiment(tmp_path, gaussian_network())
     manifest = made.store.directory / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": 1}))
-    with pytest.raises(ResultFileError, match=r"manifest\.json is not readable \(format 1, expected 2\)"):
+    with pytest.raises(ResultFileError, match=r"manifest\.json is not readable \(format 1, expected 3\)"):
         experiment(tmp_path, gaussian_network())
 
 

@@ -20,11 +20,13 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
 
 from edm2_cases import random_network  # noqa: E402
+from image_cases import FASHION  # noqa: E402
 from pulse_cases import MatchedFilter, experiment, gaussian_network, settings  # noqa: E402
 
 from fastpatch.neural import analyze  # noqa: E402
 from fastpatch.neural.edm2 import load, save_network  # noqa: E402
 from fastpatch.neural.pulse import PulseExperiment, check_classifier, critical_attributes, verdict  # noqa: E402
+from fastpatch.neural.pulse.information import class_information  # noqa: E402
 from fastpatch.neural.pulse.scores import score  # noqa: E402
 from fastpatch.neural.pulse.statistics import difference, response  # noqa: E402
 
@@ -107,6 +109,15 @@ class TestGaussianTheory:
         at = dataset.sel(metric="logit", condition="critical")
         np.testing.assert_allclose(at["gain_high"], at["gain_low"], atol=1e-4)
         assert float(dataset["score"].sel(metric="logit", condition="unguided").std("trial").min()) > 0.3
+
+    def test_class_information_is_that_of_the_means(self, dataset):
+        """E|D_c - D_u|^2 / sigma^2 = 9 sigma^2 / (1 + sigma^2)^2 for means of norm 3 and a guide of mean zero."""
+        sigma = dataset["kick_sigma"].to_numpy()
+        expected = np.log(2.0) * 9.0 * sigma**2 / (1.0 + sigma**2) ** 2
+        np.testing.assert_allclose(dataset["class_information"], expected, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(dataset["class_information_high"], expected, rtol=1e-3, atol=1e-5)
+        assert float(dataset["information_sigma"]) == sigma[expected.argmax()]
+        assert float(dataset["information_correlation"].sel(metric="logit")) > 0.9
 
     def test_bands_add_up(self, dataset):
         gains = dataset["gain_mean"].sel(metric="logit")
@@ -238,6 +249,32 @@ class TestCriticalLevels:
         assert r"largest $\xi_{\mathrm{eq}}$ = 0.02" in texts
 
 
+class TestClassInformation:
+    SIGMA = np.geomspace(8.0, 0.125, 7)
+
+    def found(self, gain, sigma=SIGMA):
+        rng = np.random.default_rng(0)
+        size = np.exp(-np.square(np.log(sigma)))[:, None, None] * rng.uniform(0.9, 1.1, (len(sigma), 4, 6))
+        return class_information(size * sigma[:, None, None], 10, sigma, gain(size), sigma), size
+
+    def test_correlates_with_what_follows_it(self):
+        found, size = self.found(lambda size: np.stack([3.0 * size**2, 1.0 - size**2]))
+        np.testing.assert_allclose(found.rate, np.log(2.0) * 10 * np.square(size).mean(axis=(1, 2)))
+        np.testing.assert_allclose(found.correlation, [1.0, -1.0])
+        np.testing.assert_allclose(found.correlation_low, [1.0, -1.0])
+        assert found.largest == pytest.approx(1.0)
+
+    def test_interpolates_the_gain_in_log_sigma(self):
+        at = np.array([16.0, 1.0, 0.0625])
+        gain = np.broadcast_to(np.log(at)[None, :, None, None], (1, 3, 4, 6))
+        size = np.sqrt(3.0 + np.log(self.SIGMA))[:, None, None] * np.ones((7, 4, 6)) * self.SIGMA[:, None, None]
+        np.testing.assert_allclose(class_information(size, 10, self.SIGMA, gain, at).correlation, 1.0)
+
+    def test_of_two_levels_is_none(self):
+        found, _ = self.found(lambda size: size[None], self.SIGMA[:2])
+        assert np.isnan(found.correlation).all()
+
+
 class TestFigures:
     def test_figure_4(self, dataset):
         figure = draw_pulse_figure(dataset, "title")
@@ -255,7 +292,9 @@ class TestFigures:
 
     def test_dose_response(self, dataset):
         figure = draw_dose_response(dataset.assign_attrs(sigma_c_low=1.0, sigma_c_high=2.0))
-        for axes, metric in zip(figure.axes, ("logit", "probability"), strict=True):
+        *panels, information = figure.axes
+        np.testing.assert_array_equal(information.get_lines()[0].get_ydata(), dataset["class_information"])
+        for axes, metric in zip(panels, ("logit", "probability"), strict=True):
             assert axes.get_xscale() == "log"
             assert axes.get_xlim()[0] > axes.get_xlim()[1]
             drawn = [np.asarray(line.get_ydata()) for line in axes.get_lines()]
@@ -322,6 +361,26 @@ class TestCommand:
         plot(tmp_path / "result.nc")
         for name in ("figure4.png", "conditions.png", "dose_response.png"):
             assert imread(tmp_path / name).std() > 0.05
+
+    def test_stands_beside_the_null_where_the_images_are_and_says_where_they_are_not(
+        self, tmp_path, undrawn, monkeypatch
+    ):
+        monkeypatch.setenv("FASTPATCH_DATA", str(tmp_path))
+        few = (*FEW, "--trials", 1, "--controls", "random", "--sigma-c", 1.5, "--out", tmp_path / "out")
+        result = invoke(*few)
+        assert "no Gaussian null stands beside the network, because " in result.stderr
+        assert "Gaussian null" not in result.output.replace("no Gaussian null", "")
+        assert "no Gaussian null" not in invoke(*few, "--no-null").output
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(not FASHION.is_dir(), reason=f"{FASHION} is not there")
+    def test_runs_the_null_of_the_images(self, tmp_path, undrawn):
+        few = (*FEW, "--trials", 1, "--controls", "scan,kicks", "--sigma-c", 1.5, "--out", tmp_path)
+        result = invoke(*few, "--data", FASHION)
+        found = fp.load(tmp_path / "result.nc")
+        assert found["null_scan_gain"].shape == found["scan_gain"].shape
+        assert "Of the Gaussian null, most class information" in result.output
+        assert f"  {'Gaussian null':<34}{0:14d}" in invoke(*few, "--data", FASHION).output
 
     def test_takes_sigma_c_from_an_analysis_and_measures_it_only_once(self, weights, measured, tmp_path, undrawn):
         fp.save(measured, tmp_path / "analysis.nc")

@@ -61,13 +61,17 @@ def draw_dose_response(dataset: "xr.Dataset", title: str | None = None, *, null:
     Black: mean over classes and trials with its 95 % interval, which resamples both; grey: single classes; blue: the
     mean over the dose of each pulse, at the height of the black curve. The red point is the critical pulse with its
     window; sigma_c and other levels that may be called critical are marked where the result has them. Dashed, with its
-    interval: the same of class-conditional Gaussians, where the result has it and ``null`` asks for it.
+    interval: the same of class-conditional Gaussians, where the result has it and ``null`` asks for it. On the right,
+    where the result has it: the class information that is decided in an octave of the noise level.
     """
     sigma, doses = dataset["position_sigma"].to_numpy(), dataset["position_dose"].to_numpy()
+    informed = "class_information" in dataset
     with house_style():
-        figure = new_figure(9.6, 4.1)
-        panels = figure.subplots(1, 2)
-        for axes, metric in zip(panels, _METRICS, strict=True):
+        figure = new_figure(13.2 if informed else 9.6, 4.3)
+        panels = figure.subplots(1, 3 if informed else 2)
+        if informed:
+            _draw_information(panels[2], dataset, null=null)
+        for axes, metric in zip(panels, _METRICS, strict=False):
             at = dataset.sel(metric=metric)
             lines = axes.plot(sigma, at["scan_gain_by_class"].to_numpy(), color=GREY, alpha=0.45, linewidth=0.8)
             lines[0].set_label("single classes")
@@ -85,11 +89,12 @@ def draw_dose_response(dataset: "xr.Dataset", title: str | None = None, *, null:
             _draw_critical(axes, at)
             mark_levels([axes], dataset, _critical_marks(dataset))
             axes.axhline(0.0, color=GREY, linewidth=0.8)
+            axes.set_xlabel(r"noise level $\sigma$ of the pulse  (reverse run: left to right)")
+            axes.set_ylabel(f"gain in {_METRICS[metric]} over no guidance")
+        for axes in panels:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter("{x:g}")
             axes.set_xlim(1.1 * sigma.max(), sigma.min() / 1.1)
-            axes.set_xlabel(r"noise level $\sigma$ of the pulse  (reverse run: left to right)")
-            axes.set_ylabel(f"gain in {_METRICS[metric]} over no guidance")
         figure.legend(handles=panels[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=4)
         count = np.unique(dataset["position_evaluations"].to_numpy())
         each = f"{count[0]}" if len(count) == 1 else f"{count[0]} to {count[-1]}"
@@ -98,12 +103,28 @@ def draw_dose_response(dataset: "xr.Dataset", title: str | None = None, *, null:
     return figure
 
 
+def _draw_information(axes: Axes, dataset: "xr.Dataset", *, null: bool) -> None:
+    """Class information an octave, with how it goes with the gain in logit over the noise levels."""
+    at = dataset.sel(metric="logit")
+    for prefix, name, colour, style in (("", "network", "black", "-"), ("null_", "Gaussian null", PURPLE, (0, (4, 2)))):
+        if f"{prefix}class_information" in at and (null or not prefix):
+            r = float(at[f"{prefix}information_correlation"])
+            label = f"{name}, r = {r:.2f} with its gain in logit"
+            _draw_band(
+                axes, at["kick_sigma"].to_numpy(), at, f"{prefix}class_information", colour, label, linestyle=style
+            )
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlabel(r"noise level $\sigma$")
+    axes.set_ylabel("class information decided in an octave (nats)")
+    axes.legend(loc="upper right")
+
+
 def draw_kicks(dataset: "xr.Dataset", title: str | None = None, *, null: bool = True) -> Figure:
     """Size of the kick and response to it, apart, against the noise level.
 
     Left: RMS of D - D_u and of the displacement that each pulse makes, and the share of the low band in |D - D_u|^2.
-    Middle: gain in target logit per unit of displacement. Right: gain by kicks of one size, along the guidance, white
-    noise, and bands of the guidance. Means over classes and trials with 95 % intervals; dashed: the Gaussian null.
+    Middle: gain in target logit per unit of displacement. Right: gain by kicks of one size, along the guidance, noise
+    of its spectrum, and bands of it. Means over classes and trials with 95 % intervals; dashed: the Gaussian null.
     """
     sigma, kicks = dataset["kick_sigma"].to_numpy(), dataset["kick"].to_numpy().tolist()
     position = dataset["position_sigma"].to_numpy() if "scan_displacement" in dataset else None

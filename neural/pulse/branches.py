@@ -54,24 +54,23 @@ class BranchDenoiser:
 
     def kick(self, x: Tensor, rows: list[int], sigma: float, seeds: Sequence[int]) -> Tensor:
         """The images ``rows`` of ``x``, which are at ``sigma``, after the kicks that are their treatments."""
-        x = x.clone()
-        for band in {self._given[row].band for row in rows if self._given[row].kind == "kick"}:
-            chosen = [row for row in rows if self._given[row].kind == "kick" and self._given[row].band == band]
-            at = torch.tensor(chosen, device=self._device)
-            labels = self._labels[at]
-            self.evaluations += len(chosen)
-            self.guide_evaluations += len(chosen)
-            found = self._net(x[at], sigma, labels) - guide_estimate(self._net, self._guide, x[at], sigma, labels)
-            moved = kicked(project(found, band, self._cutoff), [self._given[row].weight for row in chosen])
-            self.pushes.add(chosen, moved, found, 1.0)
-            x[at] += moved
-        for row, seed in zip(rows, seeds, strict=True):
-            if self._given[row].kind == "random kick":
-                noise = random_direction(tuple(x.shape[1:]), seed, self._given[row].start).to(x)
-                moved = kicked(noise[None], [self._given[row].weight])
-                self.pushes.add([row], moved, None, 1.0)
-                x[row] += moved[0]
-        return x
+        chosen = [(row, seed) for row, seed in zip(rows, seeds, strict=True) if self._given[row].kind != "guidance"]
+        if not chosen:
+            return x
+        numbers = [row for row, _ in chosen]
+        given = [self._given[row] for row in numbers]
+        at = torch.tensor(numbers, device=self._device)
+        labels = self._labels[at]
+        self.evaluations += len(chosen)
+        self.guide_evaluations += len(chosen)
+        difference = self._net(x[at], sigma, labels) - guide_estimate(self._net, self._guide, x[at], sigma, labels)
+        directions = torch.stack([project(d, one.band, self._cutoff) for d, one in zip(difference, given, strict=True)])
+        for place, (one, (_, seed)) in enumerate(zip(given, chosen, strict=True)):
+            if one.kind == "random kick":
+                directions[place] = random_direction(directions[place], seed, one.start)
+        moved = kicked(directions, [one.weight for one in given])
+        self.pushes.add(numbers, moved, difference, 1.0)
+        return x.index_add(0, at, moved)
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         labels = self._labels[: len(x)]

@@ -13,7 +13,7 @@ from .treatment import UNGUIDED, Kind, Treatment, dose, middle, on_grid
 
 __all__ = ["KICKS", "Trial", "conditions", "kick_positions", "scan_positions", "trials"]
 
-# Kicks of equal size: along the guidance, along white noise, and along bands of the guidance.
+# Kicks of equal size: along the guidance, along noise of its power spectrum, and along bands of it.
 KICKS: dict[str, tuple[Kind, Band]] = {
     "guidance": ("kick", "all"),
     "random": ("random kick", "all"),

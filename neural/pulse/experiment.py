@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,18 +94,16 @@ class PulseExperiment:
     def remaining(self) -> Cost:
         """Evaluations that are still to be made."""
         costs = [] if self.store.has_strips() else [self.plan.strips_cost]
-        for block in self.plan.blocks:
-            todo = self._unfinished(block)
-            costs += [self.plan.cost(block.batches[number]) for number in todo]
-            if self._needs_unguided(block, todo):
-                costs.append(self.plan.unguided_cost(block))
-        return Cost(sum(cost.network for cost in costs), sum(cost.guide for cost in costs))
+        return _total([*costs, *map(self._remaining_of, self.plan.blocks)])
 
     def estimated_seconds(self) -> float:
-        """Time that `generate` will take, from the measured time of evaluations in a full batch by one thread."""
+        """Time that `generate` will take, from the measured time of evaluations of a full batch, as many at once.
+
+        The blocks are shared out as `generate` does it: the time is that of the worker who has most to do.
+        """
         size = min(self.settings.batch, len(self.plan.trials))
-        labels = torch.tensor([self.settings.classes[0]] * size, device=self.device)
-        x = torch.zeros((size, *latents([], self.net).shape[1:]), device=self.device)
+        labels = torch.tensor([trial.class_label for trial in self.plan.trials[:size]], device=self.device)
+        x = latents([trial.seed for trial in self.plan.trials[:size]], self.net).to(self.device)
 
         def net() -> Tensor:
             denoised: Tensor = self.net(x, 1.0, labels)
@@ -114,14 +112,16 @@ class PulseExperiment:
         def guide() -> Tensor:
             return guide_estimate(self.net, self.guide, x, 1.0, labels)
 
-        remaining, threads = self.remaining, torch.get_num_threads()
         workers = at_once(len(self.plan.blocks), self.device)
-        torch.set_num_threads(threads if workers == 1 else 1)
-        try:
-            seconds = (remaining.network * _shortest(net) + remaining.guide * _shortest(guide)) / size
-        finally:
-            torch.set_num_threads(threads)
-        return seconds / workers
+        network, guiding = (_shortest(call, workers, self.device) / size for call in (net, guide))
+
+        def seconds(cost: Cost) -> float:
+            return cost.network * network + cost.guide * guiding
+
+        busy = [0.0] * workers
+        for block in self.plan.blocks:
+            busy[busy.index(min(busy))] += seconds(self._remaining_of(block))
+        return max(busy) + (0.0 if self.store.has_strips() else seconds(self.plan.strips_cost))
 
     def generate(self, *, progress: bool = False) -> None:
         """Make all samples that are not there yet; each batch is on disk before the next one of its trials starts.
@@ -184,6 +184,11 @@ class PulseExperiment:
         dataset = build_dataset(self.plan, scores, self.pushes(), classifier.labels, shown)
         return dataset.assign_attrs(provenance=json.dumps(provenance, sort_keys=True))
 
+    def _remaining_of(self, block: Block) -> Cost:
+        todo = self._unfinished(block)
+        costs = [self.plan.cost(block.batches[number]) for number in todo]
+        return _total([*costs, self.plan.unguided_cost(block)] if self._needs_unguided(block, todo) else costs)
+
     def _unfinished(self, block: Block) -> list[int]:
         return [number for number in range(len(block.batches)) if not self.store.has_branches(block.number, number)]
 
@@ -217,12 +222,20 @@ class PulseExperiment:
             self.store.save_unguided(block.number, Unguided(unguided.images, (), unguided.states[:0]))
 
 
-def _shortest(call: Any) -> float:
-    """Seconds of the fastest of three calls; the first is slower than all others."""
-    taken = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        with torch.no_grad():
-            call().cpu()  # waits for the device
-        taken.append(time.perf_counter() - begin)
+def _total(costs: Sequence[Cost]) -> Cost:
+    return Cost(sum(cost.network for cost in costs), sum(cost.guide for cost in costs))
+
+
+def _shortest(call: Callable[[], Tensor], workers: int, device: torch.device) -> float:
+    """Seconds of the fastest of three calls by every worker, all at work at once; the first call is the slowest."""
+    taken: list[float] = []
+
+    def calls(_: int) -> Iterator[float]:
+        for _ in range(3):
+            begin = time.perf_counter()
+            with torch.no_grad():
+                call().cpu()  # waits for the device
+            yield time.perf_counter() - begin
+
+    side_by_side(calls, range(workers), device, taken.append)
     return min(taken)

@@ -41,7 +41,7 @@ def verdict(dataset: "xr.Dataset", metric: str = "logit") -> list[str]:
             exception = f" It beats only {beaten[0]}." if beaten else ""
             lines.append(f"The critical pulse does not beat {controls}.{exception}")
     if "scan_gain" in at:
-        lines += _scan_lines(at, metric)
+        lines += _scan_lines(at, metric) + _information_lines(at, metric)
     if "critical, low band" in present:
         lines.append(_band_line(at, metric))
     return lines
@@ -117,6 +117,25 @@ def _level_lines(at: "xr.Dataset", metric: str) -> list[str]:
                 f"At {text}, sigma = {level:.3g}, the nearest pulse gains {gain[place]:+.3g} in target {metric}, "
                 f"{100 * gain[place] / gain.max():.0f} % of the largest gain."
             )
+    return lines
+
+
+def _information_lines(at: "xr.Dataset", metric: str) -> list[str]:
+    """Whether the class information that is decided at a level predicts what a pulse there does."""
+    if "class_information" not in at:
+        return []
+    lines = []
+    for prefix, name in (("", "Of the network"), ("null_", "Of the Gaussian null")):
+        if f"{prefix}class_information" not in at:
+            continue
+        peak, r = (
+            "{:.3g} [{:.3g}, {:.3g}]".format(*(float(at[f"{prefix}information_{what}{end}"]) for end in _ENDS))
+            for what in ("sigma", "correlation")
+        )
+        lines.append(
+            f"{name}, most class information an octave is decided at sigma = {peak}; over the noise levels it "
+            f"correlates with the gain in target {metric} by r = {r}."
+        )
     return lines
 
 

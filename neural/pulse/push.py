@@ -28,13 +28,11 @@ class Pushes:
         # Of each image: squares of D - D_u and of its two bands, times the width of the evaluation, and that width.
         self._sums = np.zeros((count, 4))
 
-    def add(self, rows: Sequence[int], moved: Tensor, difference: Tensor | None, width: float) -> None:
-        """Count displacements and D - D_u (None where no guide was asked), (len(rows), C, H, W), of these images."""
+    def add(self, rows: Sequence[int], moved: Tensor, difference: Tensor, width: float) -> None:
+        """Count displacements and D - D_u, (len(rows), C, H, W), of these images."""
         for row, one in zip(rows, moved, strict=True):
             before = self._moved[row]
             self._moved[row] = one if before is None else before + one
-        if difference is None:
-            return
         # In float64, so that the rounding of a transform, which memory may decide, is not felt in what is stored.
         exact = difference.double()
         parts = (exact, *(project(exact, band, self._cutoff) for band in ("low", "high")))
@@ -45,8 +43,7 @@ class Pushes:
         """(count, 4) float32: RMS displacement, RMS of D - D_u, and the shares of its low and high band.
 
         Root mean squares are over channels and pixels; D - D_u is averaged, in the square, over the evaluations. The
-        shares are of its square, and add up to one. All are 0 for an image that no guide has seen, but for the
-        displacement of a random kick.
+        shares are of its square, and add up to one. All are 0 for an image that no guide has seen.
         """
         moved = [0.0 if one is None else float(np.sqrt(_mean_squares(one[None])[0])) for one in self._moved]
         square, low, high, width = self._sums.T
@@ -68,6 +65,20 @@ def _mean_squares(images: Tensor) -> NDArray[np.float64]:
     return np.asarray(np.square(values).mean(axis=1))
 
 
-def random_direction(shape: tuple[int, ...], seed: int, level: int) -> Tensor:
-    """White noise that depends on the trial's seed and the level alone, and not on what drew the trial's start."""
-    return torch.from_numpy(np.random.default_rng([seed, level, 1]).standard_normal(shape))
+def random_direction(like: Tensor, seed: int, level: int) -> Tensor:
+    r"""Noise with the power spectrum of ``like`` (C, H, W), shell by shell and channel by channel.
+
+    White noise would be another dose of every wavelength. Shell n holds the wave vectors
+    :math:`2\pi (m_y / H, m_x / W)` with :math:`n - 1 < |m| \le n`, so that the bands of `project` with a whole cutoff
+    keep their shares. The white noise that is scaled depends on the trial's seed and the level alone, and not on what
+    drew the trial's start.
+    """
+    target = like.detach().cpu().double().numpy()
+    white = np.random.default_rng([seed, level, 1]).standard_normal(target.shape)
+    rows, columns = (np.fft.fftfreq(side, 1.0 / side) for side in target.shape[-2:])
+    shell = np.ceil(np.hypot(rows[:, None], columns)).astype(np.int64)
+    modes = np.fft.fft2(white)
+    for wanted, drawn in zip(np.fft.fft2(target), modes, strict=True):
+        powers = (np.bincount(shell.ravel(), (np.abs(one) ** 2).ravel()) for one in (wanted, drawn))
+        drawn *= np.sqrt(np.divide(*powers))[shell]
+    return torch.from_numpy(np.fft.ifft2(modes).real).to(like)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...analysis.paired import percentile_interval
+from .information import class_information
 from .plan import Branch, Plan
 from .push import PUSHES
 from .scores import METRICS
@@ -62,7 +63,9 @@ def build_dataset(
         ``kick_score`` (metric, kick, kick_position, class_label, trial), ``kick_gain``, ``kick_gain_low``,
         ``kick_gain_high`` (metric, kick, kick_position), ``kick_displacement``, ``kick_difference``,
         ``kick_low_share``, ``kick_high_share``: of kicks of one size, over ``kick_sigma``, see `kick_positions`. Only
-        with that control.
+        with that control. ``class_information`` (kick_position), ``information_sigma`` and
+        ``information_correlation`` (metric), with their bounds ``…_low`` and ``…_high``: see `ClassInformation`. Only
+        with a scan as well.
         ``strip`` (strip_condition, class_label, strip_sigma, channel, y, x): denoised images.
         ``attrs``: ``sigma_c``, ``half_width``, ``weight``, ``critical_sigma`` as in ``pulse_sigma``.
     """
@@ -130,6 +133,10 @@ def build_dataset(
         )
         _add_kicks(variables, coordinates, scored_kicks, by_condition["unguided"], plan)
         variables |= _push_variables("kick_", ("kick", "kick_position"), moved_by)
+    if plan.positions and plan.kicks:
+        size = moved_by[PUSHES.index("difference"), list(plan.kicks).index("guidance")]
+        pixels = int(np.prod(strips.unguided.shape[2:]))
+        _add_information(variables, size, pixels, scan - by_condition["unguided"][:, None], plan)
     _add_strips(variables, coordinates, strips, grid)
     return xr.Dataset(
         variables,
@@ -204,6 +211,26 @@ def _add_kicks(
     coordinates["kick"] = list(plan.kicks)
     levels = [one.start for one in next(iter(plan.kicks.values()))]
     coordinates["kick_sigma"] = ("kick_position", plan.settings.grid[levels], _label("noise level", "units of x"))
+
+
+def _add_information(
+    variables: dict[str, Any], difference: NDArray[np.float64], pixels: int, gain: NDArray[np.float64], plan: Plan
+) -> None:
+    grid = plan.settings.grid
+    levels = [one.start for one in plan.kicks["guidance"]]
+    positions = np.array([middle(one, grid) for one in plan.positions])
+    found = class_information(difference, pixels, grid[levels], gain, positions)
+    rate, peak = "class information decided in an octave of sigma", "noise level of the largest class information"
+    correlation = "correlation of class information and gain over the noise levels"
+    for end, bound in (("", ""), ("_low", ", lower bound"), ("_high", ", upper bound")):
+        rates = getattr(found, end[1:] or "rate")
+        variables |= {
+            f"class_information{end}": ("kick_position", rates, _label(rate + bound, "nat")),
+            f"information_sigma{end}": ((), getattr(found, f"largest{end}"), _label(peak + bound, "units of x")),
+            f"information_correlation{end}": (
+                "metric", getattr(found, f"correlation{end}"), _label(correlation + bound, "1"),
+            ),
+        }  # fmt: skip
 
 
 def _pushes(

@@ -63,7 +63,7 @@ class PulseSettings:
     half_width: float | None = None
     weight: float = 3.0
     classes: tuple[int, ...] = tuple(range(10))
-    trials: int = 40
+    trials: int = 36
     controls: tuple[Control, ...] = CONTROLS
     scan_by: ScanBy = "evaluations"
     scan_step: float = 1.0

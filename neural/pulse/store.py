@@ -24,8 +24,8 @@ from .push import PUSHES
 
 __all__ = ["SampleStore", "Strips", "Unguided"]
 
-# 2: branches come with their pushes.
-_FORMAT = 2
+# 2: branches come with their pushes. 3: random kicks have the power spectrum of the guidance.
+_FORMAT = 3
 
 
 class Unguided(NamedTuple):

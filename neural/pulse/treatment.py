@@ -22,7 +22,7 @@ class Treatment:
 
     A ``"kick"`` guides no evaluation: it moves x at the level ``start``, once, along the ``band`` of D - D_u there, by
     ``weight`` in root mean square over the pixels, whatever the size of D - D_u. A ``"random kick"`` does so along
-    white noise.
+    noise whose power spectrum is that of this direction, see `random_direction`.
     """
 
     start: int
@@ -42,14 +42,14 @@ class Treatment:
 
     @property
     def guided_evaluations(self) -> int:
-        """Evaluations of the guide: two a level, one at the first of the grid; a kick takes one, a random one none."""
+        """Evaluations of the guide: two a level, one at the first of the grid; one for a kick."""
         if self.kind != "guidance":
-            return int(self.kind == "kick")
+            return 1
         return 2 * (self.stop - self.start) - (self.start == 0 < self.stop)
 
     def evaluations(self, steps: int) -> int:
         """Evaluations of the network from the branch on, in a run of ``steps`` steps; the guide's are not counted."""
-        return 2 * (steps - self.branch) - 1 + (self.kind == "kick")
+        return 2 * (steps - self.branch) - 1 + (self.kind != "guidance")
 
 
 UNGUIDED = Treatment(0, 0, 0.0)
