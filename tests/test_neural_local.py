@@ -97,7 +97,7 @@ def test_the_excess_of_its_error_is_the_distance_from_the_machine(trained):
     assert (abs(excess.mean(axis=1) - distance) < 5 * error + 1e-7).all()
     # An untrained network is far away.
     assert (distance < 0.02).all()
-    assert (at["r2"].median("image")[1:] > 0.97).all()
+    assert (at["r2"].median("image")[1:] > 0.95).all()
     assert "training images (96)" in locality_report(found)
     assert len(draw_locality_test(found, "title").axes) == 2
 

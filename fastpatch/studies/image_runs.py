@@ -33,7 +33,7 @@ def predicted_times(dictionary: PatchDictionary, shape: tuple[int, int]) -> dict
     At x = 0 the ``"score"`` condition, ``"eq17"`` and the ``"drift"``; the drift averaged over white noise; the
     closure. The last two take a minute or two for millions of patterns.
     """
-    found = {}
+    found: dict[str, theory.Estimate] = {}
     conditions: tuple[theory.CriticalCondition, ...] = ("score", "eq17", "drift")
     for condition in conditions:
         try:
