@@ -6,8 +6,9 @@ Correlation: `autocorrelation`, `radial_average`, `radial_correlation`, `correla
 `fit_shell_slope`, `fit_equilibrium_length`; in a form that no choice of drift can move, `posterior_gain`; of the whole
 Jacobian, `softest_mode`. Curves over a run: `log_time_derivative`, `critical_points`,
 `bootstrap_median`. Information decided along the noise levels: `decided_information`, `information_rate`,
-`information_rate_by_shell`, `label_entropy`. Paired differences: `bootstrap_mean`, `nested_bootstrap_means`,
-`sign_flip_test`, `holm`. Figures are in `fastpatch.analysis.figures`, which this package does not import.
+`information_rate_by_shell`, `integrated_information`, `label_entropy`. Paired differences: `bootstrap_mean`,
+`nested_bootstrap_means`, `sign_flip_test`, `holm`. Figures are in `fastpatch.analysis.figures`, which this package does
+not import.
 """
 
 from .correlation import autocorrelation, radial_average
@@ -28,6 +29,7 @@ from .information import (
     decided_information,
     information_rate,
     information_rate_by_shell,
+    integrated_information,
     label_entropy,
 )
 from .modes import directional_derivatives, distinct_modes, finite_difference_step, fourier_modes, shell_average
@@ -62,6 +64,7 @@ __all__ = [
     "holm",
     "information_rate",
     "information_rate_by_shell",
+    "integrated_information",
     "label_entropy",
     "length_from_correlation",
     "log_time_derivative",

@@ -9,9 +9,14 @@ With :math:`x = x_0 + \sigma\varepsilon` and the posterior means D_u(x) without 
 
 The squared norms sum over all pixels, hence by Parseval over all wave vectors. The integral of the second over all
 log sigma is I(c; x_0), at most the label's entropy: a calibration that needs no reference. A variance-preserving
-process with alpha, sigma has sigma/alpha for sigma and the same D. The two forms of the class information agree for
-exact posterior means alone, so that their difference measures how far two denoisers are from belonging together;
-an imperfect D makes ``E|x_0 - D|^2``, hence the total, too large.
+process with alpha, sigma has sigma/alpha for sigma and the same D. An imperfect D makes ``E|x_0 - D|^2``, hence the
+total, too large. Of any two functions D_u and D_c, the two forms of the class information differ by
+
+.. math:: \frac{E|D_c - D_u|^2 - E|x_0 - D_u|^2 + E|x_0 - D_c|^2}{\sigma^2}
+          = \frac{2\,E\,\langle D_c - D_u,\, D_c - E[x_0 | x, c]\rangle}{\sigma^2},
+
+twice the error of D_c along the guidance direction, whatever D_u is; and a D_u that is worse than the posterior mean
+adds its excess loss to both.
 """
 
 from dataclasses import dataclass
@@ -29,6 +34,7 @@ __all__ = [
     "decided_information",
     "information_rate",
     "information_rate_by_shell",
+    "integrated_information",
     "label_entropy",
 ]
 
@@ -182,12 +188,7 @@ def decided_information(
         positive, and options out of range. That runs are independent and levels dense enough is not checked;
         ``grid_error`` tells of the latter.
     """
-    values = real_values(rates, "rates")
-    levels = time_grid(sigma)
-    if values.ndim != 2 or values.shape[1] != len(levels) or len(values) == 0:
-        raise InvalidInputError(f"rates has shape {values.shape}; expected (runs, {len(levels)}), one entry a level")
-    if np.isnan(values).any():
-        raise InvalidInputError("rates holds NaN; expected finite numbers")
+    values, levels = _checked_rates(rates, sigma)
     known = float("nan") if entropy is None else finite_float(entropy, "entropy")
     held = finite_float(share, "share")
     if not 0.0 < held < 1.0:
@@ -228,6 +229,39 @@ def decided_information(
         entropy=known,
         runs=len(values),
     )
+
+
+def integrated_information(
+    rates: ArrayLike,
+    sigma: ArrayLike,
+    *,
+    extrapolate: bool = True,
+    confidence: float = 0.95,
+    n_resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """Integral over log sigma of rates that may be negative throughout, and the ends of its bootstrap interval.
+
+    For differences of two losses, or of the two forms of the class information; arguments, rule and interval are those
+    of `decided_information`, so that the same ``seed`` draws the same runs. Raises what it raises but for the sign.
+    """
+    values, levels = _checked_rates(rates, sigma)
+    level, resamples, seed = resampling_options(confidence, n_resamples, seed)
+    total = float(_cumulative(values.mean(axis=0)[None], levels, extrapolate)[0, -1])
+    if len(values) == 1:
+        return total, float("nan"), float("nan")
+    sums = _cumulative(_resampled_means(values, resamples, seed), levels, extrapolate)[:, -1]
+    low, high = np.quantile(sums, (0.5 * (1.0 - level), 0.5 * (1.0 + level)))
+    return total, float(low), float(high)
+
+
+def _checked_rates(rates: ArrayLike, sigma: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    values, levels = real_values(rates, "rates"), time_grid(sigma)
+    if values.ndim != 2 or values.shape[1] != len(levels) or len(values) == 0:
+        raise InvalidInputError(f"rates has shape {values.shape}; expected (runs, {len(levels)}), one entry a level")
+    if np.isnan(values).any():
+        raise InvalidInputError("rates holds NaN; expected finite numbers")
+    return values, levels
 
 
 def _resampled_means(values: NDArray[np.float64], n_resamples: int, seed: int) -> NDArray[np.float64]:

@@ -35,8 +35,8 @@ def plot(dataset: "xr.Dataset", *, null: bool = True) -> "dict[str, Figure]":
         dataset = dataset.drop_vars([name for name in dataset.data_vars if str(name).startswith("null_")])
     drawn: dict[str, Figure] = {}
     if "gain_overall" in dataset:
-        drawn["figure4"] = figures.draw_pulse_figure(dataset, title)
-        drawn["conditions"] = figures.draw_condition_gains(dataset, title)
+        drawn["figure4"] = figures.draw_pulse_figure(dataset, title, null=null)
+        drawn["conditions"] = figures.draw_condition_gains(dataset, title, null=null)
         if "scan_gain" in dataset:
             drawn["dose_response"] = figures.draw_dose_response(dataset, title, null=null)
         if "kick_gain" in dataset:

@@ -11,15 +11,17 @@ from ..lazy import lazily
 
 if TYPE_CHECKING:
     from . import classifiers, denoisers, edm2, pulse, unet
+    from .colour import luminance
     from .data import DataFileError, image_hash, load_images, load_labels
     from .denoiser import Denoiser, drift
     from .edm_grid import sigma_grid
     from .gaussian import GaussianDenoiser
     from .guidance import GuidedDenoiser, Pulse, constant
     from .modes import mode_derivatives
-    from .noise_levels import analyze, chosen_classes, luminance
+    from .noise_levels import analyze, chosen_classes
     from .probes.dispersion import LocalDispersion, local_dispersion
     from .probes.equivariance_error import shift_defect
+    from .probes.held_out import held_out_loss
     from .probes.information import measure_information
     from .probes.locality import measure_locality
     from .probes.receptive_field import containing_radius, participating_sites, predicted_critical_time, response_power
@@ -49,12 +51,13 @@ _HOME = {
     "drift": "denoiser",
     "entropic_sigmas": "window.measured",
     "guidance_window": "window.measured",
+    "held_out_loss": "probes.held_out",
     "image_hash": "data",
     "latents": "sampler",
     "load_images": "data",
     "load_labels": "data",
     "local_dispersion": "probes.dispersion",
-    "luminance": "noise_levels",
+    "luminance": "colour",
     "measure_information": "probes.information",
     "measure_locality": "probes.locality",
     "mode_derivatives": "modes",
@@ -91,6 +94,7 @@ __all__ = [
     "edm2",
     "entropic_sigmas",
     "guidance_window",
+    "held_out_loss",
     "image_hash",
     "latents",
     "load_images",

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 __all__ = ["differences", "network_identity"]
@@ -13,7 +14,10 @@ def network_identity(net: nn.Module) -> dict[str, Any]:
     """The network's ``architecture`` and the SHA-256 of names and values of all that its state holds; JSON-ready."""
     digest = hashlib.sha256()
     for name, tensor in sorted(net.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
+        # As bytes: NumPy has no bfloat16.
+        digest.update(
+            name.encode() + tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes()
+        )
     return {"architecture": getattr(net, "architecture", None), "weights_sha256": digest.hexdigest()}
 
 

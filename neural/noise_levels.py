@@ -1,28 +1,25 @@
 """Pattern formation along the sampling runs of a network: correlation length, mode softening, sigma_c (App. E)."""
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from ..analysis import (
-    CriticalPoint,
-    correlation_length,
-    equilibrium_length_peak,
-    shell_wave_numbers,
-    structure_factor,
-)
-from ..analysis.equilibrium import FITTED_SHELLS, equilibrium_length, smallest_wave_number
+from ..analysis.equilibrium import FITTED_SHELLS
 from ..errors import InvalidInputError
 from ..progress import progress_bar
-from ..runs.dataset import DIRECTIONS, provenance_of
 from ..validation import floating_field, integer, shell_numbers
+from .analysis_dataset import analysis_dataset, described
 from .denoiser import Denoiser, denoiser_identity
 from .gaussian import MOST_PIXELS, GaussianDenoiser
 from .guidance import Guide
-from .modes import Method, measured_modes, network_differentiation
+from .kept_analysis import kept_method, kept_modes, kept_runs
+from .kept_parts import KeptParts
+from .modes import Method, measured_modes
 from .probes.finite import checked_finite
 from .probes.information import measure_information, trained_range
 from .sampler import Samples, latents, placed, sample
@@ -31,10 +28,7 @@ from .window.units import clock_attributes
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["analyze", "chosen_classes", "luminance"]
-
-# Weights of red, green and blue (App. E.3).
-_LUMINANCE = (0.2989, 0.5870, 0.1140)
+__all__ = ["analyze", "chosen_classes"]
 
 _MOST_CLASSES = 10
 _INFORMATION_LEVELS = 24
@@ -63,6 +57,7 @@ def analyze(
     null: bool = True,
     batch: int | None = None,
     device: str | torch.device | None = None,
+    checkpoint: str | Path | None = None,
     progress: bool = False,
 ) -> "xr.Dataset":
     """Follow unguided sampling runs and measure the paper's observables at every noise level of the grid.
@@ -91,6 +86,9 @@ def analyze(
         and ``null_total_rate``. It is left out for images of too many pixels, or without all classes of the network.
     batch
         Most images, or images and tangents, at once; by default those of `sample` and `mode_derivatives`.
+    checkpoint
+        A directory in which runs, derivatives by level and information by level are kept once they are there: the same
+        call goes on with what is missing. Networks that are no modules are told apart by their type alone.
     progress
         Show progress bars on standard error.
 
@@ -129,28 +127,9 @@ def analyze(
     seeds = range(integer(seed, "seed", minimum=0, maximum=2**64 - runs_in_all), seed + runs_in_all)
     least, most = trained_range(net)
     low, high = least if sigma_min is None else sigma_min, most if sigma_max is None else sigma_max
-    runs = sample(
-        net, latents(seeds, net), labels, steps=steps, sigma_max=high, sigma_min=low, rho=rho,
-        record=range(steps), batch=batch, device=device, progress=progress,
-    )  # fmt: skip
-    _check_runs(net, runs, labels)
-    middle = len(runs.sigmas) // 2
-    chosen = (
-        network_differentiation(net, runs.states[middle][:1], float(runs.sigmas[middle]), labels)
-        if method == "auto"
-        else method
-    )
-    modes = [
-        measured_modes(
-            net, x, float(sigma), labels, shells=numbers, diagonal=diagonal, per_channel=per_channel, method=chosen,
-            batch=batch,
-        )
-        for x, sigma in zip(
-            progress_bar(runs.states, unit="noise level", show=progress, leave=False), runs.sigmas, strict=True
-        )
-    ]  # fmt: skip
-    derivatives = np.stack([mode.values for mode in modes], axis=1)
-    errors = [mode.error for mode in modes if mode.error is not None]
+    modes_asked: dict[str, Any] = {
+        "shells": numbers, "diagonal": diagonal, "per_channel": per_channel, "batch": batch
+    }  # fmt: skip
     identity = {
         "network": denoiser_identity(net),
         "classes": None if labels is None else labels[::count].tolist(),
@@ -160,20 +139,44 @@ def analyze(
         "sigma_max": high,
         "sigma_min": low,
         "rho": rho,
-        "derivatives": chosen,
+        "derivatives": method,
         "per_channel": per_channel,
         "torch": torch.__version__,
     }
-    dataset = _dataset(runs, derivatives, numbers, np.array(seeds, dtype=np.uint64), labels, kept, identity)
+    kept_parts = KeptParts(
+        None if checkpoint is None else Path(checkpoint) / "runs",
+        {} if checkpoint is None else {**identity, "shells": numbers.tolist(), "diagonal": diagonal},
+        "analysis",
+    )
+    runs = kept_runs(kept_parts, lambda: sample(
+        net, latents(seeds, net), labels, steps=steps, sigma_max=high, sigma_min=low, rho=rho,
+        record=range(steps), batch=batch, device=device, progress=progress,
+    ))  # fmt: skip
+    _check_runs(net, runs, labels)
+    chosen = kept_method(kept_parts, net, runs, labels) if method == "auto" else method
+    identity["derivatives"] = chosen
+    modes = [
+        kept_modes(
+            kept_parts, f"modes-{at:04d}",
+            partial(measured_modes, net, x, float(sigma), labels, method=chosen, **modes_asked),
+        )
+        for at, (x, sigma) in enumerate(
+            zip(progress_bar(runs.states, unit="noise level", show=progress, leave=False), runs.sigmas, strict=True)
+        )
+    ]  # fmt: skip
+    derivatives = np.stack([mode.values for mode in modes], axis=1)
+    errors = [mode.error for mode in modes if mode.error is not None]
+    dataset = analysis_dataset(runs, derivatives, numbers, np.array(seeds, dtype=np.uint64), labels, kept, identity)
     if errors:
-        words = _label("error of the differences", "1 / sigma")
+        words = described("error of the differences", "1 / sigma")
         dataset["mode_derivative_error"] = (dataset["mode_derivative"].dims, np.stack(errors, axis=1), words)
     dataset.attrs["derivatives"] = chosen
     dataset.attrs |= clock_attributes(net)
     if information_runs:
         found = measure_information(
             net, images, image_labels, guide=guide, sigmas=np.geomspace(high, low, _INFORMATION_LEVELS),
-            runs=information_runs, seed=seeds.start, batch=batch, progress=progress,
+            runs=information_runs, seed=seeds.start, batch=batch,
+            checkpoint=None if checkpoint is None else Path(checkpoint) / "information", progress=progress,
         )  # fmt: skip
         # The shells of a structure factor end where both axes do; those of all power do not.
         found = found.rename({"sigma": "information_sigma", "wave_shell": "power_shell"})
@@ -216,20 +219,6 @@ def _check_runs(net: Denoiser, runs: Samples, labels: NDArray[np.int64] | None) 
             checked_finite(net, denoised, x.to(target), float(sigma), y)
 
 
-def luminance(images: ArrayLike) -> NDArray[Any]:
-    """One field (..., H, W) of images (..., C, H, W): 0.2989 R + 0.5870 G + 0.1140 B of three channels, the only one of
-    one, and the mean of any other number, such as latents have.
-
-    Raises `DtypeError` for anything but float32 or float64, `InvalidInputError` for fewer axes or values not finite.
-    """
-    values = floating_field(images, "images", minimum_ndim=3)
-    if values.shape[-3] == 1:
-        return values[..., 0, :, :]
-    if values.shape[-3] != len(_LUMINANCE):
-        return np.asarray(values.mean(axis=-3))
-    return np.asarray(np.einsum("c,...cij->...ij", np.array(_LUMINANCE, dtype=values.dtype), values))
-
-
 def chosen_classes(net: Denoiser, classes: Sequence[int] | None = None) -> list[int]:
     """Distinct class indices of a network; by default all, or ten spread evenly if there are more, none without labels.
 
@@ -246,90 +235,3 @@ def chosen_classes(net: Denoiser, classes: Sequence[int] | None = None) -> list[
     if not found or len(set(found)) != len(found):
         raise InvalidInputError(f"classes are {found}; expected at least one class, each once")
     return found
-
-
-def _dataset(
-    runs: Samples,
-    derivatives: NDArray[np.float64],
-    shells: NDArray[np.int64],
-    seeds: NDArray[np.uint64],
-    labels: NDArray[np.int64] | None,
-    snapshots: int,
-    identity: dict[str, Any],
-) -> "xr.Dataset":
-    import xarray as xr
-
-    height, width, sigma = runs.images.shape[-2], runs.images.shape[-1], runs.sigmas
-    k_min = smallest_wave_number((height, width))
-    axes = ("trajectory", "sigma")
-    channel = ("channel",) if derivatives.ndim == 5 else ()
-    xi_eq, lambda_0 = equilibrium_length(derivatives.mean(axis=2) if channel else derivatives, shells, k_min)
-    critical = {
-        "sigma_c": equilibrium_length_peak(sigma, xi_eq, lambda_0),
-        "sigma_first": equilibrium_length_peak(sigma, xi_eq, lambda_0, peak="first"),
-    }
-    fields = luminance(runs.states.numpy())
-    xi_x = correlation_length(fields, "second-moment", binarize=False)
-    kept = np.unique(np.round(np.linspace(0, len(sigma) - 1, snapshots)).astype(np.intp))
-    directions = DIRECTIONS[: derivatives.shape[-1]]
-    coordinates: dict[str, Any] = {
-        "seed": ("trajectory", seeds, _label("seed of the noise", "1")),
-        "sigma": ("sigma", sigma, _label("noise level sigma", "units of x")),
-        "shell": ("shell", shells, _label("mode number n", "1")),
-        "direction": list(directions),
-        "wave_number": (
-            ("shell", "direction"),
-            shells[:, None] * 2.0 * np.pi / np.array([height, width, np.sqrt(height * width)])[None, : len(directions)],
-            _label("wave number per coordinate step", "radians / lattice site"),
-        ),
-        "wave_shell_number": (
-            "wave_shell",
-            shell_wave_numbers((height, width)),
-            _label("wave number of the shell", "radians / lattice site"),
-        ),
-        "snapshot_sigma": ("snapshot_sigma", sigma[kept], _label("noise level sigma", "units of x")),
-    }
-    if labels is not None:
-        coordinates["class_label"] = ("trajectory", labels, _label("class index", "1"))
-    image_axes = ("channel", "y", "x")
-    return xr.Dataset(
-        {
-            "xi_x": (axes, xi_x.T, _label("correlation length of the luminance of x", "lattice sites")),
-            "mode_derivative": (
-                (*axes, *channel, "shell", "direction"),
-                derivatives,
-                _label("directional derivative of (x - D) / sigma", "1 / sigma"),
-            ),
-            "posterior_variance": (
-                (*axes, *channel, "shell", "direction"),
-                1.0 - derivatives * (sigma if not channel else sigma[:, None])[:, None, None],
-                _label("posterior variance along the mode over that of the noise", "1"),
-            ),
-            "structure_factor": (
-                (*axes, "wave_shell"),
-                structure_factor(fields).swapaxes(0, 1),
-                _label("structure factor of the luminance of x", "1"),
-            ),
-            "xi_eq": (axes, xi_eq, _label("equilibrium correlation length", "lattice sites")),
-            "denoised": (
-                ("trajectory", "snapshot_sigma", *image_axes),
-                runs.denoised[kept].numpy().swapaxes(0, 1),
-                _label("denoised image D(x, sigma)", "1"),
-            ),
-            "final": (("trajectory", *image_axes), runs.images.numpy(), _label("sample", "1")),
-        },
-        coords=coordinates,
-        attrs={
-            "provenance": provenance_of(identity),
-            "k_min": k_min,
-            **{key: value for name, point in critical.items() for key, value in _attributes(name, point).items()},
-        },
-    )
-
-
-def _attributes(name: str, point: CriticalPoint) -> dict[str, float]:
-    return {name: point.time, f"{name}_low": point.low, f"{name}_high": point.high, f"{name}_found": point.found}
-
-
-def _label(long_name: str, units: str) -> dict[str, str]:
-    return {"long_name": long_name, "units": units}

@@ -64,6 +64,70 @@ def test_two_classes_are_one_bit(measured):
     assert measured.attrs["evaluations"] == 2 * 400 * 40
 
 
+def test_both_forms_agree_for_exact_denoisers(measured):
+    """D_c is x_0 itself here, so that they agree image by image."""
+    window = guidance_window(measured)
+    assert window.losses.total[0] == pytest.approx(window.information.total, rel=1e-6)
+    assert window.losses.gap[0] == pytest.approx(0.0, abs=1e-6)
+    assert (window.basis, window.remark) == ("distance", "")
+    assert window.deciding is window.information
+
+
+class Eager(TwoImages):
+    """D_c goes further along the guidance direction than the data by a share a of D_c - D_u."""
+
+    share = 0.5
+
+    def forward(self, x, sigma, class_labels=None):
+        free = super().forward(x, sigma)
+        if class_labels is None:
+            return free
+        labelled = super().forward(x, sigma, class_labels)
+        return labelled + self.share * (labelled - free)
+
+
+def test_the_difference_of_both_forms_is_the_networks_own_error():
+    """By the distance (1 + a)^2 times the information, by the losses 1 - a^2: the latter alone fits the label."""
+    images, labels = data(200)
+    found = measure_information(Eager(), images, labels, runs=200, sigmas=np.geomspace(80.0, 0.3, 30))
+    window = guidance_window(found)
+    plain = guidance_window(measure_information(TwoImages(), images, labels, runs=200, sigmas=found["sigma"]))
+    assert window.information.total == pytest.approx(2.25 * plain.information.total, rel=1e-3)
+    assert window.losses.total[0] == pytest.approx(0.75 * plain.information.total, rel=1e-3)
+    assert window.answer
+    assert window.basis == "losses"
+    assert "the window is that of the losses" in window.remark
+    assert "goes further along the guidance direction" in window.remark
+    # The shares of the window are the same, whatever the factor.
+    assert window.sigma_high == pytest.approx(plain.sigma_high, rel=1e-3)
+    assert window.to_dict()["class_information_by_losses"] == pytest.approx(window.losses.total[0])
+
+
+def test_verdicts_on_both_forms():
+    images, labels = data(100)
+    sigmas = np.geomspace(80.0, 0.3, 20)
+
+    class Careless(TwoImages):
+        def forward(self, x, sigma, class_labels=None):
+            return torch.zeros_like(x) if class_labels is None else super().forward(x, sigma, class_labels)
+
+    careless = guidance_window(measure_information(Careless(), images, labels, runs=100, sigmas=sigmas))
+    assert "the guide denoises worse than the missing label explains" in careless.verdict
+    assert careless.losses.gap[0] == pytest.approx(0.0, abs=1e-3)
+    eager = Eager()
+    eager.share = 1.5
+    wrong = guidance_window(measure_information(eager, images, labels, runs=100, sigmas=sigmas))
+    assert "the label changes what the network says more than it helps it" in wrong.verdict
+    assert wrong.losses.information is None
+    eager.share = -0.9
+    deaf = guidance_window(measure_information(eager, images, labels, runs=100, sigmas=sigmas))
+    assert "the network hardly uses its label" in deaf.verdict
+    for window in (careless, wrong, deaf):
+        assert not window.answer
+        assert "\n" not in window.verdict
+        json.dumps(window.to_dict(), allow_nan=False)
+
+
 def test_own_samples_are_as_good_as_data():
     found = measure_information(TwoImages(), runs=64, sigmas=np.geomspace(60.0, 0.5, 24), sample_steps=8)
     assert found.attrs["source"] == "samples"

@@ -195,7 +195,8 @@ class TestVerdict:
 
     def test_what_is_the_critical_pulse_itself_is_no_control(self, dataset):
         same = self.changed(dataset, "step-matched", 0.0, 0.0)
-        same["advantage_mean"].loc[{"condition": "step-matched"}] = 0.0
+        for name in ("pulse_sigma", "guided_evaluations"):
+            same[name].loc[{"condition": "step-matched"}] = same[name].sel(condition="critical")
         lines = verdict(same)
         assert lines[1].startswith("The step-matched pulses are the critical pulse itself")
         assert any(line.endswith("the fair control (log-uniform).") for line in lines)

@@ -12,7 +12,7 @@ from fastpatch.errors import InvalidInputError, ResultFileError  # noqa: E402
 from fastpatch.neural import GaussianDenoiser, measure_information  # noqa: E402
 from fastpatch.neural.window import guidance_window, trial  # noqa: E402
 from fastpatch.neural.window.report import frechet_distance, trial_report, trial_table  # noqa: E402
-from fastpatch.neural.window.trial import TrialSettings, blocks, step_blocks  # noqa: E402
+from fastpatch.neural.window.trial import TrialSettings, blocks, grid_evaluations, step_blocks  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -63,12 +63,16 @@ def test_blocks_are_made_once_and_belong_to_one_trial(net, tmp_path, monkeypatch
 
 def test_report(net, tmp_path):
     judges = [MeanPixel(), MeanPixel()]
-    made = list(blocks(net, "zero-label", judges, SETTINGS, 4, tmp_path))
+    made = list(blocks(net, "zero-label", judges, SETTINGS, 4, tmp_path / "intervals"))
     measured = measure_information(net, runs=32, sigmas=np.geomspace(8.0, 0.3, 8), sample_steps=6)
     sigma = measured["sigma"].to_numpy()
     rates = {"class": (sigma, measured["class_rate"].mean("image").to_numpy())}
-    steps = list(step_blocks(net, SETTINGS, rates, 2, tmp_path))
+    steps = list(step_blocks(net, SETTINGS, rates, 2, tmp_path / "steps"))
     assert steps[0].errors.shape == (2, 1, 2, 2)
+    assert sum(block.evaluations for block in made) == grid_evaluations(SETTINGS, 4 * net.label_dim)
+    other = {"class": (sigma, 2.0 * rates["class"][1] + sigma)}
+    with pytest.raises(InvalidInputError, match="holds parts of another trial of step grids, with rates"):
+        next(step_blocks(net, SETTINGS, other, 2, tmp_path / "steps"))
     reference = np.random.default_rng(0).standard_normal((50, 1, 3, 3)).astype(np.float32)
     report = trial_report(
         made, steps, guidance_window(measured), SETTINGS, judges[0], reference, {"nowhere": 100.0, "middle": 1.5}

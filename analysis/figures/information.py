@@ -21,14 +21,16 @@ def draw_information(
 ) -> Figure:
     """The rates of `fastpatch.neural.probes.information`, and the window of ``information`` shaded, if there is one.
 
-    Left the image's and the class's rate per unit of log sigma, each over its largest value; right the class's, or
-    without classes the image's, by wavelength.
+    Left the image's and the class's rate per unit of log sigma, each over its largest value, and on data the class's
+    as a difference of losses, on the scale of the other form; right the class's, or without classes the image's, by
+    wavelength.
     """
     rates = {name: dataset[f"{name}_rate"] for name in ("total", "class") if f"{name}_rate" in dataset}
     sigma = dataset[rates["total"].dims[-1]].to_numpy()
     by_shell = dataset[f"{'class' if 'class' in rates else 'total'}_rate_by_shell"].to_numpy()
     wavelength = dataset["wavelength"].to_numpy()
     labels = {"total": "image", "class": "class"}
+    scale = max(float(rates["class" if "class" in rates else "total"].mean("image").max()), np.finfo(float).tiny)
     with house_style():
         figure = new_figure(9.0, 3.6)
         left, right = figure.subplots(1, 2)
@@ -39,13 +41,16 @@ def draw_information(
             if f"null_{name}_rate" in dataset:
                 null = dataset[f"null_{name}_rate"].mean("image").to_numpy()
                 left.plot(sigma, null / largest, color=colour, linestyle=":", label=f"{labels[name]}, Gaussian null")
+        if "class" in rates and dataset.attrs.get("source") == "data" and "conditional_rate" in dataset:
+            losses = (dataset["total_rate"] - dataset["conditional_rate"]).mean("image").to_numpy()
+            left.plot(sigma, losses / scale, color=PURPLE, linestyle="--", linewidth=1.0, label="class, by losses")
         if information is not None and np.isfinite(information.window).all():
             high, low = information.window
             for axes in (left, right):
                 axes.axvspan(low, high, color=PURPLE, alpha=0.12, linewidth=0.0)
             left.fill_between(
-                information.sigma, information.rate_low / information.rate.max(),
-                information.rate_high / information.rate.max(), color=PURPLE, alpha=0.25, linewidth=0.0,
+                information.sigma, information.rate_low / scale, information.rate_high / scale,
+                color=PURPLE, alpha=0.25, linewidth=0.0,
             )  # fmt: skip
         left.set_ylabel(r"$-dI/d\log\sigma$ over its largest value")
         left.legend(frameon=False, fontsize=8.0)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import BackendUnavailableError, ResultFileError
+from ..transformers_bars import without_progress_bars
 from .base import check_images
 
 __all__ = ["DINOv2", "preprocess"]
@@ -50,7 +51,6 @@ class DINOv2:
         source = Path(directory).expanduser()
         try:
             from transformers import Dinov2Config, Dinov2ForImageClassification
-            from transformers.utils import logging
         except ImportError as error:
             raise BackendUnavailableError(
                 f'DINOv2 needs {error.name}, which is not installed; expected `pip install "fastpatch[imagenet]"`'
@@ -61,21 +61,17 @@ class DINOv2:
                 f"{source} has no {' and no '.join(missing)}; expected the files of "
                 "facebook/dinov2-base-imagenet1k-1-layer from the Hugging Face hub, or of a model like it"
             )
-        shown = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()
         try:
-            config = Dinov2Config.from_pretrained(source, local_files_only=True)
-            self._net, report = Dinov2ForImageClassification.from_pretrained(
-                source, config=config, local_files_only=True, use_safetensors=True, output_loading_info=True
-            )
+            with without_progress_bars():
+                config = Dinov2Config.from_pretrained(source, local_files_only=True)
+                self._net, report = Dinov2ForImageClassification.from_pretrained(
+                    source, config=config, local_files_only=True, use_safetensors=True, output_loading_info=True
+                )
         except Exception as error:  # whatever transformers raises for files it does not understand
             raise ResultFileError(
                 f"{source} is not a Dinov2 image classifier ({str(error).splitlines()[0]}); expected its "
                 "config.json and model.safetensors"
             ) from error
-        finally:
-            if shown:
-                logging.enable_progress_bar()
         if config.model_type != "dinov2" or report["missing_keys"]:
             raise ResultFileError(
                 f"{source} holds a model of type {config.model_type!r} without {len(report['missing_keys'])} of the "

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor
 
 from ...errors import BackendUnavailableError, InvalidInputError, ResultFileError
+from ...messages import reason
+from ..transformers_bars import without_progress_bars
 
 __all__ = ["Parts", "encode_prompts", "find_parts", "read_scheduler"]
 
@@ -46,7 +49,7 @@ def find_parts(source: Any, *, text: bool = False) -> Parts:
             getattr(source, "tokenizer", None),
             getattr(source, "text_encoder", None),
         )
-    directory = _directory(source)
+    directory = _directory(source, text=text)
     index = _json(directory / _INDEX) if (directory / _INDEX).is_file() else {}
     parts = Parts(None)
     for name in _MODELS:
@@ -80,15 +83,25 @@ def read_scheduler(source: Any) -> Any:
     for file in (path, path / _SCHEDULER, path / "scheduler" / _SCHEDULER):
         if file.is_file():
             config = _json(file)
-            return _class("diffusers", config.get("_class_name"), file).from_config(config)
+            kind = _class("diffusers", config.get("_class_name"), "SchedulerMixin", file)
+            return _configured(kind, config, file)
     raise ResultFileError(f"{path} holds no {_SCHEDULER}; expected the directory of a scheduler saved by diffusers")
+
+
+def _configured(kind: Any, config: dict[str, Any], file: Path) -> Any:
+    try:
+        return kind.from_config(config)
+    except Exception as error:
+        raise ResultFileError(
+            f"{file} does not make a {kind.__name__} ({reason(error)}); expected the settings of one"
+        ) from error
 
 
 @torch.no_grad()
 def encode_prompts(parts: Parts, prompts: Sequence[str]) -> Tensor:
     """Embeddings (K, L, D) by the pipeline's own tokenizer and text encoder, as Stable Diffusion 1 and 2 use them.
 
-    Raises `InvalidInputError` where the pipeline has none.
+    Raises `InvalidInputError` where the pipeline has none, or more than one.
     """
     if parts.tokenizer is None or parts.text_encoder is None:
         raise InvalidInputError(
@@ -102,66 +115,93 @@ def encode_prompts(parts: Parts, prompts: Sequence[str]) -> Tensor:
         truncation=True,
         return_tensors="pt",
     )
-    embedded: Tensor = parts.text_encoder(tokens.input_ids)[0]
-    return embedded
+    embedded: Tensor = parts.text_encoder(tokens.input_ids.to(parts.text_encoder.device))[0]
+    return embedded.cpu()
 
 
-def _directory(source: str | Path) -> Path:
+def _directory(source: str | Path, *, text: bool) -> Path:
     path = Path(source).expanduser()
     if path.is_dir():
         return path
-    text = str(source)
-    if path.exists() or text.count("/") != 1 or text.startswith((".", "/", "~")):
+    name = str(source)
+    if path.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise ResultFileError(f"{path} is not a directory; expected one written by save_pretrained of diffusers")
+    wanted = ["*.json", "*.txt", "*.model", "diffusion_pytorch_model*.safetensors"]
+    wanted += [f"{folder}/*.safetensors" for folder in (*_MODELS, *(("text_encoder",) if text else ()))]
     try:
         from huggingface_hub import snapshot_download
 
-        return Path(snapshot_download(text, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
+        # Neither code nor pickles, and of the weights what is asked here.
+        return Path(snapshot_download(name, allow_patterns=wanted, ignore_patterns=["*.fp16.*", "*.non_ema.*"]))
     except ImportError as error:
         raise BackendUnavailableError(
-            f"{text!r} is no directory, and names of the hub need huggingface_hub; expected "
+            f"{name!r} is no directory, and names of the hub need huggingface_hub; expected "
             '`pip install "fastpatch[diffusers]"`, or a directory'
         ) from error
     except Exception as error:  # the hub's client raises those of several HTTP libraries
         raise ResultFileError(
-            f"{text!r} is no directory here and could not be fetched from the hub ({type(error).__name__}); expected a "
-            "directory written by save_pretrained"
+            f"{name!r} is no directory here and could not be fetched from the hub ({_hub_reason(error)}); expected a "
+            "directory written by save_pretrained, or a name that the hub has"
         ) from error
+
+
+def _hub_reason(error: Exception) -> str:
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "GatedRepoError" in kinds:
+        return "it asks for an agreement to its licence first"
+    if "RepositoryNotFoundError" in kinds:
+        return "it has no such model, or not without a login"
+    if kinds & {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "ConnectionError"}:
+        return "it is not in the cache, and the hub is out of reach or HF_HUB_OFFLINE is set"
+    return reason(error)
 
 
 def _model(directory: Path) -> Any:
     config = _json(directory / _CONFIG)
-    kind = _class("diffusers", config.get("_class_name"), directory / _CONFIG)
-    try:
-        return kind.from_pretrained(directory, low_cpu_mem_usage=False)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ResultFileError(
-            f"{directory} cannot be read as a {kind.__name__} ({reason}); expected weights of save_pretrained"
-        ) from error
+    kind = _class("diffusers", config.get("_class_name"), "ModelMixin", directory / _CONFIG)
+    return _loaded(kind, directory, low_cpu_mem_usage=False, use_safetensors=True)
 
 
 def _text_parts(directory: Path, index: dict[str, Any]) -> tuple[Any, Any]:
+    """Tokenizer and text encoder, or twice None where the pipeline lacks either."""
     found: list[Any] = []
-    for name in ("tokenizer", "text_encoder"):
-        library, kind = (index.get(name) or [None, None])[:2]
+    bases = {"tokenizer": "PreTrainedTokenizerBase", "text_encoder": "PreTrainedModel"}
+    for name, base in bases.items():
+        entry = index.get(name)
+        library, kind = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
         if library != "transformers" or not (directory / name).is_dir():
             return None, None
-        found.append(_class("transformers", kind, directory / _INDEX).from_pretrained(directory / name))
+        safe = {"use_safetensors": True} if name == "text_encoder" else {}
+        found.append(_loaded(_class("transformers", kind, base, directory / _INDEX), directory / name, **safe))
     return found[0], found[1]
 
 
-def _class(package: str, name: Any, file: Path) -> Any:
+def _loaded(kind: Any, directory: Path, **options: Any) -> Any:
+    """``kind.from_pretrained`` of a directory: the classes are those installed, no code of the directory is run."""
+    try:
+        with without_progress_bars() if kind.__module__.startswith("transformers") else nullcontext():
+            return kind.from_pretrained(directory, local_files_only=True, **options)
+    except Exception as error:
+        raise ResultFileError(
+            f"{directory} cannot be read as a {kind.__name__} ({reason(error)}); expected what save_pretrained writes, "
+            "with weights as safetensors"
+        ) from error
+
+
+def _class(package: str, name: Any, base: str, file: Path) -> Any:
+    """The class of this name of a package, if it derives from its class ``base``."""
     from importlib import import_module
 
     try:
-        found = getattr(import_module(package), str(name), None)
-    except ImportError as error:
+        module = import_module(package)
+        # Their modules load on use, and some need packages of their own.
+        found, wanted = getattr(module, str(name), None), getattr(module, base)
+    except (ImportError, RuntimeError) as error:
         raise BackendUnavailableError(
             f'{file} needs {package}, which is not installed; expected `pip install "fastpatch[diffusers]"`'
         ) from error
-    if not isinstance(found, type):
-        raise ResultFileError(f"{file} names the class {name!r}; expected one of the installed {package}")
+    if not (isinstance(found, type) and issubclass(found, wanted)):
+        raise ResultFileError(f"{file} names the class {name!r}; expected a {base} of the installed {package}")
     return found
 
 

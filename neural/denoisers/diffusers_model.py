@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...errors import InvalidInputError
+from ...errors import FastpatchError, InvalidInputError
+from ...messages import reason
 
 __all__ = ["ModelCall", "image_shape_of"]
 
@@ -46,18 +47,24 @@ class ModelCall:
         null_condition: Tensor | None = None,
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
-        self._model = model
+        self._model, self._answered = model, False
         self._arguments = dict(arguments or {})
         self._accepted = set(inspect.signature(model.forward).parameters)
         name, config = type(model).__name__, getattr(model, "config", {})
         self.conditions, self._null_condition = conditions, null_condition
+        embeds = config.get("addition_embed_type")
+        if embeds is not None and "added_cond_kwargs" not in self._arguments:
+            raise InvalidInputError(
+                f"{name} needs embeddings beside those of its prompts (addition_embed_type {embeds!r}), as those of "
+                "Stable Diffusion XL do; expected added_cond_kwargs among arguments and conditions (K, L, D)"
+            )
         needs_text = "encoder_hidden_states" in self._accepted and "encoder_hidden_states" not in self._arguments
         if conditions is not None and not needs_text:
             raise InvalidInputError(f"conditions are given to {name}, which takes no embeddings; expected none")
         if needs_text and conditions is None and config.get("cross_attention_dim") is not None:
             raise InvalidInputError(
-                f"{name} needs embeddings of its prompts; expected conditions (K, L, D), or prompts and a pipeline "
-                "with its text encoder"
+                f"{name} needs embeddings of its prompts; expected prompts (--prompts on the command line) and a "
+                "pipeline with its text encoder, or conditions (K, L, D)"
             )
         if conditions is not None:
             if conditions.ndim != 3:
@@ -99,7 +106,16 @@ class ModelCall:
             if labels is None:
                 labels = torch.full((len(x),), self._null or 0, dtype=torch.int64, device=x.device)
             given["class_labels"] = labels
-        found = self._model(x, timestep=time, **given)
+        try:
+            found = self._model(x, timestep=time, **given)
+        except (TypeError, ValueError, AttributeError) as error:
+            if self._answered or isinstance(error, FastpatchError):
+                raise
+            raise InvalidInputError(
+                f"{type(self._model).__name__} cannot be called with images, a time and {' and '.join(given)} "
+                f"({reason(error)}); expected a model that can, or what else it needs as arguments"
+            ) from error
+        self._answered = True
         tensor: Tensor = found[0] if isinstance(found, tuple) else getattr(found, "sample", found)
         return tensor
 

@@ -4,8 +4,11 @@ Clean images get noise, :math:`x = x_0 + \sigma\varepsilon`, and the posterior m
 compared: no derivative, no sampling run. The clean images are data, or the network's own samples.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,14 +21,16 @@ from ...errors import InvalidInputError
 from ...noise import NoiseStream, standard_normals
 from ...progress import progress_bar
 from ...provenance import environment
-from ...validation import floating_field, integer
+from ...validation import integer
 from ..batching import in_batches
-from ..denoiser import Denoiser, checked_labels, denoiser_identity, image_shape
+from ..denoiser import Denoiser, denoiser_identity, image_shape
 from ..devices import reproducible
 from ..edm_grid import SIGMA_MAX, SIGMA_MIN, checked_levels
 from ..guidance import Guide, check_guide, guide_estimate
-from ..sampler import latents, placed, sample
+from ..kept_parts import KeptParts
+from ..sampler import placed
 from ..window.units import clock_attributes
+from .clean_images import given_images, own_samples
 from .finite import checked_finite
 
 if TYPE_CHECKING:
@@ -34,6 +39,12 @@ if TYPE_CHECKING:
 __all__ = ["information_levels", "measure_information", "trained_range"]
 
 _BATCH = 32
+_WORDS = {
+    "total": "information about the image decided per unit of log sigma",
+    "conditional": "the same given its class",
+    "class": "information about the class decided per unit of log sigma",
+}
+_BY_SHELL = frozenset({"total", "class"})
 
 
 def trained_range(net: Denoiser) -> tuple[float, float]:
@@ -61,6 +72,7 @@ def measure_information(
     seed: int = 0,
     sample_steps: int = 18,
     batch: int | None = None,
+    checkpoint: str | Path | None = None,
     progress: bool = False,
 ) -> "xr.Dataset":
     """Information rates of single images at each noise level, in nats per unit of log sigma.
@@ -83,6 +95,9 @@ def measure_information(
         Image i gets noise of seed ``seed + i``, another one at every level.
     sample_steps, batch
         Heun steps of the own samples; most images at once, 32 by default.
+    checkpoint
+        A directory in which every level is kept once it is measured: the same call goes on from there. Networks that
+        are no modules are told apart by their type alone.
 
     Returns
     -------
@@ -101,6 +116,8 @@ def measure_information(
         guide of other images, levels that do not decrease.
     NotFiniteError
         Where the network gives a value that is not finite, named by level and layer.
+    InvalidInputError, ResultFileError
+        For a checkpoint of another measurement, or a damaged one.
     """
     levels = information_levels(net) if sigmas is None else checked_levels(sigmas)[:-1]
     count, first = integer(runs, "runs", minimum=1), integer(seed, "seed", minimum=0, maximum=2**63)
@@ -108,89 +125,95 @@ def measure_information(
     used: Guide | None = "zero-label" if guide is None and net.label_dim else guide
     if used is not None:
         check_guide(net, used)
-    clean, classes, cost = _clean_images(net, images, labels, count, first, sample_steps, size, progress)
+    if images is None and labels is not None:
+        raise InvalidInputError("labels are given without images; expected both, or neither")
+    given = None if images is None else given_images(net, images, labels, count)
+    kept = KeptParts(
+        checkpoint, {} if checkpoint is None else _identity(net, used, levels, count, first, sample_steps, given)
+    )
+    cost = 0
+    if given is None:
+        low, high = trained_range(net)
+        clean, classes, cost = own_samples(
+            net, count, first, kept, steps=sample_steps, sigma_max=high, sigma_min=low, batch=size, progress=progress
+        )
+    else:
+        clean, classes = given
     target = placed(net, None)
     if used is not None and not isinstance(used, str):
         placed(used, target)
-    seeds = range(first, first + len(clean))
-    by_label = classes is not None and used is not None
-    names = ("total", "conditional", "class") if by_label or used is not None else ("total",)
-    rates = {name: np.empty((len(clean), len(levels))) for name in names}
-    shells: dict[str, list[NDArray[np.float64]]] = {"total": [], "class": []}
-
-    for at, sigma in enumerate(progress_bar(levels, unit="noise level", show=progress, leave=False)):
-        noisy = clean + float(sigma) * torch.from_numpy(_noise(seeds, image_shape(net), at))
-
-        def estimates(part: slice, sigma: float = float(sigma), noisy: Tensor = noisy) -> tuple[Tensor, Tensor]:
-            x = noisy[part].to(target)
-            y = None if classes is None else classes[part].to(target)
-            labelled = net(x, sigma, y)
-            checked_finite(net, labelled, x, sigma, y)
-            free = labelled if used is None else guide_estimate(net, used, x, sigma, y)
-            checked_finite(net if isinstance(used, str) or used is None else used, free, x, sigma, None)
-            return labelled.cpu(), free.cpu()
-
-        with torch.no_grad(), reproducible(target, tf32=False):
-            found = in_batches(estimates, len(clean), size)
-        labelled, free = (torch.cat(parts) for parts in zip(*found, strict=True))
-        differences = {"total": clean - free, "conditional": clean - labelled, "class": labelled - free}
-        for name in names:
-            values = differences[name].numpy()
-            rates[name][:, at] = information_rate(values, sigma)
-            if name in shells:
-                shells[name].append(information_rate_by_shell(values, sigma).mean(axis=0))
+    bar = progress_bar(levels, unit="noise level", show=progress, leave=False)
+    found = [
+        kept.part(f"level-{at:04d}", partial(_rates, net, used, clean, classes, float(sigma), at, first, size))
+        for at, sigma in enumerate(bar)
+    ]
+    rates = {name: np.stack([each[name] for each in found], axis=1) for name in _WORDS if name in found[0]}
+    shells = {name: np.stack([each[f"{name}_by_shell"] for each in found]) for name in rates if name in _BY_SHELL}
     evaluations = cost + len(clean) * len(levels) * (1 if used is None else 2)
     return _dataset(
-        net, used, levels, rates, {name: np.stack(found) for name, found in shells.items() if found}, classes,
-        evaluations, "samples" if images is None else "data", first,
-    )  # fmt: skip
+        net, used, levels, rates, shells, classes, evaluations, "samples" if images is None else "data", first
+    )
 
 
-def _clean_images(
+def _rates(
     net: Denoiser,
-    images: ArrayLike | None,
-    labels: ArrayLike | None,
+    guide: Guide | None,
+    clean: Tensor,
+    classes: Tensor | None,
+    sigma: float,
+    level: int,
+    seed: int,
+    batch: int,
+) -> dict[str, NDArray[np.float64]]:
+    """The rates (n,) at one noise level by name, and their means (n_shells,) by wavelength."""
+    target = placed(net, None)
+    noise = _noise(range(seed, seed + len(clean)), image_shape(net), level)
+    noisy = clean + sigma * torch.from_numpy(noise)
+
+    def estimates(part: slice) -> tuple[Tensor, Tensor]:
+        x = noisy[part].to(target)
+        y = None if classes is None else classes[part].to(target)
+        labelled = net(x, sigma, y)
+        checked_finite(net, labelled, x, sigma, y)
+        free = labelled if guide is None else guide_estimate(net, guide, x, sigma, y)
+        checked_finite(net if isinstance(guide, str) or guide is None else guide, free, x, sigma, None)
+        return labelled.cpu(), free.cpu()
+
+    with torch.no_grad(), reproducible(target, tf32=False):
+        found = in_batches(estimates, len(clean), batch)
+    labelled, free = (torch.cat(parts) for parts in zip(*found, strict=True))
+    differences = {"total": clean - free}
+    if guide is not None:
+        differences |= {"conditional": clean - labelled, "class": labelled - free}
+    rates = {name: information_rate(values.numpy(), sigma) for name, values in differences.items()}
+    for name in _BY_SHELL & differences.keys():
+        rates[f"{name}_by_shell"] = information_rate_by_shell(differences[name].numpy(), sigma).mean(axis=0)
+    return rates
+
+
+def _identity(
+    net: Denoiser,
+    guide: Guide | None,
+    levels: NDArray[np.float64],
     count: int,
     seed: int,
-    steps: int,
-    batch: int,
-    progress: bool,
-) -> tuple[Tensor, Tensor | None, int]:
-    """Clean images, their labels on the CPU, and the evaluations that making them has cost."""
-    if images is None:
-        if labels is not None:
-            raise InvalidInputError("labels are given without images; expected both, or neither")
-        wanted = torch.arange(count) % net.label_dim if net.label_dim else None
-        low, high = trained_range(net)
-        # Apart from the noise that is added later.
-        noise = latents(range(seed, seed + count), net)
-        made = sample(net, noise, wanted, steps=steps, sigma_max=high, sigma_min=low, batch=batch, progress=progress)
-        return made.images, wanted, count * made.evaluations
-    fields = floating_field(images, "images", minimum_ndim=4)
-    shape = image_shape(net)
-    if fields.ndim != 4 or fields.shape[1:] != shape:
-        raise InvalidInputError(f"images have shape {fields.shape}; expected (n, {', '.join(map(str, shape))})")
-    if labels is None:
-        if net.label_dim:
-            raise InvalidInputError(
-                f"images are given without labels to a network of {net.label_dim} classes; expected a label for each"
-            )
-        return torch.from_numpy(fields[:count].astype(np.float32)), None, 0
-    known = checked_labels(net, labels, len(fields))
-    assert known is not None
-    if known.ndim != 1:
-        raise InvalidInputError(f"labels have shape {tuple(known.shape)}; expected indices (n,)")
-    chosen = _in_turn(known.numpy(), count)
-    return torch.from_numpy(fields[chosen].astype(np.float32)), known[torch.from_numpy(chosen)], 0
-
-
-def _in_turn(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """The first ``count`` images, taking the classes in turn as long as they last."""
-    place = np.empty(len(labels), dtype=np.int64)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        place[members] = np.arange(len(members))
-    return np.lexsort((labels, place))[:count]
+    sample_steps: int,
+    given: tuple[Tensor, Tensor | None] | None,
+) -> dict[str, Any]:
+    """All that the rates depend on, as JSON values."""
+    found: dict[str, Any] = {
+        "network": denoiser_identity(net),
+        "guide": guide if guide is None or isinstance(guide, str) else denoiser_identity(guide),
+        "noise levels": levels.tolist(),
+        "runs": count,
+        "seed": seed,
+    }
+    if given is None:
+        return {**found, "steps of the samples": sample_steps}
+    digest = hashlib.sha256()
+    for tensor in given:
+        digest.update(b"" if tensor is None else tensor.numpy().tobytes())
+    return {**found, "images": digest.hexdigest()}
 
 
 def _noise(seeds: Sequence[int], shape: tuple[int, int, int], level: int) -> NDArray[np.float32]:
@@ -214,17 +237,12 @@ def _dataset(
     import xarray as xr
 
     units = {"units": "nat"}
-    words = {
-        "total": "information about the image decided per unit of log sigma",
-        "conditional": "the same given its class",
-        "class": "information about the class decided per unit of log sigma",
-    }
     content: dict[str, Any] = {
-        f"{name}_rate": (("image", "sigma"), values, {"long_name": words[name], **units})
+        f"{name}_rate": (("image", "sigma"), values, {"long_name": _WORDS[name], **units})
         for name, values in rates.items()
     }
     for name, values in shells.items():
-        label = {"long_name": f"{words[name]}, by wavelength", **units}
+        label = {"long_name": f"{_WORDS[name]}, by wavelength", **units}
         content[f"{name}_rate_by_shell"] = (("sigma", "wave_shell"), values, label)
     side = max(image_shape(net)[1:])
     numbers = np.arange(shells["total"].shape[1])

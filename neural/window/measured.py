@@ -8,21 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...analysis import DecidedInformation, decided_information
+from ...analysis import DecidedInformation, decided_information, integrated_information
 from ...errors import InvalidInputError
 from ..denoisers.schedules import NoiseSchedule, restored
 from .step_grid import entropic_levels
 from .units import Interval, StepWindow, comfyui_percent, run_levels, step_window
+from .verdict import Basis, LossDifference, judged
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["GuidanceWindow", "entropic_sigmas", "guidance_window"]
 
-_FEWEST_RUNS = 16
 _LEAST_INFORMATION = 1e-3  # nats: less than a thousandth of a label is no difference between guide and model
-_CALIBRATION = (0.5, 1.5)
-_FLAT = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +35,14 @@ class GuidanceWindow:
         95 % bootstrap intervals of both ends over images.
     verdict : str
         Empty where the answer can be used, else why not, in one sentence.
+    remark : str
+        What is to be known beside an answer, such as that the two forms of the class information differ; often empty.
     information : DecidedInformation or None
-        What it follows from: rate, integral, calibration.
+        The class information by the distance of D and D_u: rate, integral, calibration.
+    losses : LossDifference or None
+        The same by the difference of their losses, where there are data.
+    basis : {"distance", "losses"}
+        Which of them the window is of: the losses where they alone agree with the label's entropy.
     evaluations : int
         Evaluations of networks, images times calls, that the measurement has cost.
     schedule, scheduler
@@ -54,12 +58,20 @@ class GuidanceWindow:
     evaluations: int
     schedule: NoiseSchedule | None = None
     scheduler: str | None = None
+    losses: LossDifference | None = None
+    remark: str = ""
+    basis: Basis = "distance"
     levels: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     @property
     def answer(self) -> bool:
         """Whether the window can be used."""
         return not self.verdict
+
+    @property
+    def deciding(self) -> DecidedInformation | None:
+        """The information of which the window holds a share, by distance or losses."""
+        return self.losses.information if self.basis == "losses" and self.losses is not None else self.information
 
     def w(self, weight: float) -> Interval:
         """The guidance of `sample` with this weight inside the window; raises `InvalidInputError` without an answer."""
@@ -99,7 +111,14 @@ class GuidanceWindow:
             "sigma_low_interval": list(self.low_interval),
             "share": None if known is None else known.share,
             "verdict": self.verdict,
+            "remark": self.remark,
+            "basis": self.basis,
             "class_information": None if known is None else known.total,
+            "class_information_interval": None if known is None else [known.total_low, known.total_high],
+            "class_information_by_losses": None if self.losses is None else self.losses.total[0],
+            "class_information_by_losses_interval": None if self.losses is None else list(self.losses.total[1:]),
+            "distance_less_losses": None if self.losses is None else self.losses.gap[0],
+            "distance_less_losses_interval": None if self.losses is None else list(self.losses.gap[1:]),
             "label_entropy": None if known is None else known.entropy,
             "images": 0 if known is None else known.runs,
             "evaluations": self.evaluations,
@@ -118,9 +137,10 @@ def guidance_window(result: "xr.Dataset", share: float = 0.9, *, seed: int = 0) 
     """The window of a result of `measure_information` or of `fastpatch.neural.analyze`.
 
     ``share`` of the class information lies in it, half of the rest on either side; ``seed`` is that of the bootstrap
-    over images. The verdict names, in this order: no labels or guide; a guide equal to the model; too few images; an
-    integral outside 0.5 … 1.5 of the label's entropy with all of its interval; a rate so flat that the window is as
-    long as the range; an end beyond the measured levels; ends less certain than half of the window's length.
+    over images. On data the class information is taken in both of its forms (see `analysis.information`): by the
+    distance, :math:`|D - D_u|^2/\\sigma^2`, and by the losses, :math:`(|x_0 - D_u|^2 - |x_0 - D|^2)/\\sigma^2`. The
+    window is that of the distance, whose interval is narrower, unless the losses alone agree with the label's entropy.
+    The verdict names a missing label or guide, a guide equal to the model, and what `judged` names.
 
     Raises `InvalidInputError` for a dataset of another kind or a share out of range.
     """
@@ -148,41 +168,46 @@ def guidance_window(result: "xr.Dataset", share: float = 0.9, *, seed: int = 0) 
         )  # fmt: skip
     entropy = float(result.attrs.get("label_entropy", math.nan))
     found = decided_information(rates, levels, entropy=entropy if entropy > 0.0 else None, share=share, seed=seed)
-    high, low = (float(value) for value in found.window)
+    losses = _losses(result, rates, levels, entropy=found.entropy, share=share, seed=seed)
+    said = judged(found, losses)
+    shown = losses.information if said.basis == "losses" and losses is not None else found
+    assert shown is not None
+    high, low = (float(value) for value in shown.window)
     return GuidanceWindow(
         high,
         low,
-        (float(found.window_low[0]), float(found.window_high[0])),
-        (float(found.window_low[1]), float(found.window_high[1])),
-        _verdict(found),
+        (float(shown.window_low[0]), float(shown.window_high[0])),
+        (float(shown.window_low[1]), float(shown.window_high[1])),
+        said.refusal,
         found,
+        losses=losses,
+        remark=said.remark,
+        basis=said.basis,
         **parts,
     )
 
 
-def _verdict(found: DecidedInformation) -> str:
-    if found.runs < _FEWEST_RUNS:
-        return f"{found.runs} images are too few for an interval; expected at least {_FEWEST_RUNS}"
-    if found.entropy > 0.0:
-        low, high = found.total_low / found.entropy, found.total_high / found.entropy
-        if high < _CALIBRATION[0] or low > _CALIBRATION[1]:
-            return (
-                f"the decided information integrates to {found.total:.2f} nats where the labels hold "
-                f"{found.entropy:.2f}, so that network and guide do not belong together or are badly trained"
-            )
-    high, low = found.window
-    if not math.isfinite(high):
-        return "much of the class is decided above the first level; expected a larger first noise level"
-    length, whole = math.log(high / low), math.log(found.sigma[0] / found.sigma[-1])
-    if length >= _FLAT * found.share * whole:
-        return "the class is decided evenly over all noise levels, so that no window is better than another"
-    widest = max(
-        math.log(top / bottom) if bottom > 0.0 and math.isfinite(top) else math.inf
-        for bottom, top in zip(found.window_low, found.window_high, strict=True)
+def _losses(
+    result: "xr.Dataset",
+    distance: NDArray[np.float64],
+    levels: NDArray[np.float64],
+    *,
+    entropy: float,
+    share: float,
+    seed: int,
+) -> LossDifference | None:
+    """The class information as a difference of losses; None without data or without the losses with a label."""
+    if result.attrs.get("source") != "data" or "conditional_rate" not in result:
+        return None
+    rates = result["total_rate"].to_numpy() - result["conditional_rate"].to_numpy()
+    total = integrated_information(rates, levels, seed=seed)
+    return LossDifference(
+        total,
+        integrated_information(distance - rates, levels, seed=seed),
+        decided_information(rates, levels, entropy=entropy if entropy > 0.0 else None, share=share, seed=seed)
+        if total[0] > 0.0
+        else None,
     )
-    if widest > 0.5 * length:
-        return f"{found.runs} images are too few: an end of the window is known to a factor {math.exp(widest):.2g}"
-    return ""
 
 
 def entropic_sigmas(result: "xr.Dataset", steps: int, of: str = "total") -> NDArray[np.float64]:

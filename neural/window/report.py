@@ -92,6 +92,7 @@ def trial_report(
         "weights": list(settings.weights),
         "evaluations": {"grid": cost, "measurement": window.evaluations, "ratio": window.evaluations / cost},
         "verdict_of_window": window.verdict,
+        "measurement": window.to_dict(()),
         "windows": {name: {"sigma": list(ends), "levels": spans[name]} for name, ends in windows.items()},
         "metrics": by_metric,
         "step_grids": _steps(steps, settings),

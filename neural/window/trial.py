@@ -1,9 +1,8 @@
 """Does guiding where the class is decided work? The experiment of docs/window.md, resumable block by block."""
 
-import io
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...atomic import atomic_path, writable_directory
-from ...errors import InvalidInputError, ResultFileError
+from ...errors import InvalidInputError
 from ...validation import integer
 from ..classifiers.base import Classifier, check_labels
 from ..denoiser import Denoiser, denoiser_identity
 from ..edm_grid import sigma_grid
 from ..guidance import Guide
-from ..identity import differences
-from ..sampler import latents, sample
+from ..kept_parts import KeptParts
+from ..sampler import Solver, latents, sample
 from .interval_grid import interval_samples
 from .step_grid import entropic_levels
 
-__all__ = ["Block", "StepErrors", "TrialSettings", "blocks", "step_blocks"]
+__all__ = ["Block", "StepErrors", "TrialSettings", "blocks", "grid_evaluations", "step_blocks", "step_evaluations"]
 
 _REFERENCE_STEPS = 32
+
+# Measured (sigma, rate) by the name of a grid.
+Rates = Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,9 @@ def blocks(
         "guide": guide if isinstance(guide, str) else denoiser_identity(guide),
         "classifiers": [classifier.describe() for classifier in classifiers],
     }
-    directory = _directory(out, json.loads(json.dumps(identity)))
+    parts = KeptParts(out, identity, "trial")
     for block in range(count):
-        path = directory / f"intervals-{block:04d}.npz"
-        if not path.exists():
-            _save(path, **vars(_made(net, guide, classifiers, settings, block, batch)))
-        found = _load(path)
+        found = parts.part(f"intervals-{block:04d}", partial(_made, net, guide, classifiers, settings, block, batch))
         done(block)
         yield Block(found["targets"], found["unguided"], found["guided"], int(found["evaluations"]))
 
@@ -105,41 +103,68 @@ def blocks(
 def step_blocks(
     net: Denoiser,
     settings: TrialSettings,
-    rates: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
+    rates: Rates,
     count: int,
     out: str | Path,
     *,
     batch: int = 32,
 ) -> Iterator[StepErrors]:
-    """The step grids of equal information, by name with their measured (sigma, rate), against EDM's, by blocks."""
-    directory = writable_directory(out)
-    names = ("EDM", *rates)
+    """The step grids of equal information, by name with their measured (sigma, rate), against EDM's, by blocks.
+
+    ``out`` is a directory of their own. Raises what `blocks` raises for it.
+    """
+    identity = {
+        **asdict(settings),
+        "network": denoiser_identity(net),
+        "rates": {name: [values.tolist() for values in pair] for name, pair in rates.items()},
+    }
+    parts = KeptParts(out, identity, "trial of step grids")
     for block in range(count):
-        path = directory / f"steps-{block:04d}.npz"
-        if not path.exists():
-            noise, labels = _start(net, block)
-            ends = {"sigma_max": settings.sigma_max, "sigma_min": settings.sigma_min, "batch": batch}
-            reference = sample(net, noise, labels, steps=_REFERENCE_STEPS, **ends).images  # type: ignore[arg-type]
-            errors = np.empty((len(names), len(settings.evaluations), 2, len(noise)))
-            for at, evaluations in enumerate(settings.evaluations):
-                for which, solver in enumerate(("euler", "heun")):
-                    steps = evaluations if solver == "euler" else evaluations // 2
-                    for grid, name in enumerate(names):
-                        if name == "EDM":
-                            levels = sigma_grid(steps, settings.sigma_max, settings.sigma_min)[:-1]
-                        else:
-                            levels = entropic_levels(*rates[name], steps)
-                        images = sample(
-                            net, noise, labels, sigmas=levels, solver=solver, batch=batch,  # type: ignore[arg-type]
-                        ).images  # fmt: skip
-                        errors[grid, at, which] = (images - reference).square().mean((1, 2, 3)).sqrt().numpy()
-            _save(path, errors=errors)
-        yield StepErrors(names, _load(path)["errors"])
+        found = parts.part(f"steps-{block:04d}", partial(_step_errors, net, settings, rates, block, batch))
+        yield StepErrors(("EDM", *rates), found["errors"])
+
+
+def grid_evaluations(settings: TrialSettings, images: int) -> int:
+    """Evaluations, images times calls of either network, of `blocks` with so many images a block.
+
+    At level l of N: the unguided run twice, each weight twice for every interval that is open, and once for every one
+    that has ended, as `interval_samples` shares them.
+    """
+    count = 0
+    for level in range(settings.levels):
+        ended = level * (level - 1) // 2
+        count += 2 + len(settings.weights) * (2 * level + ended)
+    return images * count
+
+
+def step_evaluations(settings: TrialSettings, images: int, rates: int) -> int:
+    """Evaluations of `step_blocks` with so many images a block and so many rates: EDM's grid and the reference too."""
+    heun = sum(2 * (evaluations // 2) - 1 for evaluations in settings.evaluations)
+    return images * ((1 + rates) * (sum(settings.evaluations) + heun) + 2 * _REFERENCE_STEPS - 1)
+
+
+def _step_errors(
+    net: Denoiser, settings: TrialSettings, rates: Rates, block: int, batch: int
+) -> dict[str, NDArray[np.float64]]:
+    noise, labels = _start(net, block)
+    ends = {"sigma_max": settings.sigma_max, "sigma_min": settings.sigma_min, "batch": batch}
+    reference = sample(net, noise, labels, steps=_REFERENCE_STEPS, **ends).images  # type: ignore[arg-type]
+    errors = np.empty((1 + len(rates), len(settings.evaluations), 2, len(noise)))
+    solvers: tuple[Solver, ...] = ("euler", "heun")
+    for at, evaluations in enumerate(settings.evaluations):
+        for which, solver in enumerate(solvers):
+            steps = evaluations if solver == "euler" else evaluations // 2
+            grids = [sigma_grid(steps, settings.sigma_max, settings.sigma_min)[:-1]]
+            grids += [entropic_levels(*rate, steps) for rate in rates.values()]
+            for grid, levels in enumerate(grids):
+                images = sample(net, noise, labels, sigmas=levels, solver=solver, batch=batch).images
+                errors[grid, at, which] = (images - reference).square().mean((1, 2, 3)).sqrt().numpy()
+    return {"errors": errors}
 
 
 def _made(
     net: Denoiser, guide: Guide, classifiers: Sequence[Classifier], settings: TrialSettings, block: int, batch: int
-) -> Block:
+) -> dict[str, NDArray[Any]]:
     noise, labels = _start(net, block)
     found = interval_samples(net, guide, noise, labels, settings.grid, settings.weights, batch)
     n = settings.levels
@@ -152,40 +177,14 @@ def _made(
     guided = np.full(shape, np.nan, dtype=np.float32)
     for (weight, first, last), images in found.guided.items():
         guided[:, weight, first, last] = logits(images)
-    return Block(labels.numpy(), unguided, guided, found.evaluations)
+    return {
+        "targets": labels.numpy(),
+        "unguided": unguided,
+        "guided": guided,
+        "evaluations": np.array(found.evaluations),
+    }
 
 
 def _start(net: Denoiser, block: int) -> tuple[Tensor, Tensor]:
     images = net.label_dim
     return latents(range(block * images, (block + 1) * images), net), torch.arange(images)
-
-
-def _directory(out: str | Path, identity: dict[str, Any]) -> Path:
-    directory = writable_directory(out)
-    manifest = directory / "trial.json"
-    if manifest.exists():
-        found = json.loads(manifest.read_text(encoding="utf-8"))
-        unlike = differences(found, identity)
-        if unlike:
-            raise InvalidInputError(
-                f"{directory} holds blocks of {unlike[0]}; expected the same trial, or another directory"
-            )
-    else:
-        with atomic_path(manifest) as temporary:
-            temporary.write_text(json.dumps(identity, indent=1, sort_keys=True), encoding="utf-8")
-    return directory
-
-
-def _save(path: Path, **arrays: Any) -> None:
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content.getvalue())
-
-
-def _load(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise ResultFileError(f"{path} is damaged ({error}); expected a block of this trial, or none") from error

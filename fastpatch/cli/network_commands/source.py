@@ -1,4 +1,4 @@
-"""SOURCE of the network commands: a directory or hub name of diffusers, one of our own files, or a release of EDM2."""
+"""SOURCE of the network commands: a directory or hub name of diffusers, an EDM2 network, or an object in Python."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -7,12 +7,15 @@ import numpy as np
 import typer
 
 from ...errors import DtypeError, InvalidInputError
+from ...messages import reason
 from .. import options
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
     from ...neural.denoiser import Denoiser
+    from ...neural.denoisers import AdaptedDenoiser
 
 __all__ = ["GuideName", "Images", "Labels", "NullLabel", "Prompts", "Runs", "Share", "Source", "Steps"]
 __all__ += ["data_options", "load_denoiser", "load_guide", "read_images", "title"]
@@ -20,8 +23,9 @@ __all__ += ["data_options", "load_denoiser", "load_guide", "read_images", "title
 Source = Annotated[
     str,
     typer.Argument(
-        help="A directory of save_pretrained of diffusers, a name of its hub, or an EDM2 network (.safetensors, .pkl, "
-        "or a release by name).",
+        help="A directory of save_pretrained of diffusers, a name of its hub, weights of `fastpatch unet train` or "
+        "`fastpatch edm2 train` (.safetensors), a release of EDM2 (.pkl, or by name), or FILE.py:NAME, a denoiser or a "
+        "function without arguments that returns one.",
         show_default=False,
     ),
 ]
@@ -52,13 +56,64 @@ def load_denoiser(source: str, device: str, null_label: int | None = None, promp
     texts = None if prompts is None else _lines(prompts)
     if source in RELEASES or Path(source).suffix in (".safetensors", ".pkl"):
         if null_label is not None or texts is not None:
-            raise InvalidInputError(f"{source} is an EDM2 network; expected neither --null-label nor --prompts")
-        return load(source).to(target)
+            raise InvalidInputError(f"{source} is a network of images; expected neither --null-label nor --prompts")
+        return (_unet(source) or load(source)).to(target)
+    if ".py:" in source:
+        if null_label is not None or texts is not None:
+            raise InvalidInputError(f"{source} is an object in Python; expected neither --null-label nor --prompts")
+        return _from_python(source, target)
     with options.packages_for("a model of diffusers", "diffusers"):
         from ...neural.denoisers import from_diffusers
 
     net = from_diffusers(source, null_label=null_label, prompts=texts)
     return net.to(target)
+
+
+def _unet(source: str) -> "AdaptedDenoiser | None":
+    """The U-Net of App. D that a file holds, or None if that holds another network."""
+    from ...neural.unet.network import UNet
+    from ...neural.unet.weights import load_weights, read_card
+
+    if Path(source).suffix != ".safetensors" or not Path(source).is_file():
+        return None
+    architecture = read_card(source).get("architecture")
+    if not isinstance(architecture, dict) or architecture.get("name") != UNet.NAME:
+        return None
+    from ...neural.unet.denoiser import unet_denoiser
+
+    return unet_denoiser(load_weights(source)[0])
+
+
+def _from_python(source: str, device: "torch.device") -> "Denoiser":
+    """The denoiser FILE.py:NAME, which is run as any program of the user's is; `InvalidInputError` for anything else.
+
+    Objects of denoising-diffusion-pytorch are adapted.
+    """
+    import runpy
+
+    from ...neural.denoisers import from_denoising_diffusion_pytorch
+
+    file, _, name = source.rpartition(":")
+    if not Path(file).is_file():
+        raise InvalidInputError(f"{file} is not a file; expected FILE.py:NAME")
+    try:
+        found: Any = runpy.run_path(file, run_name="fastpatch_source").get(name)
+        if not hasattr(found, "label_dim") and not hasattr(found, "alphas_cumprod") and callable(found):
+            found = found()
+    except Exception as error:  # whatever the user's own code raises
+        raise InvalidInputError(
+            f"{source} cannot be made ({type(error).__name__}: {reason(error)}); expected a denoiser, or a function "
+            "without arguments that returns one"
+        ) from error
+    if hasattr(found, "model") or hasattr(found, "preconditioned_network_forward"):
+        found = from_denoising_diffusion_pytorch(found)
+    if not (callable(found) and hasattr(found, "label_dim")):
+        raise InvalidInputError(
+            f"{source} is {'missing' if found is None else type(found).__name__}; expected a denoiser, such as those "
+            "of fastpatch.neural.denoisers, or an object of denoising-diffusion-pytorch"
+        )
+    net: Denoiser = found.to(device) if hasattr(found, "to") else found
+    return net
 
 
 def load_guide(name: str | None, device: str) -> "Denoiser | Literal['zero-label'] | None":

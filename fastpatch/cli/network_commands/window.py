@@ -2,13 +2,13 @@
 
 import json
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...errors import InvalidInputError
+from ...messages import has_terminal
 from .. import options
 from . import source as given
 
@@ -38,42 +38,45 @@ def window(
     """Between which noise levels the network decides the class: where to guide it, in every sampler's units.
 
     SOURCE may also be a result.nc of this command or of `network analyze`. Writes result.nc, window.json and
-    information.png.
+    information.png; stopped on its way, the same command goes on from the levels in OUT/parts.
     """
     counts = _counts(steps)
     from ...analysis import figures
-    from ...atomic import atomic_path, writable_directory
+    from ...atomic import atomic_path, exclusive_directory
     from ...results import load, save
 
     with options.packages_for("a network"):
+        from ...neural.kept_parts import remove_parts
         from ...neural.window import entropic_sigmas, guidance_window
 
-    if Path(source).suffix == ".nc":
-        dataset = load(source)
-        directory = writable_directory(out)
-    else:
-        from ...neural.probes.information import information_levels, measure_information
+    with exclusive_directory(out, "run") as directory:
+        if Path(source).suffix == ".nc":
+            dataset = load(source)
+        else:
+            from ...neural.probes.information import information_levels, measure_information
 
-        clean, classes = given.data_options(images, labels)
-        net = given.load_denoiser(source, device, null_label, prompts)
-        directory = writable_directory(out)
-        dataset = measure_information(
-            net, clean, classes, guide=given.load_guide(guide, device), sigmas=information_levels(net, levels),
-            runs=runs, seed=seed, batch=batch, progress=not quiet and sys.stderr.isatty(),
-        )  # fmt: skip
-        dataset.attrs["title"] = given.title(source, net)
-        save(dataset, directory / "result.nc")
-    found = guidance_window(dataset, share, seed=seed)
-    grids = {str(count): [round(sigma, 6) for sigma in entropic_sigmas(dataset, count)] for count in counts}
-    with atomic_path(directory / "window.json") as temporary:
-        temporary.write_text(
-            json.dumps({**found.to_dict(counts), "entropic_sigmas": grids}, indent=1, allow_nan=False), encoding="utf-8"
+            clean, classes = given.data_options(images, labels)
+            net = given.load_denoiser(source, device, null_label, prompts)
+            parts = directory / "parts"
+            dataset = measure_information(
+                net, clean, classes, guide=given.load_guide(guide, device), sigmas=information_levels(net, levels),
+                runs=runs, seed=seed, batch=batch, checkpoint=parts, progress=not quiet and has_terminal(),
+            )  # fmt: skip
+            dataset.attrs["title"] = given.title(source, net)
+            save(dataset, directory / "result.nc")
+            remove_parts(parts)
+        found = guidance_window(dataset, share, seed=seed)
+        grids = {str(count): [round(sigma, 6) for sigma in entropic_sigmas(dataset, count)] for count in counts}
+        with atomic_path(directory / "window.json") as temporary:
+            temporary.write_text(
+                json.dumps({**found.to_dict(counts), "entropic_sigmas": grids}, indent=1, allow_nan=False),
+                encoding="utf-8",
+            )
+        figures.save_figure(
+            figures.draw_information(dataset, found.deciding, dataset.attrs.get("title")), directory / "information.png"
         )
-    figures.save_figure(
-        figures.draw_information(dataset, found.information, dataset.attrs.get("title")), directory / "information.png"
-    )
-    print("\n".join(window_lines(found, counts)))
-    print(f"wrote {directory / 'window.json'}, {directory / 'information.png'}")
+        print("\n".join(window_lines(found, counts)))
+        print(f"wrote {directory / 'window.json'}, {directory / 'information.png'}")
 
 
 def window_lines(found: "GuidanceWindow", counts: tuple[int, ...]) -> list[str]:
@@ -83,13 +86,21 @@ def window_lines(found: "GuidanceWindow", counts: tuple[int, ...]) -> list[str]:
     if known is not None:
         interval = f"[{known.total_low:.3g}, {known.total_high:.3g}]"
         lines.append(f"{'class information (nat)':<36}{known.total:14.4g}     {interval} from {known.runs} images")
+        if found.losses is not None:
+            total, low, high = found.losses.total
+            lines.append(f"{'  by the difference of losses':<36}{total:14.4g}     [{low:.3g}, {high:.3g}]")
+            gap, low, high = found.losses.gap
+            lines.append(f"{'  the former less the latter':<36}{gap:14.4g}     [{low:.3g}, {high:.3g}]")
         if known.entropy > 0.0:
             lines.append(f"{'entropy of the labels (nat)':<36}{known.entropy:14.4g}     ratio {known.calibration:.3g}")
     lines.append(f"{'network evaluations (images x calls)':<36}{found.evaluations:14d}")
     if found.verdict:
         return [*lines, f"no guidance window: {found.verdict}"]
     assert known is not None
-    lines.append(f"guidance window, {100 * known.share:g} % of the class information")
+    if found.remark:
+        lines.append(f"remark: {found.remark}")
+    by = ", by the difference of losses" if found.basis == "losses" else ""
+    lines.append(f"guidance window, {100 * known.share:g} % of the class information{by}")
     ends = (("upper", found.sigma_high, found.high_interval), ("lower", found.sigma_low, found.low_interval))
     lines += [f"  {f'sigma, {name} end':<34}{end:14.4g}     [{low:.4g}, {high:.4g}]" for name, end, (low, high) in ends]
     times = found.timesteps()

@@ -1,0 +1,98 @@
+"""Parts of a long measurement in a directory: the same call, after a stop, makes only those that are missing."""
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..atomic import atomic_path, writable_directory
+from ..digests import append_digest, check_digest
+from ..errors import InvalidInputError, ResultFileError
+from ..messages import reason
+from .identity import differences
+
+__all__ = ["KeptParts", "remove_parts"]
+
+Arrays = Mapping[str, NDArray[Any]]
+
+_MANIFEST = "parts.json"
+
+
+class KeptParts:
+    """Named parts, each some arrays, in a file of its own that is complete or absent.
+
+    Parameters
+    ----------
+    directory
+        Of this measurement alone; created if need be. None keeps nothing.
+    identity
+        Everything on which the parts depend, as JSON values.
+    what
+        What they are parts of, for messages.
+
+    Raises `InvalidInputError` where the directory holds parts of another identity, `ResultFileError` where its record
+    of it is not readable, `OutputError` where it cannot be written.
+    """
+
+    def __init__(self, directory: str | Path | None, identity: Mapping[str, Any], what: str = "measurement") -> None:
+        self.directory = None if directory is None else writable_directory(directory)
+        self._what = what
+        if self.directory is None:
+            return
+        manifest = self.directory / _MANIFEST
+        if not manifest.exists():
+            with atomic_path(manifest) as temporary:
+                temporary.write_text(json.dumps(dict(identity), indent=1, sort_keys=True), encoding="utf-8")
+            return
+        try:
+            found = json.loads(manifest.read_text(encoding="utf-8"))
+            unlike = differences(found, json.loads(json.dumps(dict(identity))))
+        except (OSError, ValueError, AttributeError, RecursionError) as error:
+            raise ResultFileError(
+                f"{manifest} is not readable ({reason(error)}); expected the record of a {what}, or another directory"
+            ) from None
+        if unlike:
+            raise InvalidInputError(
+                f"{self.directory} holds parts of another {what}, with {unlike[0]}; expected the same {what}, or "
+                "another directory"
+            )
+
+    def part(self, name: str, make: Callable[[], Arrays]) -> dict[str, NDArray[Any]]:
+        """The arrays of a part: read where it is there, else made and kept.
+
+        Raises `ResultFileError` for a file that is damaged, and what ``make`` raises.
+        """
+        if self.directory is None:
+            return dict(make())
+        path = self.directory / f"{name}.npz"
+        if not path.exists():
+            content = io.BytesIO()  # a full disk is then the OSError that `atomic_path` reports
+            np.savez_compressed(content, **make())  # type: ignore[arg-type]  # none of them is named allow_pickle
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(content.getbuffer())
+                append_digest(temporary)
+        try:
+            check_digest(path)
+            with path.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as file:
+                return {key: file[key] for key in file.files}
+        # A flipped bit may meet any layer of ZIP and NumPy's formats, each with exceptions of its own.
+        except Exception as error:
+            raise ResultFileError(
+                f"{path} is damaged ({reason(error)}); expected a part of this {self._what}, which is made again where "
+                "the file is removed"
+            ) from None
+
+
+def remove_parts(directory: str | Path) -> None:
+    """Remove what `KeptParts` wrote into a directory and those in it, and these where nothing else is in them."""
+    for manifest in Path(directory).glob(f"**/{_MANIFEST}"):
+        for path in (*manifest.parent.glob("*.npz"), manifest):
+            path.unlink(missing_ok=True)
+    for folder in sorted([*Path(directory).glob("**/"), Path(directory)], reverse=True):
+        with suppress(OSError):  # something else is in it
+            folder.rmdir()
