@@ -75,8 +75,7 @@ def test_interrupted_flows_go_on(makers, tmp_path):
     whole = compare_flows(chosen, (8, 8), 12, TIMES, reference="machine")
     np.testing.assert_array_equal(resumed["end"], whole["end"])
     np.testing.assert_array_equal(resumed["along_r2"], whole["along_r2"])
-    # Other times are another problem.
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(InvalidInputError, match="another comparison of flows, with times"):
         compare_flows({**chosen, "machine": stop}, (8, 8), 12, TIMES[:5], reference="machine", folder=tmp_path)
 
 

@@ -115,8 +115,7 @@ def test_an_interrupted_comparison_goes_on(tmp_path):
     resumed = compare_denoisers(makers, held_out, TIMES, folder=tmp_path)
     whole = compare_denoisers({**makers, "Wiener": WienerModel(training)}, held_out, TIMES)
     np.testing.assert_array_equal(resumed.mse, whole.mse)
-    # Another seed is another problem: nothing of the old one is taken.
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(InvalidInputError, match="another comparison of denoisers, with seed 0"):
         compare_denoisers(makers, held_out, TIMES, seed=1, folder=tmp_path)
 
 

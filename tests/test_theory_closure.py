@@ -230,6 +230,7 @@ def test_the_closure_of_a_tree_is_that_of_its_patterns(monkeypatch):
     by_patterns = theory.closure_critical_time(dictionary, **options)
     white = theory.white_critical_time(dictionary, **options)
     renormalised = theory.renormalised_critical_time(theory.GaussianPatches(dictionary, 7, 4))
+    monkeypatch.setattr(_gaussian_response, "TREE_PATTERNS", 10)
     monkeypatch.setattr(_gaussian_response, "MOST_PATTERNS", 10)
     by_tree, white_by_tree = (
         f(dictionary, **options) for f in (theory.closure_critical_time, theory.white_critical_time)

@@ -11,7 +11,6 @@ ends. End images of one data set are alike even where they come from other noise
 import json
 from collections.abc import Callable, Mapping
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +19,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..atomic import exclusive_directory
 from ..errors import InvalidInputError
+from ..kept_parts import KeptParts
 from ..models.base import Model
 from ..noise import standard_normals
 from ..provenance import environment
 from ..validation import integer, time_grid
-from .denoising import Lazy, Once, agreement, posterior_mean
-from .kept_parts import KeptParts
+from .denoising import Lazy, Once, agreement, file_stem, posterior_mean
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -92,10 +91,10 @@ def compare_flows(
         raise InvalidInputError(f"reference is {reference!r}; expected one of {', '.join(names)}")
     fewer = {name: min(integer(n, f"counts[{name!r}]", minimum=1), number) for name, n in (counts or {}).items()}
     start = standard_normals((number, *shape), seed=key, step=0, dtype=np.dtype("float32"))
-    problem = sha256(start.tobytes() + grid.tobytes() + reference.encode() + bytes([stride])).hexdigest()
+    identity = {"shape": list(shape), "times": grid.tolist(), "every": stride, "seed": key, "reference": reference}
 
     def all_of(folder: Path | None) -> dict[str, dict[str, NDArray[Any]]]:
-        kept = KeptParts(folder, problem)
+        kept = KeptParts(None if folder is None else folder / "flows", identity, "comparison of flows")
         found = {}
         states: NDArray[Any] | None = None
         for name in (reference, *(name for name in names if name != reference)):
@@ -104,8 +103,9 @@ def compare_flows(
                 chosen = slice(first, min(first + _TOGETHER, fewer.get(name, number)))
                 seen = None if states is None else states[:, chosen]
                 parts.append(
-                    kept.get(
-                        f"flow-{name}-{first}-{chosen.stop}", partial(_part, model, start[chosen], grid, seen, stride)
+                    kept.part(
+                        file_stem(f"{name} {first} {chosen.stop}"),
+                        partial(_part, model, start[chosen], grid, seen, stride),
                     )
                 )
                 if progress is not None:

@@ -18,16 +18,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..atomic import exclusive_directory
 from ..errors import InvalidInputError
+from ..kept_parts import KeptParts
 from ..models.base import Model
 from ..noise import standard_normals
 from ..provenance import environment
 from ..validation import floating_field, integer, time_grid
-from .kept_parts import KeptParts
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Lazy", "Once", "agreement", "compare_denoisers", "crossfitted", "posterior_mean"]
+__all__ = ["Lazy", "Once", "agreement", "compare_denoisers", "crossfitted", "file_stem", "posterior_mean"]
 
 # A denoiser, or what makes it: large ones are made when their turn comes, and freed after it.
 Lazy = Model | Callable[[], Model]
@@ -83,15 +83,16 @@ def compare_denoisers(
     counts
         How many of the images, the first ones, an expensive denoiser gets; its other numbers are NaN.
     folder
-        Where finished denoisings are kept: a run that was interrupted goes on from there, and one with other images,
-        times or seed starts anew. Models are known by their names alone. None keeps nothing.
+        Where finished denoisings are kept: a run that was interrupted goes on from there. Models are known by their
+        names alone. None keeps nothing.
     progress
         Called with the name and time of every pair that is done.
 
     Returns ``mse`` and ``seconds`` (denoiser, time, image), a pixel and a whole image, and with a reference
     ``pearson`` (Pearson's r over pixels, of denoised images), ``r2`` (1 - |m - m_ref|^2 / |m_ref - <m_ref>|^2) and
     ``distance`` (|m - m_ref|^2 a pixel).
-    Raises `InvalidInputError` for an unknown reference or times and images that do not fit.
+    Raises `InvalidInputError` for an unknown reference, times and images that do not fit, and a folder that holds those
+    of other images, times or another seed.
     """
     fields, grid = floating_field(images, "images", minimum_ndim=3), time_grid(times)
     number = integer(seed, "seed", minimum=0)
@@ -144,15 +145,17 @@ def _all(
     progress: Callable[[str, float], None] | None,
 ) -> Iterator[tuple[str, tuple[NDArray[np.float32], NDArray[np.float64]]]]:
     """Denoised images (times, N, L1, L2) and seconds (times, N), denoiser by denoiser, NaN where not wanted."""
-    kept = KeptParts(folder, sha256(images.tobytes() + times.tobytes() + str(seed).encode()).hexdigest())
+    identity = {"images": sha256(images.tobytes()).hexdigest(), "times": times.tolist(), "seed": seed}
+    kept = KeptParts(None if folder is None else folder / "noised", identity, "comparison of denoisers")
     for name, maker in denoisers.items():
         count = min(counts.get(name, len(images)), len(images))
         model = Once(maker)
         means = np.full((len(times), *images.shape), np.nan, dtype=np.float32)
         seconds = np.full((len(times), len(images)), np.nan)
         for k, t in enumerate(times):
-            stem = f"{name}-{k:02d}" if count == len(images) else f"{name}-first-{count}-{k:02d}"
-            part = kept.get(stem, partial(_denoised, model, images[:count], float(t), k, seed))
+            part = kept.part(
+                file_stem(f"{name} {count} {k:02d}"), partial(_denoised, model, images[:count], float(t), k, seed)
+            )
             means[k, :count], seconds[k, :count] = part["means"], part["seconds"]
             if progress is not None:
                 progress(name, float(t))
@@ -207,6 +210,11 @@ def _dataset(
     }
     provenance = {"run": run, "environment": environment()}
     return xr.Dataset(variables, {"denoiser": names, "time": times}, {"provenance": json.dumps(provenance)})
+
+
+def file_stem(name: str) -> str:
+    """A name that a file may have."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
 
 
 def agreement(means: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:

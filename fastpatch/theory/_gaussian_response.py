@@ -13,8 +13,10 @@ from ..errors import DtypeError, InvalidInputError
 from ..models.gaussian import GaussianModel
 from ..validation import integer
 
-# With more, averages over patches take hours, but for patterns of +-1, which a tree evaluates.
+# With more, averages over patches take hours.
 MOST_PATTERNS = 20_000
+# From here on a tree evaluates patterns of +-1 faster than sums over all of them do, however many there are.
+TREE_PATTERNS = 1024
 # Numbers held at once for averages over patches.
 _BLOCK_ENTRIES = 2**20
 
@@ -160,11 +162,16 @@ def response_of(
         return LinearResponse(source.data_spectrum.ravel())
     if not isinstance(source, PatchDictionary):
         raise DtypeError(f"dictionary is a {type(source).__name__}; expected a PatchDictionary or a GaussianModel")
-    if len(source) > MOST_PATTERNS:
+    if len(source) > TREE_PATTERNS and source.size >= 3 and source.codes is not None:
         # Imported here because that module takes from this one what both kinds share.
-        from ._tree_response import tree_response
+        from ._tree_response import TreeResponse
 
-        return tree_response(source, shape, points, count, start)
+        return TreeResponse.of(source, shape, points, count, start)
+    if len(source) > MOST_PATTERNS:
+        raise InvalidInputError(
+            f"the dictionary has {len(source)} patterns that are not +-1 of 3x3 to 7x7; expected at most "
+            f"{MOST_PATTERNS} for averages over patches"
+        )
     return PatchResponse.of(source, shape, points, count, start)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dictionary import PatchDictionary
-from ..errors import InvalidInputError
 from ..kernels.tree import PatchTree, TreeKernels
 from ._gaussian_response import patch_geometry, sobol_normals
 
@@ -83,15 +82,3 @@ class TreeResponse:
         gains = response[:, :, size // 2, size // 2].reshape(rows, points, pixels).mean(axis=1, dtype=np.float64)
         means = posterior[:, size // 2, size // 2].reshape(rows, points).mean(axis=1, dtype=np.float64)
         return gains @ self.to_symbol, np.zeros(rows) if self.symmetric else means
-
-
-def tree_response(
-    dictionary: PatchDictionary, shape: tuple[int, int], log2_points: int, replicates: int, seed: int
-) -> TreeResponse:
-    """`TreeResponse.of`; `InvalidInputError` for a dictionary that has no tree."""
-    if dictionary.codes is None or dictionary.size < 3:
-        raise InvalidInputError(
-            f"the dictionary has {len(dictionary)} patterns that are not +-1 of 3x3 to 7x7; "
-            "expected fewer for averages over patches"
-        )
-    return TreeResponse.of(dictionary, shape, log2_points, replicates, seed)

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ...errors import InvalidInputError
+from ...kept_parts import KeptParts
 from ...validation import floating_field
 from ..denoiser import Denoiser, checked_labels, image_shape
-from ..kept_parts import KeptParts
 from ..sampler import latents, sample
 
 __all__ = ["given_images", "in_turn", "own_samples"]
