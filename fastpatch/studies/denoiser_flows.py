@@ -73,7 +73,7 @@ def compare_flows(
     times
         Decreasing; the first one is taken as pure noise, x ~ N(0, 1).
     every
-        The denoisers see every so manieth state of the reference's flow, from the first one.
+        Stride through the states of the reference's flow at which the denoisers are compared, from the first one.
     progress
         Called with the name and the number of flows that are done.
 
