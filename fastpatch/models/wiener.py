@@ -1,11 +1,13 @@
 """The best linear denoisers: of whole images, and of their patches."""
 
+import math
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import scipy.fft
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
 
 from ..analysis.modes import fourier_modes
 from ..errors import DtypeError, InvalidInputError
@@ -15,6 +17,9 @@ from .closed_form import ClosedFormModel
 from .local import LocalPosteriorModel, pixel_patterns
 
 __all__ = ["GaussianPatchModel", "WienerModel"]
+
+# Integrals of beta at which a sign change of lambda_0 is sought.
+_SCANNED = 513
 
 
 class WienerModel(ClosedFormModel):
@@ -43,6 +48,29 @@ class WienerModel(ClosedFormModel):
     def Omega(self) -> float:
         """The largest eigenvalue of C."""
         return float(self._powers[-1])
+
+    @property
+    def critical_time(self) -> float:
+        """Where lambda_0 vanishes first, coming from large t; nan where it does not. Nothing becomes critical there."""
+        share = np.square(self._axes.sum(axis=0)) / self.mean.size
+
+        def zero_mode(rate: float) -> float:
+            return float(share @ (1.0 / (-math.expm1(-rate) + math.exp(-rate) * self._powers))) - 0.5
+
+        if self._powers[-1] <= 2.0:
+            return math.nan
+        # Beyond, no direction has softened.
+        upper = math.log(self._powers[-1] - 1.0)
+        for lower in np.linspace(upper, 0.0, _SCANNED)[1:-1].tolist():
+            if zero_mode(lower) <= 0.0:
+                return self.schedule.time_of(brentq(zero_mode, lower, upper))
+            upper = lower
+        return math.nan
+
+    def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Independent fields of the Gaussian with these moments, (count, L1, L2)."""
+        normals = rng.standard_normal((count, self.mean.size))
+        return np.asarray(self.mean + ((normals * np.sqrt(self._powers)) @ self._axes.T).reshape(-1, *self.mean.shape))
 
     def describe(self) -> dict[str, Any]:
         digest = sha256(self.mean.tobytes() + self.covariance.tobytes()).hexdigest()
