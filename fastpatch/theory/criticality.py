@@ -100,7 +100,8 @@ def critical_times(
     """The critical times of all ``conditions``, other arguments as in `critical_time`; NaN for one met at no time.
 
     NaN also for the closure where it is not defined, d other than 2 or an ``Omega``, and for it and the renormalised
-    condition with more than 20 000 patterns, over which averages would take hours.
+    condition with more than 20 000 patterns, over which averages take minutes (`closure_critical_time`,
+    `white_critical_time`) or, if they are not +-1, hours.
     """
     of_type(schedule, "schedule", VPSchedule)
     target = _target(K, d, Omega, dictionary)

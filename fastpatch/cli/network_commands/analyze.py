@@ -46,8 +46,8 @@ def analyze(
     network. Stopped on its way, the same command goes on from what OUT/parts holds.
     """
     with options.packages_for("analysing a network"):
+        from ...kept_parts import remove_parts
         from ...neural import analyze as run
-        from ...neural.kept_parts import remove_parts
 
     from ...atomic import exclusive_directory
 
