@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .analysis.critical_interval import FEWEST_TRAJECTORIES, CriticalPoint
 from .analysis.critical_points import critical_points, zero_mode_crossing
 from .models.of_result import model_of_result
+from .results import title_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -144,7 +145,7 @@ def summary(dataset: "xr.Dataset") -> Summary:
         end = _locking(np.median(axes, axis=0))
         measured["score_crossing"] = zero_mode_crossing(times[:end], (axes + 0.5 * rate)[:, :end])
     return Summary(
-        title=dataset.attrs.get("title"),
+        title=title_of(dataset),
         along=along,
         trajectories=dataset.sizes["trajectory"],
         predicted={} if model is None else _predictions(model, (dataset.sizes["y"], dataset.sizes["x"])),

@@ -32,6 +32,10 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="AdamW's, constant.")] = 2e-4,
     seed: Annotated[int, typer.Option(help="Fixes initial weights, order, times and noise.")] = 0,
     padding: Annotated[Literal["zeros", "circular"], typer.Option(help="Of every 3x3 convolution.")] = "zeros",
+    prediction: Annotated[
+        Literal["epsilon", "v"],
+        typer.Option(help="What the last layer gives: the paper's noise, or v, of which it is exact at large t."),
+    ] = "epsilon",
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
         typer.Option(help="auto: bfloat16 where the device multiplies in it."),
@@ -58,6 +62,7 @@ def train(
         learning_rate=learning_rate,
         seed=seed,
         padding=padding,
+        prediction=prediction,
         precision=default_precision(target) if precision == "auto" else precision,
     )
     images = load_images("train", settings.variant, data)

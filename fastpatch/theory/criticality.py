@@ -153,8 +153,9 @@ def _target(K: int, d: int, Omega: float | None, dictionary: PatchDictionary | N
 def _critical_rate(condition: str, target: float | PatchDictionary) -> float | None:
     """The integral of beta up to the critical time; None if the condition is never met."""
     if isinstance(target, PatchDictionary):
-        coupling = _averaged_zero_mode(GaussianPatches(target)) if condition == "renormalised" else _zero_mode(target)
-        return _first_crossing(ONSITE.get(condition, ONSITE["drift"]), coupling, _largest_coupling(target))
+        if condition == "renormalised":
+            return _renormalised_rate(target)
+        return _first_crossing(ONSITE.get(condition, ONSITE["drift"]), _zero_mode(target), _largest_coupling(target))
     if condition == "score":
         return math.log1p(target)
     if condition == "eq17":
@@ -168,6 +169,14 @@ def _critical_rate(condition: str, target: float | PatchDictionary) -> float | N
         return target * mean_sech2((levels.alpha / levels.sigma2) ** 2 * target)
 
     return _first_crossing(ONSITE["drift"], coupling_of_projection, target)
+
+
+@lru_cache(maxsize=64)
+def _renormalised_rate(dictionary: PatchDictionary) -> float | None:
+    """Kept as the closure's is: the averages over patches take half a second."""
+    return _first_crossing(
+        ONSITE["drift"], _averaged_zero_mode(GaussianPatches(dictionary)), _largest_coupling(dictionary)
+    )
 
 
 def _closure_rate(K: int, d: int, Omega: float | None, dictionary: PatchDictionary | None) -> float | None:

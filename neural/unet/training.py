@@ -87,7 +87,7 @@ def train(
     with exclusive_directory(out, "training") as directory:
         session = _Session(
             fields.astype(np.float32, copy=False),
-            lambda: UNet(settings.padding),
+            lambda: UNet(settings.padding, settings.prediction),
             settings,
             directory,
             f"unet-{settings.variant}",
