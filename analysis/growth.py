@@ -5,8 +5,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter1d
-from scipy.optimize import brentq
 
 from ..errors import InvalidInputError
 from ..validation import finite_float, time_grid
@@ -85,6 +83,9 @@ def log_time_derivative(xi: ArrayLike, times: ArrayLike, width: float = 0.2) -> 
 
 
 def _smoothed_gradient(samples: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    # Imported here, as below, because all models import this package and most runs end before a curve is smoothed.
+    from scipy.ndimage import gaussian_filter1d
+
     # Smoothing and central differences, rather than the filter's own derivative kernel, keep the slope of a straight
     # line exactly even where the Gaussian is narrower than one sample.
     margin = math.ceil(4.0 * sigma) + 1
@@ -108,6 +109,8 @@ def _end_kernels(sigma: float, samples: int) -> NDArray[np.float64]:
     Weighted straight lines, as wide as makes the sum of the squared weights, which is the variance for uncorrelated
     errors of unit variance, that of the kernel inside.
     """
+    from scipy.ndimage import gaussian_filter1d
+
     margin = math.ceil(4.0 * sigma) + 1
     impulse = np.zeros(4 * margin + 1)
     impulse[2 * margin] = 1.0
@@ -121,6 +124,8 @@ def _end_kernels(sigma: float, samples: int) -> NDArray[np.float64]:
 
 def _line_kernel(at: int, width: int, sigma: float, variance: float) -> NDArray[np.float64]:
     """The narrowest Gaussian-weighted straight line around sample ``at`` whose slope has at most this variance."""
+    from scipy.optimize import brentq
+
     distance = np.arange(width, dtype=np.float64) - at
 
     def kernel(log_sigma: float) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from .errors import ResultFileError
+from .results import title_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,7 +26,7 @@ def plot(dataset: "xr.Dataset", *, null: bool = True) -> "dict[str, Figure]":
     from .analysis import figures
     from .theory import closure_of_result, null_of_result
 
-    title = dataset.attrs.get("title")
+    title = title_of(dataset)
     if "gain_overall" not in dataset:
         needed = {"xi_x", "xi_eq", "mode_derivative"} if "xi_x" in dataset else {"final"}
         missing = sorted(needed - set(dataset.data_vars)) or sorted({"trajectory"} - set(dataset.dims))
@@ -35,8 +36,8 @@ def plot(dataset: "xr.Dataset", *, null: bool = True) -> "dict[str, Figure]":
         dataset = dataset.drop_vars([name for name in dataset.data_vars if str(name).startswith("null_")])
     drawn: dict[str, Figure] = {}
     if "gain_overall" in dataset:
-        drawn["figure4"] = figures.draw_pulse_figure(dataset, title)
-        drawn["conditions"] = figures.draw_condition_gains(dataset, title)
+        drawn["figure4"] = figures.draw_pulse_figure(dataset, title, null=null)
+        drawn["conditions"] = figures.draw_condition_gains(dataset, title, null=null)
         if "scan_gain" in dataset:
             drawn["dose_response"] = figures.draw_dose_response(dataset, title, null=null)
         if "kick_gain" in dataset:

@@ -12,7 +12,7 @@ from .analysis.critical_interval import FEWEST_TRAJECTORIES, CriticalPoint
 from .analysis.critical_points import critical_points, zero_mode_crossing
 from .errors import FastpatchError
 from .models.closed_form import ClosedFormModel
-from .results import provenance
+from .results import provenance, title_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -144,7 +144,7 @@ def summary(dataset: "xr.Dataset") -> Summary:
         end = _locking(np.median(axes, axis=0))
         measured["score_crossing"] = zero_mode_crossing(times[:end], (axes + 0.5 * rate)[:, :end])
     return Summary(
-        title=dataset.attrs.get("title"),
+        title=title_of(dataset),
         along=along,
         trajectories=dataset.sizes["trajectory"],
         predicted={} if model is None else _predictions(model, (dataset.sizes["y"], dataset.sizes["x"])),

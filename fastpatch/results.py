@@ -16,7 +16,7 @@ from .messages import reason
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["load", "open_text", "provenance", "save"]
+__all__ = ["load", "open_text", "provenance", "save", "title_of"]
 
 
 def save(dataset: "xr.Dataset", path: str | Path) -> None:
@@ -130,3 +130,21 @@ def provenance(dataset: "xr.Dataset", path: str | Path = "the dataset") -> dict[
     if not isinstance(record, dict) or "run" not in record:
         raise ResultFileError(f"{path} carries no provenance; expected a result written by fastpatch")
     return record
+
+
+def title_of(dataset: "xr.Dataset") -> str | None:
+    """What a result is of: its attribute ``title``, else in the words of its provenance; None where it says neither."""
+    if "title" in dataset.attrs:
+        return str(dataset.attrs["title"])
+    try:
+        run = provenance(dataset)["run"]
+        model, shape = run["model"], run["shape"]
+        words = {
+            "PatchModel": "Patch model, {patterns} patterns of {size}×{size}",
+            "EmpiricalModel": "Empirical score of {prototypes[0]} patterns",
+            "GaussianModel": "Gaussian field",
+            "UNetModel": "U-Net, {variant} Fashion-MNIST, {epochs} epochs of training",
+        }[model["type"]].format(**model)
+        return f"{words} on {shape[0]}×{shape[1]} sites"
+    except (ResultFileError, IndexError, KeyError, TypeError):
+        return None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .noise_levels import analyze, chosen_classes
     from .probes.dispersion import LocalDispersion, local_dispersion
     from .probes.equivariance_error import shift_defect
+    from .probes.held_out import held_out_loss
     from .probes.information import measure_information
     from .probes.locality import measure_locality
     from .probes.receptive_field import containing_radius, participating_sites, predicted_critical_time, response_power
@@ -50,6 +51,7 @@ _HOME = {
     "drift": "denoiser",
     "entropic_sigmas": "window.measured",
     "guidance_window": "window.measured",
+    "held_out_loss": "probes.held_out",
     "image_hash": "data",
     "latents": "sampler",
     "load_images": "data",
@@ -92,6 +94,7 @@ __all__ = [
     "edm2",
     "entropic_sigmas",
     "guidance_window",
+    "held_out_loss",
     "image_hash",
     "latents",
     "load_images",

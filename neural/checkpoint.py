@@ -13,8 +13,8 @@ from torch import nn
 from ..atomic import atomic_path
 from ..digests import append_digest, check_digest
 from ..errors import InvalidInputError, ResultFileError
+from ..identity import differences
 from ..messages import reason
-from .identity import differences
 
 __all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
 

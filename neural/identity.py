@@ -1,13 +1,12 @@
-"""What tells one trained network, and one job, from another."""
+"""What tells one trained network from another."""
 
 import hashlib
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-__all__ = ["differences", "network_identity"]
+__all__ = ["network_identity"]
 
 
 def network_identity(net: nn.Module) -> dict[str, Any]:
@@ -19,12 +18,3 @@ def network_identity(net: nn.Module) -> dict[str, Any]:
             name.encode() + tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes()
         )
     return {"architecture": getattr(net, "architecture", None), "weights_sha256": digest.hexdigest()}
-
-
-def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """In words, every setting whose value in ``found`` is not the one in ``wanted``."""
-    return [
-        f"{name} {found.get(name)!r} instead of {wanted.get(name)!r}"
-        for name in sorted(found.keys() | wanted.keys())
-        if found.get(name) != wanted.get(name)
-    ]

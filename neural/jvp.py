@@ -1,5 +1,6 @@
 """Directional responses of a torch function by forward-mode differentiation."""
 
+import threading
 import warnings
 from collections.abc import Callable
 
@@ -7,6 +8,9 @@ import torch
 from torch import Tensor
 
 __all__ = ["jacobian_products"]
+
+# torch numbers the levels of forward differentiation for the whole process: a thread that ends would end another's.
+_LEVELS = threading.RLock()
 
 
 def jacobian_products(function: Callable[[Tensor], Tensor], x: Tensor, directions: Tensor, batch: int) -> Tensor:
@@ -44,4 +48,5 @@ def _pairs(function: Callable[[Tensor], Tensor], fields: Tensor, directions: Ten
         response: Tensor = torch.func.jvp(function, (fields,), (tangents,))[1]
         return response
 
-    return torch.func.vmap(along, out_dims=1)(directions)
+    with _LEVELS:
+        return torch.func.vmap(along, out_dims=1)(directions)

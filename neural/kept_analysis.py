@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..kept_parts import KeptParts
 from .denoiser import Denoiser
-from .kept_parts import KeptParts
 from .modes import network_differentiation
 from .probes.differentiation import Differentiation, QuadraticForms
 from .sampler import Samples

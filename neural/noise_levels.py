@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..analysis.equilibrium import FITTED_SHELLS
 from ..errors import InvalidInputError
+from ..kept_parts import KeptParts
 from ..progress import progress_bar
 from ..validation import floating_field, integer, shell_numbers
 from .analysis_dataset import analysis_dataset, described
@@ -18,7 +19,6 @@ from .denoiser import Denoiser, denoiser_identity
 from .gaussian import MOST_PIXELS, GaussianDenoiser
 from .guidance import Guide
 from .kept_analysis import kept_method, kept_modes, kept_runs
-from .kept_parts import KeptParts
 from .modes import Method, measured_modes
 from .probes.finite import check_runs
 from .probes.information import measure_information, trained_range

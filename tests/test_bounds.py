@@ -94,7 +94,8 @@ def test_without_a_stream_there_is_no_bar_and_no_error(stream, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="streams are closed by a shell of POSIX")
 def test_the_command_runs_with_its_standard_error_closed(tmp_path):
-    command = f"{sys.executable} -m fastpatch patch --trajectories 1 --steps 200 --out {tmp_path / 'out'} 2>&-"
+    small = "--shape 12 --random-patterns 2 --trajectories 1 --steps 200"
+    command = f"{sys.executable} -m fastpatch patch {small} --out {tmp_path / 'out'} 2>&-"
     done = subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, check=False, timeout=120)
     assert done.returncode == 0
     assert (tmp_path / "out" / "result.nc").exists()

@@ -181,9 +181,9 @@ def test_every_option_of_patch_arrives(command, tmp_path):
 @pytest.mark.parametrize(
     "options",
     [
-        ["--snapshots", "0", "--trajectories", "1"],
+        ["--snapshots", "0", "--trajectories", "1", "--random-patterns", "2"],
         ["--uniform-mass", "1", "--random-patterns", "0"],
-        ["--uniform-mass", "0"],
+        ["--uniform-mass", "0", "--random-patterns", "2"],
     ],
     ids=" ".join,
 )

@@ -66,10 +66,14 @@ def field(dictionary, shape, k, dtype, trajectories=2):
 @pytest.mark.parametrize(
     "selection",
     [
-        ["test_cuda.py"],
-        ["test_integration.py", "-k", "test_a_step and cuda and (smallest or noise_rate)"],
+        pytest.param(["test_cuda.py"], id="this file"),
+        # The default tests hold the CPU's steps against explicit sums, and these here against the CPU's.
+        pytest.param(
+            ["test_integration.py", "-k", "test_a_step and cuda and (smallest or noise_rate)"],
+            id="steps against explicit sums",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["this file", "steps against explicit sums"],
 )
 def test_in_the_simulator(selection):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", *selection]
@@ -112,8 +116,9 @@ def test_recorded_states_and_derivatives_are_the_cpus(engine_module, name, dtype
     k, shape, diagonal = (700, (side, side + 2), False) if dtype == "float64" else (1300, (side, side), True)
     x = field(dictionary, shape, k, dtype)
     options = {"k": k, "recorded": [0], "diagonal": diagonal}
-    (_, state, found), (_, _, expected) = (advance(b, model, x, **options) for b in ("cuda", "cpu"))
+    (after, state, found), (here, _, expected) = (advance(b, model, x, **options) for b in ("cuda", "cpu"))
     np.testing.assert_array_equal(state[0], x)
+    np.testing.assert_allclose(after, here, rtol=0, atol=8 * np.finfo(dtype).eps * np.abs(here).max())
     np.testing.assert_allclose(found, expected, rtol=0, atol=4 * np.finfo(dtype).eps * magnitude(dictionary, k))
 
 

@@ -15,8 +15,9 @@ from fastpatch.image_files import binarised, load_image_file
 from fastpatch.models import PatchModel
 from fastpatch.models.wiener import GaussianPatchModel, WienerModel
 from fastpatch.noise import standard_normals
+from fastpatch.studies.denoiser_report import denoiser_report, draw_denoisers
 from fastpatch.studies.denoising import compare_denoisers, crossfitted, posterior_mean
-from fastpatch.studies.image_denoisers import denoiser_report, draw_denoisers, image_denoisers
+from fastpatch.studies.image_denoisers import image_denoisers
 
 TIMES = np.array([2.0, 0.5, 0.1])
 
@@ -114,8 +115,7 @@ def test_an_interrupted_comparison_goes_on(tmp_path):
     resumed = compare_denoisers(makers, held_out, TIMES, folder=tmp_path)
     whole = compare_denoisers({**makers, "Wiener": WienerModel(training)}, held_out, TIMES)
     np.testing.assert_array_equal(resumed.mse, whole.mse)
-    # Another seed is another problem: nothing of the old one is taken.
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(InvalidInputError, match="another comparison of denoisers, with seed 0"):
         compare_denoisers(makers, held_out, TIMES, seed=1, folder=tmp_path)
 
 
@@ -199,7 +199,9 @@ def test_the_commands(tmp_path, capsys):
     done = runner.invoke(app, ["images", "run", *data, *arguments], catch_exceptions=False)
     assert done.exit_code == 0
     assert "Gaussian null" in done.output
-    assert {"result.nc", "null.nc", "null.png", "figure3.png"} <= {file.name for file in (tmp_path / "r").iterdir()}
+    assert {"result.nc", "null.nc", "comparison.png", "figure3.png"} <= {
+        file.name for file in (tmp_path / "r").iterdir()
+    }
     stored = fp.load(tmp_path / "r" / "result.nc")
     assert stored.sizes["y"] == 12
     with pytest.raises(InvalidInputError, match="expected both or neither"):

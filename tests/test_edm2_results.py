@@ -10,7 +10,13 @@ from typer.testing import CliRunner
 
 import fastpatch as fp
 from fastpatch.analysis import log_time_derivative
-from fastpatch.analysis.figures import draw_noise_levels, draw_relative_softening, draw_samples
+from fastpatch.analysis.figures import (
+    draw_noise_levels,
+    draw_relative_softening,
+    draw_samples,
+    figure_style,
+    save_figure,
+)
 from fastpatch.cli import experiment
 from fastpatch.cli.edm2 import app
 from fastpatch.cli.edm2.analyze import report
@@ -183,6 +189,16 @@ class TestFigure1:
         found = analyze(GaussianDenoiser(power_law(8), 3, means), trajectories=3, steps=12, snapshots=5)
         levels = {"sigma_c": 2.0, "sigma_c_low": 1.5, "sigma_c_high": 3.0}
         return found.assign_attrs(levels, sigma_first=9.0, sigma_first_low=7.0, sigma_first_high=11.0)
+
+    def test_is_drawn_for_slides_as_vectors(self, dataset, tmp_path):
+        on_a_screen = fp.plot(dataset)
+        with figure_style("slides"):
+            drawn = fp.plot(dataset)
+            for stem, figure in drawn.items():
+                save_figure(figure, tmp_path / f"{stem}.svg")
+                np.testing.assert_allclose(figure.get_size_inches(), 1.2 * on_a_screen[stem].get_size_inches())
+                assert "<text" in (tmp_path / f"{stem}.svg").read_text(encoding="utf-8")
+        assert {"figure1", "softening"} <= drawn.keys()
 
     def test_shows_the_strip_above_and_the_panels_below(self, dataset):
         figure = draw_noise_levels(dataset, "title", trajectory=2)

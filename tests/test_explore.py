@@ -15,7 +15,7 @@ import fastpatch as fp
 
 pytest.importorskip("bokeh", reason="Bokeh is not installed")
 
-from fastpatch.explore import MachineSettings, scrubbing_page
+from fastpatch.explore import EDMSettings, MachineSettings, scrubbing_page
 from fastpatch.explore.frames import frames, spectra
 
 SMALL = MachineSettings(side=16, steps=200, trajectories=2, n_random=2)
@@ -44,6 +44,23 @@ def test_spectra_agree_with_theory_where_noise_forgets_everything():
     assert found.power[1:].mean() == pytest.approx(1.0, abs=0.2)
     low, high = found.span
     assert low < 0.5 < high
+
+
+def test_frames_of_the_edm_network_are_those_of_its_analysis(tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="torch is not installed")
+    monkeypatch.chdir(tmp_path)
+    few = EDMSettings(class_label=7, trajectories=1, steps=3)
+    namespace = {}
+    exec(few.code(), namespace)
+    shown, ds = list(frames(few)), namespace["ds"]
+    assert len(shown) == few.frames
+    assert np.allclose([frame.time for frame in shown], ds.sigma)
+    assert np.allclose(np.transpose([frame.xi_x for frame in shown]), ds.xi_x)
+    lowest = (ds.sigma * ds.mode_derivative).isel(trajectory=0, shell=slice(0, 5)).mean("direction")
+    assert np.allclose([frame.modes for frame in shown], lowest, atol=1e-4)
+    # State and denoised image, side by side; at the last level there is little noise between them.
+    left, right = np.split(shown[-1].picture.astype(float), 2, axis=1)
+    assert np.corrcoef(left.ravel(), right.ravel())[0, 1] > 0.9
 
 
 def test_without_random_patterns_all_mass_is_uniform():
@@ -108,8 +125,8 @@ def read(page, expression):
     return json.loads(page.evaluate(f"(() => JSON.stringify({expression}))()"))
 
 
-def model(name):
-    return f"Bokeh.documents[0].get_model_by_name('machine-{name}')"
+def model(name, tab="machine"):
+    return f"Bokeh.documents[0].get_model_by_name('{tab}-{name}')"
 
 
 def wait(page, condition):
@@ -144,6 +161,19 @@ def test_the_page_in_a_browser(page, tmp_path):
     page.get_by_text("save", exact=True).first.click()
     wait(page, f"{model('status')}.text.startsWith('wrote')")
     assert fp.load(tmp_path / "result.nc").sizes["x"] == 32
+    photograph(page, "machine")
+
+    # The tab of a trained network.
+    pytest.importorskip("torch", reason="torch is not installed")
+    page.evaluate("() => { Bokeh.documents[0].get_model_by_name('tabs').active = 2 }")
+    for name, value in (("trajectories", 1), ("steps", 16)):
+        page.evaluate(f"() => {{ const s = {model(name, 'edm')}; s.value = {value}; s.value_throttled = {value} }}")
+    wait(page, f"{model('code', 'edm')}.text.includes('trajectories=1') && {model('scrub', 'edm')}.value >= 2")
+    assert read(page, f"{model('status', 'edm')}.text").startswith("σ = ")
+    photograph(page, "edm")
     assert page.complaints == []
+
+
+def photograph(page, name):
     if folder := os.environ.get("FASTPATCH_SCREENSHOTS"):
-        page.screenshot(path=str(Path(folder) / "explore.png"))
+        page.screenshot(path=str(Path(folder) / f"explore-{name}.png"))

@@ -47,6 +47,18 @@ def test_three_panels_on_a_reversed_logarithmic_time_axis(dynamics, main_job):
     assert dynamics.get_suptitle() == "Patch model"
 
 
+def test_a_result_of_python_has_the_title_that_the_command_writes(small_result):
+    sides = "×".join(str(small_result.sizes[side]) for side in ("y", "x"))
+    size, count = small_result.sizes["pattern_x"], small_result.sizes["pattern_index"]
+    expected = f"Patch model, {count} patterns of {size}×{size} on {sides} sites"
+    assert fp.plot(small_result)["figure3"].get_suptitle() == expected
+    assert fp.plot(small_result.assign_attrs(title="mine"))["figure3"].get_suptitle() == "mine"
+
+
+def test_a_notebook_shows_figures_of_which_pyplot_knows_nothing(small_result):
+    assert fp.plot(small_result)["snapshots"]._repr_png_().startswith(b"\x89PNG")
+
+
 def test_left_panel_shows_median_and_quartiles_and_the_equilibrium_length_until_locking(dynamics, main_job):
     left, right = dynamics.axes[0], dynamics.axes[3]
     xi_x = main_job["xi_x"].to_numpy()

@@ -6,8 +6,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from fastpatch.errors import InvalidInputError, ResultFileError  # noqa: E402
+from fastpatch.kept_parts import KeptParts, remove_parts  # noqa: E402
 from fastpatch.neural import GaussianDenoiser, analyze, measure_information  # noqa: E402
-from fastpatch.neural.kept_parts import KeptParts, remove_parts  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

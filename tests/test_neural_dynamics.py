@@ -1,6 +1,7 @@
 """Torch scores under the project's own dynamics: the patch machine written in torch must be the patch machine."""
 
 import json
+import time
 import warnings
 
 import numpy as np
@@ -172,3 +173,17 @@ def test_unet_derivative_is_that_of_the_drift_it_runs_on(unet):
 def test_unet_refuses_other_lattices_before_it_runs(unet):
     with pytest.raises(InvalidInputError, match="the lattice is 8x10; expected sides that are multiples of 4"):
         fp.simulate(UNetModel(unet), shape=(8, 10))
+
+
+def test_threads_may_differentiate_at_the_same_time():
+    from concurrent.futures import ThreadPoolExecutor
+
+    def cubic(x):
+        time.sleep(1e-3)  # lets the other threads in
+        return x**3
+
+    x, directions = torch.linspace(-1.0, 1.0, 6).reshape(2, 3), torch.eye(3)
+    expected = 3.0 * x[:, None] ** 2 * directions
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: jacobian_products(cubic, x, directions, batch=1), range(12)):
+            torch.testing.assert_close(found, expected)

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
 
 from fastpatch.errors import BackendUnavailableError, DtypeError, InvalidInputError, ResultFileError  # noqa: E402
+from fastpatch.neural import score_training  # noqa: E402
 from fastpatch.neural.devices import default_precision, resolve_device  # noqa: E402
 from fastpatch.neural.unet import training as module  # noqa: E402
 from fastpatch.neural.unet.network import UNet  # noqa: E402
@@ -78,7 +79,7 @@ def test_loss_of_a_network_that_knows_nothing_is_the_noise_variance():
 
 
 def test_chunks_of_a_batch_change_only_rounding(tmp_path, monkeypatch, uninterrupted):
-    monkeypatch.setattr(module, "_CPU_CHUNK", 3)
+    monkeypatch.setattr(score_training, "_CPU_CHUNK", 3)
     chunked = weights_in(train(stripes(), SETTINGS, tmp_path, device="cpu"))
     for name, values in uninterrupted.items():
         # Adam's first steps are near sign(gradient) times the rate, so tiny gradients may differ by whole steps.
@@ -126,9 +127,9 @@ def test_resumes_exactly_when_killed_between_weights_and_checkpoint(tmp_path, mo
     def fatal(*_):
         raise Killed
 
-    save = module.save_weights
+    save = score_training.save_network
     with monkeypatch.context() as patch:
-        patch.setattr(module, "save_weights", lambda *arguments: (save(*arguments), fatal()))
+        patch.setattr(score_training, "save_network", lambda *arguments: (save(*arguments), fatal()))
         with pytest.raises(Killed):
             train(stripes(), SETTINGS, tmp_path, device="cpu", checkpoint_minutes=minutes)
     assert_identical(weights_in(train(stripes(), SETTINGS, tmp_path, device="cpu")), uninterrupted)

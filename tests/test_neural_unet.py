@@ -155,3 +155,17 @@ def test_refuses_unsuitable_input():
         net(torch.zeros(2, 1, 8, 8), torch.ones(3))
     with pytest.raises(InvalidInputError, match="padding is 'reflect'; expected one of zeros, circular"):
         UNet("reflect")
+
+
+def test_v_prediction_is_exact_where_there_is_nothing_but_noise():
+    """sigma x + alpha v: the noise for the right v at any t, and x itself at large t whatever the layers say."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        net = UNet(prediction="v").to(torch.float64)
+    x = field(2, 1, 8, 8)
+    torch.testing.assert_close(net(x, 50.0), x, rtol=0.0, atol=1e-9)
+    x0, noise = field(2, 1, 8, 8, seed=1), field(2, 1, 8, 8, seed=2)
+    t = torch.tensor([0.3, 2.0], dtype=torch.float64)
+    alpha, sigma = (amplitude[:, None, None, None] for amplitude in vp_amplitudes(t))
+    net.head.register_forward_hook(lambda module, inputs, output: alpha * noise - sigma * x0)
+    torch.testing.assert_close(net(alpha * x0 + sigma * noise, t), noise)

@@ -20,7 +20,7 @@ CARD = {"variant": "grey", "epochs": 3, "loss_per_epoch": [0.5, 0.25, 0.125], "d
 @pytest.fixture
 def saved(tmp_path):
     """A file of weights laid out as training leaves them, and its network."""
-    net = UNet("circular").to(memory_format=torch.channels_last)
+    net = UNet("circular", "v").to(memory_format=torch.channels_last)
     path = tmp_path / "unet.safetensors"
     save_weights(path, net, CARD)
     return path, net
@@ -39,6 +39,7 @@ def test_round_trip_of_weights_and_card(saved):
     loaded, card = load_weights(path)
     assert card == {"architecture": net.architecture, **CARD} == read_card(path)
     assert loaded.padding == "circular"
+    assert loaded.prediction == "v"
     assert not loaded.training
     for name, tensor in net.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor)

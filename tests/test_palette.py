@@ -6,7 +6,9 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from fastpatch.analysis.figures import style
+from fastpatch.analysis.figures import held_out, pulse, style
+
+explorer = pytest.importorskip("fastpatch.explore.figures", reason="Bokeh is not installed")
 
 # Machado, Oliveira and Fernandes, IEEE Trans. Vis. Comput. Graph. 15, 1291 (2009), severity 1, for linear RGB.
 DEFICIENCIES = {
@@ -36,6 +38,22 @@ def test_any_two_colours_of_curves_differ_clearly(deficiency):
     for first, second in itertools.combinations(colours, 2):
         # A difference of 2 is just seen side by side; red and green of the usual palettes fall below 10.
         assert np.linalg.norm(seen(first, deficiency) - seen(second, deficiency)) > 20.0, (first, second)
+
+
+@pytest.mark.parametrize("deficiency", DEFICIENCIES)
+@pytest.mark.parametrize(
+    "panel",
+    [
+        ["black", style.GREY, style.BLUE, pulse._ORANGE],
+        [style.BLUE, style.RED, pulse._GREEN],
+        held_out._COLOURS,
+        ["#1f77b4", explorer._THEORY, explorer._CURSOR],
+    ],
+    ids=["kicks", "controls of a pulse", "losses of networks", "explorer"],
+)
+def test_colours_of_one_panel_differ_although_markers_and_dashes_do_too(panel, deficiency):
+    for first, second in itertools.combinations(panel, 2):
+        assert np.linalg.norm(seen(first, deficiency) - seen(second, deficiency)) > 15.0, (first, second)
 
 
 @pytest.mark.parametrize("deficiency", DEFICIENCIES)

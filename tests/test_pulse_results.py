@@ -11,7 +11,13 @@ from matplotlib.image import imread
 from typer.testing import CliRunner
 
 import fastpatch as fp
-from fastpatch.analysis.figures import draw_condition_gains, draw_dose_response, draw_pulse_figure
+from fastpatch.analysis.figures import (
+    draw_condition_gains,
+    draw_dose_response,
+    draw_pulse_figure,
+    figure_style,
+    save_figure,
+)
 from fastpatch.cli.edm2 import app
 from fastpatch.cli.plot import plot
 from fastpatch.errors import FastpatchError, InvalidInputError
@@ -195,7 +201,8 @@ class TestVerdict:
 
     def test_what_is_the_critical_pulse_itself_is_no_control(self, dataset):
         same = self.changed(dataset, "step-matched", 0.0, 0.0)
-        same["advantage_mean"].loc[{"condition": "step-matched"}] = 0.0
+        for name in ("pulse_sigma", "guided_evaluations"):
+            same[name].loc[{"condition": "step-matched"}] = same[name].sel(condition="critical")
         lines = verdict(same)
         assert lines[1].startswith("The step-matched pulses are the critical pulse itself")
         assert any(line.endswith("the fair control (log-uniform).") for line in lines)
@@ -276,6 +283,16 @@ class TestClassInformation:
 
 
 class TestFigures:
+    def test_for_slides_as_vectors(self, dataset, tmp_path):
+        on_a_screen = fp.plot(dataset)
+        with figure_style("slides"):
+            drawn = fp.plot(dataset)
+            for stem, figure in drawn.items():
+                save_figure(figure, tmp_path / f"{stem}.svg")
+                np.testing.assert_allclose(figure.get_size_inches(), 1.2 * on_a_screen[stem].get_size_inches())
+                assert "<text" in (tmp_path / f"{stem}.svg").read_text(encoding="utf-8")
+        assert {"figure4", "conditions", "dose_response"} <= drawn.keys()
+
     def test_figure_4(self, dataset):
         figure = draw_pulse_figure(dataset, "title")
         strips, panels = figure.axes[:-2], figure.axes[-2:]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -38,6 +39,24 @@ def test_the_recipe_has_the_dependencies_of_the_package():
     listed["matplotlib"] = listed.pop("matplotlib-base")
     assert listed.pop("python") == PROJECT["requires-python"]
     assert listed == {Requirement(text).name: str(Requirement(text).specifier) for text in PROJECT["dependencies"]}
+    entry_points = [f"{name} = {home}" for name, home in PROJECT["scripts"].items()]
+    assert recipe["build"]["python"]["entry_points"] == entry_points
+
+
+def test_a_release_has_the_address_of_the_forge_that_builds_it():
+    stamp = runpy.run_path(str(ROOT / ".ci" / "stamp_address.py"))
+    address, text = "https://forge.example/owner/name", (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = stamp["absolute_links"](text, address, "0123abc")
+    targets = re.findall(r"\]\(([^)]+)\)", readme)
+    assert len(targets) == len(re.findall(r"\]\(", text)) > 10
+    assert all(target.startswith("https://") for target in targets)
+    # What a page of PyPI shows is the file's content, what it links to is the file's page.
+    assert f"({address}/raw/0123abc/docs/figure3.png)" in readme
+    assert f"({address}/blob/0123abc/CHANGELOG.md)" in readme
+    project = stamp["with_urls"]((ROOT / "pyproject.toml").read_text(encoding="utf-8"), address)
+    assert set(tomllib.loads(project)["project"]["urls"].values()) >= {address, f"{address}/issues"}
+    with pytest.raises(ValueError, match=r"has project\.urls already"):
+        stamp["with_urls"](project, address)
 
 
 def test_metadata_for_archives():

@@ -1,6 +1,7 @@
 """The Gaussian closure against exact laws, an independent solution, Gaussian fields and simulations."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from scipy.integrate import quad, solve_ivp
 import fastpatch as fp
 from fastpatch import theory
 from fastpatch.errors import DtypeError, InvalidInputError
+from fastpatch.theory import _gaussian_response
 
 UNIFORM = fp.PatchDictionary.random(0, uniform_mass=1.0)
 
@@ -188,3 +190,54 @@ def test_the_zero_of_lambda_0_in_a_simulation(dictionary, allowed):
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def coded_dictionary():
+    from image_cases import blobs
+
+    return fp.PatchDictionary.from_images(blobs(20, side=12), 3)
+
+
+def test_averages_by_a_tree_are_sums_over_all_patterns():
+    from fastpatch.theory._tree_response import TreeResponse
+
+    dictionary, shape = coded_dictionary(), (7, 8)
+    response = replace(TreeResponse.of(dictionary, shape, 3, 2, 1), dtype=np.float64)
+    rng = np.random.default_rng(0)
+    S, mean, z = rng.uniform(0.2, 4.0, (2, 7 * 5)), np.array([0.2, -0.4]), 0.3
+    # Spectra of real fields are alike at k and -k.
+    half = S.reshape(2, 7, 5)
+    half[:, 4:, [0, 4]] = half[:, 3:0:-1, [0, 4]]
+    gains, means = response(S, mean, z)
+    patterns, offsets = dictionary.patterns.reshape(len(dictionary), -1), np.arange(-1, 2)
+    for row in range(2):
+        covariance = np.fft.irfft2(half[row], s=shape)
+        sites = [(i, j) for i in offsets for j in offsets]
+        patch = np.array([[covariance[i - a, j - b] for a, b in sites] for i, j in sites])
+        y = response.normals[row] @ np.linalg.cholesky(patch).T + mean[row]
+        weights = dictionary.prior * np.exp(np.sqrt(z * (1 + z)) * y @ patterns.T)
+        weights /= weights.sum(axis=1, keepdims=True)
+        posterior = weights @ dictionary.centers
+        pixels = ((weights * (dictionary.centers - posterior[:, None])) @ patterns).mean(axis=0)
+        ky, kx = 2 * np.pi * np.fft.fftfreq(7), 2 * np.pi * np.fft.rfftfreq(8)
+        expected = sum(g * np.cos(ky[:, None] * i + kx * j) for g, (i, j) in zip(pixels, sites, strict=True))
+        np.testing.assert_allclose(gains[row], expected.ravel(), rtol=1e-10, atol=1e-10)
+        assert means[row] == pytest.approx(posterior.mean(), rel=1e-10)
+
+
+def test_the_closure_of_a_tree_is_that_of_its_patterns(monkeypatch):
+    dictionary, options = coded_dictionary(), {"shape": (10, 10), "log2_points": 7}
+    by_patterns = theory.closure_critical_time(dictionary, **options)
+    white = theory.white_critical_time(dictionary, **options)
+    renormalised = theory.renormalised_critical_time(theory.GaussianPatches(dictionary, 7, 4))
+    monkeypatch.setattr(_gaussian_response, "TREE_PATTERNS", 10)
+    monkeypatch.setattr(_gaussian_response, "MOST_PATTERNS", 10)
+    by_tree, white_by_tree = (
+        f(dictionary, **options) for f in (theory.closure_critical_time, theory.white_critical_time)
+    )
+    for one, other in ((by_tree, by_patterns), (white_by_tree, white), (white, renormalised)):
+        error = math.hypot(one.standard_error, other.standard_error)
+        assert one.value == pytest.approx(other.value, abs=5 * error + 1e-3)
+        assert error < 0.1
+    with pytest.raises(InvalidInputError, match="not \\+-1"):
+        theory.closure_critical_time(fp.PatchDictionary(np.random.default_rng(0).normal(size=(20, 3, 3))))

@@ -3,6 +3,7 @@
 from .dictionary import draw_snapshots
 from .dispersion import draw_dispersion
 from .dynamics import draw_dynamics
+from .held_out import draw_held_out
 from .information import draw_information
 from .locality import draw_locality
 from .noise_levels import draw_noise_levels, draw_relative_softening
@@ -18,6 +19,7 @@ __all__ = [
     "draw_dose_response",
     "draw_dynamics",
     "draw_fidelity",
+    "draw_held_out",
     "draw_information",
     "draw_kicks",
     "draw_locality",

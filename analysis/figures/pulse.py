@@ -22,6 +22,8 @@ _CONTROLS = {
     "step-matched": ("random position, as many evaluations", RED, "s"),
     "log-uniform": ("random centre, uniform in $\\log\\sigma$", _GREEN, "^"),
 }
+_KICKS = {"guidance": "along $D - D_u$", "random": "along noise of its spectrum"}
+_KICKS |= {band: f"along its {band}" for band in ("low band", "high band")}
 _METRICS = {"logit": "target logit", "probability": "target probability"}
 _LEVEL = 0.05
 
@@ -33,12 +35,13 @@ _CRITICAL: dict[str, tuple[str, str, Any]] = {
 }
 
 
-def draw_pulse_figure(dataset: "xr.Dataset", title: str | None = None) -> Figure:
+def draw_pulse_figure(dataset: "xr.Dataset", title: str | None = None, *, null: bool = True) -> Figure:
     """Figure 4 from a result of `fastpatch.neural.pulse`.
 
     A: denoised images of the first trial of two classes, without and with the critical pulse: the one whose target
     logit gains most, and the one whose gain is the median; frames mark the levels that are guided. B: critical minus
-    control for each class and over all, with bootstrap intervals; filled where the test is significant.
+    control for each class and over all, with bootstrap intervals; filled where the test is significant. Beside those
+    over all, where the result has it and ``null`` asks for it, the same of class-conditional Gaussians.
     """
     with house_style():
         figure = new_figure(10.0, 7.4)
@@ -48,7 +51,7 @@ def draw_pulse_figure(dataset: "xr.Dataset", title: str | None = None) -> Figure
             part.text(0.004, 0.985, letter, fontsize="x-large", fontweight="bold", va="top")
         panels = below.subplots(1, 2)
         for axes, metric in zip(panels, _METRICS, strict=True):
-            _draw_differences(axes, dataset.sel(metric=metric), metric)
+            _draw_differences(axes, dataset.sel(metric=metric), metric, null=null)
         below.legend(handles=panels[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=3)
         if title:
             figure.suptitle(title, fontsize="large")
@@ -95,7 +98,8 @@ def draw_dose_response(dataset: "xr.Dataset", title: str | None = None, *, null:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter("{x:g}")
             axes.set_xlim(1.1 * sigma.max(), sigma.min() / 1.1)
-        figure.legend(handles=panels[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=4)
+        handles = panels[0].get_legend_handles_labels()[0]
+        figure.legend(handles=handles, loc="outside lower center", ncols=4)
         count = np.unique(dataset["position_evaluations"].to_numpy())
         each = f"{count[0]}" if len(count) == 1 else f"{count[0]} to {count[-1]}"
         what = f"what a pulse of {each} guided evaluations does, by its position"
@@ -113,10 +117,10 @@ def _draw_information(axes: Axes, dataset: "xr.Dataset", *, null: bool) -> None:
             _draw_band(
                 axes, at["kick_sigma"].to_numpy(), at, f"{prefix}class_information", colour, label, linestyle=style
             )
-    axes.set_ylim(bottom=0.0)
+    axes.set_yscale("log")
     axes.set_xlabel(r"noise level $\sigma$")
-    axes.set_ylabel("class information decided in an octave (nats)")
-    axes.legend(loc="upper right")
+    axes.set_ylabel("class information per octave (nats)")
+    axes.legend(loc="upper left")
 
 
 def draw_kicks(dataset: "xr.Dataset", title: str | None = None, *, null: bool = True) -> Figure:
@@ -124,7 +128,8 @@ def draw_kicks(dataset: "xr.Dataset", title: str | None = None, *, null: bool = 
 
     Left: RMS of D - D_u and of the displacement that each pulse makes, and the share of the low band in |D - D_u|^2.
     Middle: gain in target logit per unit of displacement. Right: gain by kicks of one size, along the guidance, noise
-    of its spectrum, and bands of it. Means over classes and trials with 95 % intervals; dashed: the Gaussian null.
+    of its spectrum, and bands of it. Means over classes and trials with 95 % intervals; dashed, on the right without
+    them: the Gaussian null.
     """
     sigma, kicks = dataset["kick_sigma"].to_numpy(), dataset["kick"].to_numpy().tolist()
     position = dataset["position_sigma"].to_numpy() if "scan_displacement" in dataset else None
@@ -139,22 +144,24 @@ def draw_kicks(dataset: "xr.Dataset", title: str | None = None, *, null: bool = 
             mean = dataset[f"{prefix}kick_difference"].sel(kick="guidance").mean(("class_label", "trial"))
             force.plot(sigma, mean.to_numpy(), **{"color": "black", "label": "$|D - D_u|$", **dashed})
             low = dataset[f"{prefix}kick_low_share"].sel(kick="guidance").mean(("class_label", "trial"))
-            share.plot(sigma, low.to_numpy(), color=BLUE, linestyle=dashed.get("linestyle", "-"))
-            force.plot([], [], color=BLUE, label="_" if prefix else "low band's share of $|D - D_u|^2$ (right)")
+            style = dashed.get("linestyle", "-")
+            share.plot(sigma, low.to_numpy(), color=BLUE, linestyle=style)
             if position is not None:
                 moved = dataset[f"{prefix}scan_displacement"].mean(("class_label", "trial")).to_numpy()
                 force.plot(position, moved, **{"color": RED, "label": "displacement by a pulse", **dashed})
-                name = "Gaussian null" if prefix else "network"
-                style = dashed.get("linestyle", "-")
+                name = "_" if prefix else "a pulse"
                 _draw_band(response, position, at, f"{prefix}scan_response", "black", name, linestyle=style)
             for kick, colour in zip(kicks, ("black", GREY, BLUE, _ORANGE), strict=False):
                 one = at.sel(kick=kick)
-                name = "_" if prefix else kick
-                _draw_band(
-                    equal, sigma, one, f"{prefix}kick_gain", colour, name, linestyle=dashed.get("linestyle", "-")
-                )
+                if prefix:
+                    equal.plot(sigma, one[f"{prefix}kick_gain"].to_numpy(), color=colour, linestyle=style)
+                else:
+                    _draw_band(equal, sigma, one, "kick_gain", colour, _KICKS.get(kick, kick))
         share.set_ylim(0.0, 1.0)
         share.grid(visible=False)
+        share.set_ylabel("low band's share of $|D - D_u|^2$", color=BLUE)
+        share.tick_params(axis="y", colors=BLUE)
+        share.spines["right"].set(visible=True, color=BLUE)
         force.set_yscale("log")
         force.set_ylabel("RMS over the pixels")
         response.set_ylabel("gain in target logit per RMS displacement")
@@ -165,7 +172,9 @@ def draw_kicks(dataset: "xr.Dataset", title: str | None = None, *, null: bool = 
             axes.xaxis.set_major_formatter("{x:g}")
             axes.set_xlim(1.1 * ends.max(), ends.min() / 1.1)
             axes.set_xlabel(r"noise level $\sigma$")
-            axes.legend()
+            if len(beside) > 1:
+                axes.plot([], [], color="black", linestyle=(0, (4, 2)), label="dashed: Gaussian null")
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
         equal.axhline(0.0, color=GREY, linewidth=0.8)
         what = "size of the kick and response to it"
         figure.suptitle(f"{title}: {what}" if title else what.capitalize(), fontsize="large")
@@ -182,27 +191,36 @@ def _draw_band(
     axes.plot(x, at[name].to_numpy(), color=colour, linestyle=linestyle, label=label)
 
 
-def draw_condition_gains(dataset: "xr.Dataset", title: str | None = None) -> Figure:
-    """Gain of every condition over no guidance, mean over classes and trials with its 95 % interval."""
+def draw_condition_gains(dataset: "xr.Dataset", title: str | None = None, *, null: bool = True) -> Figure:
+    """Gain of every condition over no guidance, mean over classes and trials with its 95 % interval.
+
+    Below each, where the result has them: what a second classifier says of the same samples, and the Gaussian null.
+    """
     names = [name for name in dataset["condition"].to_numpy().tolist() if name != "unguided"]
     rows = np.arange(len(names))[::-1]
     with house_style():
-        figure = new_figure(9.0, 0.9 + 0.34 * len(names))
+        series = [("", "network", "black", "o")]
+        if "second_gain_overall" in dataset:
+            series.append(("second_", f"network, judged by the {dataset.attrs['second_classifier']}", GREY, "s"))
+        if null and "null_gain_overall" in dataset:
+            series.append(("null_", "Gaussian null", PURPLE, "^"))
+        figure = new_figure(9.0, 1.2 + (0.3 + 0.1 * len(series)) * len(names))
         panels = figure.subplots(1, 2, sharey=True)
         for axes, metric in zip(panels, _METRICS, strict=True):
             at = dataset.sel(metric=metric, condition=names)
-            mean = at["gain_overall"].to_numpy()
-            colours = [RED if name.startswith("critical") else "black" for name in names]
-            for row, value, low, high, colour in zip(
-                rows, mean, at["gain_overall_low"].to_numpy(), at["gain_overall_high"].to_numpy(), colours, strict=True
-            ):
-                axes.plot([low, high], [row, row], color=colour, linewidth=1.6)
-                axes.plot(value, row, color=colour, marker="o", markersize=4.5)
+            for number, (prefix, label, colour, marker) in enumerate(series):
+                mean, *ends = (at[f"{prefix}gain_overall{end}"].to_numpy() for end in ("", "_low", "_high"))
+                lower = rows - 0.22 * number
+                axes.hlines(lower, *ends, color=colour, linewidth=1.4)
+                axes.plot(mean, lower, color=colour, marker=marker, markersize=4.5, linestyle="none", label=label)
             axes.axvline(0.0, color=GREY, linewidth=0.8)
             axes.set_xlabel(f"gain in {_METRICS[metric]} over no guidance")
         evaluations = dataset["guided_evaluations"].sel(condition=names).mean(("class_label", "trial")).to_numpy()
         panels[0].set_yticks(rows, [f"{name} ({count:.3g})" for name, count in zip(names, evaluations, strict=True)])
         panels[0].set_ylabel("condition (guided evaluations)")
+        if len(series) > 1:
+            handles = panels[0].get_legend_handles_labels()[0]
+            figure.legend(handles=handles, loc="outside lower center", ncols=len(series))
         figure.suptitle(f"{title}: gain of each condition" if title else "Gain of each condition", fontsize="large")
     return figure
 
@@ -229,9 +247,10 @@ def _draw_strips(figure: Any, dataset: "xr.Dataset") -> None:
         axes.set_title(rf"$\sigma$ = {shown_level(level)}", fontsize="small")
 
 
-def _draw_differences(axes: Axes, at: "xr.Dataset", metric: str) -> None:
+def _draw_differences(axes: Axes, at: "xr.Dataset", metric: str, *, null: bool) -> None:
     shown = [name for name in _CONTROLS if name in at["condition"].to_numpy()]
     names = at["class_name"].to_numpy().tolist()
+    beside = null and "null_advantage_overall" in at
     places = np.append(np.arange(len(names), dtype=float), len(names) + 0.5)
     for number, name in enumerate(shown):
         label, colour, marker = _CONTROLS[name]
@@ -245,9 +264,15 @@ def _draw_differences(axes: Axes, at: "xr.Dataset", metric: str) -> None:
         x = places + 0.22 * (number - (len(shown) - 1) / 2)
         _draw_points(axes, x, *columns, colour=colour, marker=marker)
         axes.plot([], [], color=colour, marker=marker, markersize=4.5, linewidth=1.0, label=f"minus {label}")
+        if beside:
+            ends = [np.array([float(one[f"null_advantage_overall{end}"])]) for end in ("", "_low", "_high", "_p")]
+            _draw_points(axes, x[-1:] + 1.0, *ends, colour=PURPLE, marker=marker)
     axes.axhline(0.0, color=GREY, linewidth=0.8)
     axes.axvline(len(names) - 0.25, color=GREY, linewidth=0.6)
-    axes.set_xticks(places, [*names, "all"], rotation=35, ha="right", rotation_mode="anchor")
+    ticks = [*names, "all"]
+    if beside:
+        places, ticks = np.append(places, places[-1] + 1.0), [*ticks, "all, Gaussian null"]
+    axes.set_xticks(places, ticks, rotation=35, ha="right", rotation_mode="anchor")
     axes.grid(visible=False, axis="x")
     axes.set_ylabel(f"critical minus control, {_METRICS[metric]}")
 

@@ -1,5 +1,6 @@
 """One look for all figures: colour-blind-safe (after Okabe-Ito, and viridis), for a screen, a journal or slides."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -105,10 +106,20 @@ def house_style() -> Iterator[None]:
         yield
 
 
+class ShownFigure(Figure):
+    """A figure that a notebook shows although pyplot, which would have taught it how, does not know of it."""
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        with house_style():
+            self.savefig(content, format="png")
+        return content.getvalue()
+
+
 def new_figure(width: float, height: float) -> Figure:
     """A figure of so many inches on a screen with an Agg canvas, independent of pyplot's state."""
     scale = _SIZES[_CHOSEN.get()].figure
-    figure = Figure(figsize=(scale * width, scale * height), layout="constrained")
+    figure = ShownFigure(figsize=(scale * width, scale * height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

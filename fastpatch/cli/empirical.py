@@ -38,7 +38,6 @@ def empirical(
     run_experiment(
         model,
         out,
-        f"Empirical score of two patterns on {size}×{size} sites",
         quiet=quiet,
         shape=(size, size),
         trajectories=trajectories,

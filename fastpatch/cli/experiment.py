@@ -27,7 +27,7 @@ def set_threads(threads: int | None) -> None:
 def run_experiment(
     model: "Model",
     out: Path,
-    title: str,
+    title: str | None = None,
     *,
     report: Callable[["xr.Dataset"], object] | None = None,
     extend: Callable[["xr.Dataset"], "xr.Dataset"] | None = None,
@@ -38,7 +38,8 @@ def run_experiment(
     """Simulate, write ``result.nc`` into ``out``, print the report (`summary` by default), and draw the figures.
 
     A run that is interrupted is taken up again by the same command, from a checkpoint in ``out``. ``extend`` may add to
-    the dataset, or take from it, before anything is written. ``null`` is that of `fastpatch.plot`.
+    the dataset, or take from it, before anything is written. ``title`` replaces that of `title_of`.
+    ``null`` is that of `fastpatch.plot`.
     """
     from ..atomic import exclusive_directory
     from ..reports import summary
@@ -51,7 +52,8 @@ def run_experiment(
         simulated = time.perf_counter() - begin
         if extend is not None:
             dataset = extend(dataset)
-        dataset.attrs["title"] = title
+        if title is not None:
+            dataset.attrs["title"] = title
         publish(dataset, directory, summary if report is None else report, begin=begin, simulated=simulated, null=null)
         checkpoint.unlink(missing_ok=True)
 

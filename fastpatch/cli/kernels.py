@@ -9,7 +9,7 @@ __all__ = ["compile_kernels"]
 def compile_kernels() -> None:
     """Compile the kernels for this CPU and keep them on disk, where a first run should be quick: images, clusters.
 
-    It takes about half a minute, once; where everything is there already, about a second.
+    It takes about ten seconds, once; where everything is there already, about a second.
     """
     begin = time.perf_counter()
     from ..kernels.cache import size, writable_folder

@@ -54,14 +54,12 @@ def patch(
         patterns = PatchDictionary.load(dictionary)
     set_threads(threads)
     model = PatchModel(patterns, VPSchedule(beta))
-    sides = options.sides(shape)
     run_experiment(
         model,
         out,
-        f"Patch model, {len(patterns)} patterns of {patterns.size}×{patterns.size} on {sides[0]}×{sides[1]} sites",
         null=null,
         quiet=quiet,
-        shape=sides,
+        shape=options.sides(shape),
         trajectories=trajectories,
         times=log_time_grid(t_max, t_min, steps),
         seed=seed,

@@ -32,6 +32,10 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="AdamW's, constant.")] = 2e-4,
     seed: Annotated[int, typer.Option(help="Fixes initial weights, order, times and noise.")] = 0,
     padding: Annotated[Literal["zeros", "circular"], typer.Option(help="Of every 3x3 convolution.")] = "zeros",
+    prediction: Annotated[
+        Literal["epsilon", "v"],
+        typer.Option(help="What the last layer gives: the paper's noise, or v, of which it is exact at large t."),
+    ] = "epsilon",
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
         typer.Option(help="auto: bfloat16 where the device multiplies in it."),
@@ -58,6 +62,7 @@ def train(
         learning_rate=learning_rate,
         seed=seed,
         padding=padding,
+        prediction=prediction,
         precision=default_precision(target) if precision == "auto" else precision,
     )
     images = load_images("train", settings.variant, data)
@@ -72,17 +77,17 @@ def analyze(
     data: options.Data = None,
     t_max: options.TMax = 50.0,
     t_min: options.TMin = 1e-3,
-    steps: options.Steps = 2000,
+    steps: options.Steps = 250,
     solver: options.SolverName = "euler-maruyama",
     trajectories: options.Trajectories = 8,
     shells: options.Shells = 6,
     seed: options.Seed = 0,
-    record_every: options.RecordEvery = 20,
+    record_every: options.RecordEvery = 6,
     derivatives: Annotated[
         Literal["jvp", "finite-difference"], typer.Option(help="Exact, or by the paper's differences.")
     ] = "jvp",
-    probes: Annotated[int, typer.Option(help="Random-phase probes of the dispersion, a field and time.")] = 16,
-    sites: Annotated[int, typer.Option(help="Sites whose impulse response is taken, a field and time.")] = 32,
+    probes: Annotated[int, typer.Option(help="Random-phase probes of the dispersion, a field and time.")] = 8,
+    sites: Annotated[int, typer.Option(help="Sites whose impulse response is taken, a field and time.")] = 16,
     null: options.Null = True,
     device: options.Device = "auto",
     out: options.Out = Path("runs/unet-analysis"),

@@ -10,16 +10,17 @@ from ..lazy import lazily
 
 if TYPE_CHECKING:
     from .server import serve
-    from .settings import MachineSettings, NetworkSettings
+    from .settings import EDMSettings, MachineSettings, UNetSettings
     from .static import scrubbing_page
 
 _HOME = {
+    "EDMSettings": "settings",
     "MachineSettings": "settings",
-    "NetworkSettings": "settings",
+    "UNetSettings": "settings",
     "scrubbing_page": "static",
     "serve": "server",
 }
 
-__all__ = ["MachineSettings", "NetworkSettings", "scrubbing_page", "serve"]
+__all__ = ["EDMSettings", "MachineSettings", "UNetSettings", "scrubbing_page", "serve"]
 
 __getattr__, __dir__ = lazily(__name__, _HOME)

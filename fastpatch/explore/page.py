@@ -1,4 +1,4 @@
-"""The page: a tab for the patch machine and one for the trained networks."""
+"""The page: a tab for the patch machine, one for the U-Nets, one for the EDM network."""
 
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -7,7 +7,8 @@ from bokeh.document import Document
 from bokeh.models import TabPanel, Tabs
 from bokeh.models.widgets import Select, Slider
 
-from .settings import MachineSettings, NetworkSettings
+from ..neural.data import CLASS_NAMES
+from .settings import EDMSettings, MachineSettings, UNetSettings
 from .view import PERIOD, View
 
 __all__ = ["build"]
@@ -17,13 +18,9 @@ SOLVERS = ("euler-maruyama", "ancestral", "heun")
 
 def build(document: Document, out: Path) -> list[View]:
     """Fill one session's document; the views are returned for whoever drives them without a browser."""
-    views = [_machine(out), _network(out)]
-    tabs = Tabs(
-        tabs=[
-            TabPanel(child=views[0].layout, title="patch machine"),
-            TabPanel(child=views[1].layout, title="trained network"),
-        ]
-    )
+    titled = {"patch machine": _machine(out), "trained U-Net": _unet(out), "trained EDM network": _edm(out)}
+    views = list(titled.values())
+    tabs = Tabs(tabs=[TabPanel(child=view.layout, title=title) for title, view in titled.items()], name="tabs")
     started = {0}
 
     def changed(_attribute: str, _old: int, active: int) -> None:
@@ -69,8 +66,8 @@ def _machine(out: Path) -> View:
     return View("machine", controls, read, out)
 
 
-def _network(out: Path) -> View:
-    default = NetworkSettings()
+def _unet(out: Path) -> View:
+    default = UNetSettings()
     controls: dict[str, Any] = {
         "variant": Select(options=["binarised", "grey"], value=default.variant, title="U-Net on Fashion-MNIST, images"),
         "trajectories": Slider(start=1, end=8, step=1, value=default.trajectories, title="trajectories"),
@@ -79,8 +76,8 @@ def _network(out: Path) -> View:
         "solver": Select(options=list(SOLVERS), value=default.solver, title="solver"),
     }
 
-    def read() -> NetworkSettings:
-        return NetworkSettings(
+    def read() -> UNetSettings:
+        return UNetSettings(
             cast(Literal["binarised", "grey"], controls["variant"].value),
             int(controls["trajectories"].value),
             int(controls["steps"].value),
@@ -88,4 +85,20 @@ def _network(out: Path) -> View:
             controls["solver"].value,
         )
 
-    return View("network", controls, read, out)
+    return View("unet", controls, read, out)
+
+
+def _edm(out: Path) -> View:
+    default = EDMSettings()
+    classes = [(str(number), f"{number}: {name}") for number, name in enumerate(CLASS_NAMES)]
+    controls: dict[str, Any] = {
+        "class_label": Select(options=classes, value=str(default.class_label), title="class of Fashion-MNIST"),
+        "trajectories": Slider(start=1, end=8, step=1, value=default.trajectories, title="trajectories"),
+        "steps": Slider(start=16, end=96, step=8, value=default.steps, title="steps"),
+        "seed": Slider(start=0, end=100, step=1, value=default.seed, title="seed of the noise"),
+    }
+
+    def read() -> EDMSettings:
+        return EDMSettings(**{name: int(widget.value) for name, widget in controls.items()})
+
+    return View("edm", controls, read, out)

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bokeh.layouts import column, row
+from bokeh.layouts import column, gridplot, row
 from bokeh.models.widgets import Button, Div, PreText, Slider, Toggle
 
 from ..errors import FastpatchError
 from ..results import save
-from .figures import draw
+from .figures import Figures, draw
 from .frames import Frame, frames, spectra
 from .settings import Settings
 
@@ -31,7 +31,7 @@ class View:
     def __init__(self, name: str, controls: Mapping[str, Any], read: Callable[[], Settings], out: Path) -> None:
         self._read, self._out = read, out
         self.settings = read()
-        self._figures = draw(self.settings)
+        self._figures = draw(self.settings, side=440, width=480, height=250, tools="pan,wheel_zoom,reset,save")
         self._frames: list[Frame] = []
         self._drawn = 0
         self._model: Any = None
@@ -60,7 +60,7 @@ class View:
             widget.on_change("value_throttled" if isinstance(widget, Slider) else "value", self._chosen)
         buttons = row(self.play, self.scrub, self.code, self.save)
         rows = [row(*list(controls.values())[i : i + 5]) for i in range(0, len(controls), 5)]
-        self.layout = column(*rows, buttons, self.status, self._figures.layout, self._listing)
+        self.layout = column(*rows, buttons, self.status, _wide(self._figures), self._listing)
 
     def start(self) -> None:
         """Stop the run that is on, and begin the one that the controls choose."""
@@ -109,12 +109,12 @@ class View:
         self._following = following
 
     def _progress(self, known: int) -> str:
-        total = -(-self.settings.steps // self.settings.every) + 1
+        total = self.settings.frames
         if not known:
             return "compiling or loading …"
         frame = self._frames[min(self.shown, known - 1)]
         done = "" if known >= total else f" — computing, {known} of {total} frames"
-        return f"t = {frame.time:.4g}, ξₓ = {float(frame.xi_x.mean()):.2f} sites{done}"
+        return f"{self.settings.look.symbol} = {frame.time:.4g}, ξₓ = {float(frame.xi_x.mean()):.2f} sites{done}"
 
     def _chosen(self, _attribute: str, _old: object, _new: object) -> None:
         self.start()
@@ -135,7 +135,8 @@ class View:
         at = min(int(value), len(self._frames) - 1)
         self._following = False
         frame = self._frames[at]
-        self._figures.show(frame, spectra(self.settings, frame, self._model, self._null))
+        at_this_time = spectra(self.settings, frame, self._model, self._null)
+        self._figures.show(self.settings, frame, at_this_time)
 
     def _save(self) -> None:
         settings, path = self.settings, self._out / "result.nc"
@@ -157,3 +158,8 @@ def _run(settings: Settings, found: list[Frame], stop: threading.Event) -> None:
         if stop.is_set():
             return
         found.append(frame)
+
+
+def _wide(figures: Figures) -> Any:
+    curves = [[figures.length, figures.spectrum], [figures.growth, figures.power]]
+    return row(figures.lattice, gridplot(curves, toolbar_location=None))

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import scipy.fft
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq, minimize
 from scipy.special import softmax
 
 from ..dictionary import PatchDictionary
@@ -30,6 +29,9 @@ def central_gains(dictionary: PatchDictionary, alpha: ArrayLike, sigma2: ArrayLi
 
 def largest_coupling(dictionary: PatchDictionary, alpha: float, sigma2: float) -> float:
     r"""The largest :math:`\sum_n G_n \sum_u p_n(u) \cos(q\cdot u)` over all q; 25 for two uniform 5 x 5 patterns."""
+    # Imported here because a run that is only simulated needs no solver of SciPy's.
+    from scipy.optimize import minimize
+
     kernel = _kernel(dictionary, alpha, sigma2)
     reach = np.arange(-dictionary.radius, dictionary.radius + 1)
 
@@ -65,6 +67,8 @@ def first_softening(dictionary: PatchDictionary) -> float:
     It solves :math:`\sigma^2 = \alpha^2 g` with g of `largest_coupling`: log(1 + g) where all patterns have one norm.
     nan where no mode softens.
     """
+
+    from scipy.optimize import brentq
 
     def excess(rate: float) -> float:
         return rate - math.log1p(max(largest_coupling(dictionary, math.exp(-0.5 * rate), -math.expm1(-rate)), -0.5))

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..analysis.equilibrium import equilibrium_length, smallest_wave_number
 from ..models.base import Model
 from ..provenance import environment
-from .observables import Observable
+from .recording import Recording
 from .setup import Setup
 
 if TYPE_CHECKING:
@@ -52,55 +52,51 @@ def provenance_of(run: Mapping[str, Any], **recording: Any) -> str:
 
 def labelled(
     setup: Setup,
+    recording: Recording,
     records: Mapping[str, NDArray[np.float64]],
-    fused: Sequence[str],
-    observables: Sequence[Observable],
     snapshots: Any,
     final: Any,
-    *,
-    recorded: Sequence[int],
-    kept: Sequence[int],
-    recording: Mapping[str, Any],
+    about: Mapping[str, Any],
 ) -> "xr.Dataset":
-    """The dataset of a run from its records."""
+    """The dataset of a run from its records; ``about`` is what the provenance says of how they were taken."""
     import xarray as xr
 
     sides = np.array([setup.shape[0], setup.shape[1], setup.shape[0]])[: setup.directions]
     k_min = smallest_wave_number(setup.shape)
     curve = ("trajectory", "time")
     derived = dict(records)
-    if "xi_eq" in fused:
+    if "xi_eq" in recording.fused:
         derived["xi_eq"], _ = equilibrium_length(records["mode_derivative"], setup.shells, k_min)
     variables: dict[str, tuple[Any, ...]] = {}
-    for name in fused:
+    for name in recording.fused:
         dims = (*curve, "shell", "direction") if name == "mode_derivative" else curve
         variables[name] = (dims, derived[name], LABELS[name])
     variables["snapshot"] = (("trajectory", "snapshot_time", "y", "x"), snapshots, LABELS["snapshot"])
     variables["final"] = (("trajectory", "y", "x"), final, LABELS["final"])
     coordinates: dict[str, Any] = {
         "trajectory": setup.first_trajectory + np.arange(setup.trajectories),
-        "time": ("time", setup.times[list(recorded)], LABELS["time"]),
-        "step": ("time", np.array(recorded), LABELS["step"]),
-        "snapshot_time": ("snapshot_time", setup.times[list(kept)], LABELS["snapshot_time"]),
+        "time": ("time", setup.times[list(recording.steps)], LABELS["time"]),
+        "step": ("time", np.array(recording.steps), LABELS["step"]),
+        "snapshot_time": ("snapshot_time", setup.times[list(recording.kept)], LABELS["snapshot_time"]),
     }
-    if "mode_derivative" in fused:
+    if "mode_derivative" in recording.fused:
         wave_number = 2.0 * np.pi * np.outer(setup.shells, 1.0 / sides)
         coordinates |= {
             "shell": ("shell", setup.shells, LABELS["shell"]),
             "wave_number": (("shell", "direction"), wave_number, LABELS["wave_number"]),
             "direction": list(DIRECTIONS[: len(sides)]),
         }
-    for observable in observables:
-        attributes = {"long_name": observable.long_name or observable.name, "units": observable.units}
-        variables[observable.name] = ((*curve, *observable.axes), records[observable.name], attributes)
+    for observable in recording.others:
+        label = {"long_name": observable.long_name or observable.name, "units": observable.units}
+        variables[observable.name] = ((*curve, *observable.axes), records[observable.name], label)
         if observable.coordinates is not None:
             coordinates |= dict(observable.coordinates(setup.shape))
-    about: dict[str, Any] = {"provenance": provenance_of(json.loads(setup.identity), **recording), "k_min": k_min}
+    attributes: dict[str, Any] = {"provenance": provenance_of(json.loads(setup.identity), **about), "k_min": k_min}
     critical_time = predicted_critical_time(setup.model)
     if critical_time is not None:
-        about["critical_time"] = critical_time
+        attributes["critical_time"] = critical_time
     arrays: dict[str, Any] = getattr(setup.model, "arrays", dict)()
-    return xr.Dataset({**variables, **arrays}, coords=coordinates, attrs=about)
+    return xr.Dataset({**variables, **arrays}, coords=coordinates, attrs=attributes)
 
 
 def predicted_critical_time(model: Model) -> float | None:

@@ -1,7 +1,6 @@
 """The records of a run while it goes on: arrays that fill from the first recorded time to the last."""
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidInputError
 from .engines.base import Engine
 from .observables import Observable, ObservableWarning
+from .recording import Recording
 from .setup import Setup
 
 __all__ = ["RecordBuffer"]
@@ -19,44 +19,25 @@ _BLOCK_BYTES = 8 * 2**20
 
 
 class RecordBuffer:
-    """Takes the steps of a run and keeps what is wanted of it.
-
-    Parameters
-    ----------
-    recorded, kept
-        Grid indices at which observables are taken, and those whose fields are kept.
-    observables
-        Those that no engine fuses; they are lent every recorded state.
-    lengths, derivatives
-        Whether xi_x and magnetization, and whether the mode derivatives are wanted.
+    """Takes the steps of a run and keeps what its `Recording` wants of it.
 
     ``arrays`` holds the records by name, (T, times, ...); ``snapshots`` (T, kept, L1, L2). Records that a checkpoint
     has brought back are written into them.
     """
 
-    def __init__(
-        self,
-        setup: Setup,
-        engine: Engine,
-        recorded: Sequence[int],
-        kept: Sequence[int],
-        observables: Sequence[Observable],
-        *,
-        lengths: bool,
-        derivatives: bool,
-    ) -> None:
-        self._setup, self._engine, self._kept, self._observables = setup, engine, list(kept), observables
-        self._position = {step: index for index, step in enumerate(recorded)}
-        self._stops = np.array(sorted({*recorded, *kept}))
+    def __init__(self, setup: Setup, recording: Recording, engine: Engine) -> None:
+        self._setup, self._engine, self._recording = setup, engine, recording
+        self._position = {step: index for index, step in enumerate(recording.steps)}
+        self._stops = np.array(sorted({*recording.steps, *recording.kept}))
         self._failed: set[str] = set()
-        count, times = setup.trajectories, len(recorded)
+        count, times = setup.trajectories, len(recording.steps)
         self.arrays: dict[str, NDArray[np.float64]] = {}
-        if lengths:
+        if recording.lengths:
             self.arrays |= {"xi_x": np.full((count, times), np.nan), "magnetization": np.full((count, times), np.nan)}
-        if derivatives:
+        if recording.derivatives:
             of_modes = (count, times, setup.shells.size, setup.directions)
             self.arrays["mode_derivative"] = np.full(of_modes, np.nan)
-        self.snapshots = engine.gallery(len(kept))
+        self.snapshots = engine.gallery(len(recording.kept))
         block = _BLOCK_BYTES // (count * setup.shape[0] * setup.shape[1] * setup.dtype.itemsize)
         self._fields = engine.space(min(max(block, 1), times))
 
@@ -89,10 +70,10 @@ class RecordBuffer:
                 self.arrays["magnetization"][:, at] = magnetization.T
             if "mode_derivative" in self.arrays:
                 self.arrays["mode_derivative"][:, at] = np.swapaxes(derivatives[wanted], 0, 1)
-            if self._observables:
+            if self._recording.others:
                 for index, position in zip(wanted, at, strict=True):
                     self._observe(self._engine.fetch(fields, index), steps[index], position)
-        for index, step in enumerate(self._kept):
+        for index, step in enumerate(self._recording.kept):
             if step in steps:
                 self.snapshots[:, index] = self._engine.fetch(fields, steps.index(step))
 
@@ -101,7 +82,7 @@ class RecordBuffer:
         lent = states.view()
         lent.setflags(write=False)
         t = float(self._setup.times[step])
-        for observable in self._observables:
+        for observable in self._recording.others:
             name = observable.name
             if name not in self.arrays:
                 # The first time: nothing is lost yet, and the run would be of no use.

@@ -6,16 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..analysis.equilibrium import FITTED_SHELLS
 from ..errors import BackendUnavailableError, InvalidInputError
 from ..models.base import Model
-from ..process import VPSchedule
 from ..progress import progress_bar
 from ..results import open_text
-from ..validation import integer, plain_array
 from .backends import Backend
 from .checkpoint import RunCheckpoint, interruptible
 from .compilation import announced, compile_run
@@ -23,9 +19,10 @@ from .dataset import labelled
 from .engines.base import Engine
 from .engines.choice import engine_of
 from .engines.patch import PatchEngine
-from .observables import Observable, ObservableName, chosen_observables
+from .observables import Observable, ObservableName
 from .pacing import paced
 from .record_buffer import RecordBuffer
+from .recording import Recording
 from .setup import Setup
 from .solvers import Solver, SolverName
 
@@ -149,49 +146,38 @@ def simulate(
     in this process one by one, with the lattice on disk. ``xi_x`` is exact, and derivatives and magnetization are sums
     over chunks: they agree with those of "cpu" to rounding and do not depend on the workers.
     """
-    fused, others = chosen_observables(observables)
     setup = Setup.of(
         model, shape, trajectories, times, seed, solver=solver, backend=backend, dtype=dtype,
         first_trajectory=first_trajectory, shells=shells, diagonal=diagonal,
     )  # fmt: skip
-    measured = not {"mode_derivative", "xi_eq"}.isdisjoint(fused)
-    missing = [n for n in (0, *FITTED_SHELLS) if n not in setup.shells]
-    if missing and "xi_eq" in fused:
-        raise InvalidInputError(f"shells is {setup.shells.tolist()}; expected 0, 1, 2 and 3 among them")
-    for name, value in (("chunks", chunks), ("exchange_every", exchange_every), ("scratch", scratch)):
-        if value is not None and setup.backend != "dask":
-            raise InvalidInputError(f"{name} is {value!r} for backend {backend!r}; expected it for 'dask' alone")
-    if setup.backend == "dask":
-        _check_chunked(others, checkpoint)
-    interval = integer(record_every, "record_every", minimum=1)
-    kept = _snapshot_steps(snapshots, setup.times, setup.model.schedule)
-    recorded = [*range(0, setup.last, interval), setup.last]
-    recording: dict[str, Any] = {"record_every": interval, "backend": setup.backend}
-
-    if setup.backend != "dask":
-        setup.require_memory(snapshots=len(kept), records=len(recorded))
+    recording = Recording.of(setup, observables, record_every, snapshots)
+    about: dict[str, Any] = {"record_every": recording.every, "backend": setup.backend}
     saved = file = None
+    if setup.backend == "dask":
+        if checkpoint is not None:
+            raise BackendUnavailableError(
+                "backend 'dask' keeps its states in scratch and writes no checkpoint; expected checkpoint=None"
+            )
+    else:
+        for name, value in (("chunks", chunks), ("exchange_every", exchange_every), ("scratch", scratch)):
+            if value is not None:
+                raise InvalidInputError(f"{name} is {value!r} for backend {backend!r}; expected it for 'dask' alone")
+        setup.require_memory(snapshots=len(recording.kept), records=len(recording.steps))
     if checkpoint is not None:
-        wanted = {
-            "records": [recorded, kept, setup.shells.tolist(), setup.diagonal],
-            "observables": [*fused, *([observable.name, *observable.axes] for observable in others)],
-        }
-        file = RunCheckpoint(Path(checkpoint), json.dumps(json.loads(setup.identity) | wanted, sort_keys=True))
+        whole = json.loads(setup.identity) | recording.identity(setup)
+        file = RunCheckpoint(Path(checkpoint), json.dumps(whole, sort_keys=True))
         saved = file.load()
     engine: Engine
     if setup.backend == "dask":
         from .chunks.engine import ChunkedPatchEngine
 
-        engine = ChunkedPatchEngine(setup, kept, chunks, exchange_every, scratch)
-        recording |= {"chunks": engine.layout.sides, "exchange_every": engine.layout.exchange_every}
+        engine = ChunkedPatchEngine(setup, recording.kept, chunks, exchange_every, scratch)
+        about |= {"chunks": engine.layout.sides, "exchange_every": engine.layout.exchange_every}
     elif saved is None:
         engine = engine_of(setup, setup.initial())
     else:
         engine = engine_of(setup, saved[1].pop("x"), saved[0])
-    buffer = RecordBuffer(
-        setup, engine, recorded, kept, others,
-        lengths=not {"xi_x", "magnetization"}.isdisjoint(fused), derivatives=measured,
-    )  # fmt: skip
+    buffer = RecordBuffer(setup, recording, engine)
     if saved is not None:
         buffer.snapshots[...] = saved[1].pop("snapshots")
         buffer.arrays |= saved[1]
@@ -218,42 +204,4 @@ def simulate(
     buffer.finish()
     if file is not None and (saved is None or saved[0] < setup.last):
         save()
-    dataset = labelled(
-        setup, buffer.arrays, fused, others, buffer.snapshots, engine.x,
-        recorded=recorded, kept=kept, recording=recording,
-    )  # fmt: skip
-    return open_text(dataset)
-
-
-def _check_chunked(others: Sequence[Observable], checkpoint: object) -> None:
-    """Refuse what a lattice of which no process holds the whole cannot do."""
-    if others:
-        raise BackendUnavailableError(
-            f"backend 'dask' holds no field in one piece for observable {others[0].name!r}; "
-            "expected some of xi_x, mode_derivative, xi_eq and magnetization"
-        )
-    if checkpoint is not None:
-        raise BackendUnavailableError(
-            "backend 'dask' keeps its states in scratch and writes no checkpoint; expected checkpoint=None"
-        )
-
-
-def _snapshot_steps(snapshots: int | ArrayLike, times: NDArray[np.float64], schedule: VPSchedule) -> list[int]:
-    """Grid indices of the fields to keep."""
-    if np.ndim(snapshots) == 0:
-        count = min(integer(snapshots, "snapshots", minimum=0), len(times))
-        alpha = schedule.alpha(times)
-        wanted = np.linspace(alpha[0], alpha[-1], count)
-        # At least as far along the grid as the last one and one more, and leaving as many as are still to come.
-        kept: list[int] = []
-        for place, level in enumerate(wanted):
-            nearest = int(np.abs(alpha - level).argmin())
-            kept.append(min(max(nearest, kept[-1] + 1 if kept else 0), len(times) - count + place))
-        return kept
-    wanted = plain_array(snapshots, "snapshots").astype(np.float64)
-    if wanted.ndim != 1 or not ((wanted >= times[-1]) & (wanted <= times[0])).all():
-        raise InvalidInputError(
-            f"snapshots is {wanted.tolist()}; expected a number or times from {times[-1]} to {times[0]}"
-        )
-    nearest = np.abs(np.log(wanted)[:, None] - np.log(times)).argmin(axis=1)
-    return sorted({int(k) for k in nearest})
+    return open_text(labelled(setup, recording, buffer.arrays, buffer.snapshots, engine.x, about))

@@ -8,6 +8,7 @@ are the fair test.
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..atomic import atomic_path, exclusive_directory
+from ..atomic import exclusive_directory
 from ..errors import InvalidInputError
-from ..models.base import Model, PosteriorMeanModel
+from ..kept_parts import KeptParts
+from ..models.base import Model
 from ..noise import standard_normals
 from ..provenance import environment
 from ..validation import floating_field, integer, time_grid
@@ -25,16 +27,30 @@ from ..validation import floating_field, integer, time_grid
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Lazy", "compare_denoisers", "crossfitted", "posterior_mean"]
+__all__ = ["Lazy", "Once", "agreement", "compare_denoisers", "crossfitted", "file_stem", "posterior_mean"]
 
 # A denoiser, or what makes it: large ones are made when their turn comes, and freed after it.
 Lazy = Model | Callable[[], Model]
 
 
+class Once:
+    """A denoiser that is made when it is first called for."""
+
+    def __init__(self, maker: Lazy) -> None:
+        self._maker, self._model = maker, None if callable(maker) else maker
+
+    def __call__(self) -> Model:
+        if self._model is None:
+            assert callable(self._maker)
+            self._model = self._maker()
+        return self._model
+
+
 def posterior_mean(model: Model, x: NDArray[Any], t: float) -> NDArray[Any]:
     """m(x, t) of a model: its own, or from its score, (x + sigma^2 s) / alpha."""
-    if isinstance(model, PosteriorMeanModel):
-        return model.posterior_mean(x, t)
+    own = getattr(model, "posterior_mean", None)
+    if own is not None:
+        return np.asarray(own(x, t), dtype=x.dtype)
     alpha, sigma2 = model.schedule.alpha(t), model.schedule.sigma2(t)
     return np.asarray((x + sigma2 * model.score(x, t)) / alpha, dtype=x.dtype)
 
@@ -46,6 +62,7 @@ def compare_denoisers(
     *,
     reference: str | None = None,
     seed: int = 0,
+    counts: Mapping[str, int] | None = None,
     folder: str | Path | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> "xr.Dataset":
@@ -63,15 +80,19 @@ def compare_denoisers(
         The name of the denoiser that others are compared with, such as a trained network.
     seed
         Of the noise: image n at level k has the normals of trajectory n and step k.
+    counts
+        How many of the images, the first ones, an expensive denoiser gets; its other numbers are NaN.
     folder
-        Where finished denoisings are kept: a run that was interrupted goes on from there, and one with other images,
-        times or seed starts anew. Models are known by their names alone. None keeps nothing.
+        Where finished denoisings are kept: a run that was interrupted goes on from there. Models are known by their
+        names alone. None keeps nothing.
     progress
         Called with the name and time of every pair that is done.
 
     Returns ``mse`` and ``seconds`` (denoiser, time, image), a pixel and a whole image, and with a reference
-    ``pearson`` (Pearson's r over pixels, of denoised images) and ``r2`` (1 - |m - m_ref|^2 / |m_ref - <m_ref>|^2).
-    Raises `InvalidInputError` for an unknown reference or times and images that do not fit.
+    ``pearson`` (Pearson's r over pixels, of denoised images), ``r2`` (1 - |m - m_ref|^2 / |m_ref - <m_ref>|^2) and
+    ``distance`` (|m - m_ref|^2 a pixel).
+    Raises `InvalidInputError` for an unknown reference, times and images that do not fit, and a folder that holds those
+    of other images, times or another seed.
     """
     fields, grid = floating_field(images, "images", minimum_ndim=3), time_grid(times)
     number = integer(seed, "seed", minimum=0)
@@ -80,11 +101,12 @@ def compare_denoisers(
     names = list(denoisers)
     if reference is not None and reference not in names:
         raise InvalidInputError(f"reference is {reference!r}; expected one of {', '.join(names)}")
+    fewer = {name: integer(count, f"counts[{name!r}]", minimum=1) for name, count in (counts or {}).items()}
     if folder is not None:
         with exclusive_directory(folder, "a comparison of denoisers") as kept:
-            found = dict(_all(denoisers, fields, grid, number, kept, progress))
+            found = dict(_all(denoisers, fields, grid, number, fewer, kept, progress))
     else:
-        found = dict(_all(denoisers, fields, grid, number, None, progress))
+        found = dict(_all(denoisers, fields, grid, number, fewer, None, progress))
     means = np.stack([found[name][0] for name in names])
     return _dataset(names, means, np.stack([found[name][1] for name in names]), fields, grid, reference, number)
 
@@ -118,62 +140,41 @@ def _all(
     images: NDArray[Any],
     times: NDArray[np.float64],
     seed: int,
+    counts: Mapping[str, int],
     folder: Path | None,
     progress: Callable[[str, float], None] | None,
 ) -> Iterator[tuple[str, tuple[NDArray[np.float32], NDArray[np.float64]]]]:
-    """Denoised images (times, N, L1, L2) and seconds (times, N), denoiser by denoiser."""
-    problem = sha256(images.tobytes() + times.tobytes() + str(seed).encode()).hexdigest()
+    """Denoised images (times, N, L1, L2) and seconds (times, N), denoiser by denoiser, NaN where not wanted."""
+    identity = {"images": sha256(images.tobytes()).hexdigest(), "times": times.tolist(), "seed": seed}
+    kept = KeptParts(None if folder is None else folder / "noised", identity, "comparison of denoisers")
     for name, maker in denoisers.items():
-        parts: list[tuple[NDArray[np.float32], NDArray[np.float64]]] = []
-        model: Model | None = None
+        count = min(counts.get(name, len(images)), len(images))
+        model = Once(maker)
+        means = np.full((len(times), *images.shape), np.nan, dtype=np.float32)
+        seconds = np.full((len(times), len(images)), np.nan)
         for k, t in enumerate(times):
-            file = None if folder is None else folder / f"{_stem(name)}-{k:02d}.npz"
-            part = _kept(file, problem)
-            if part is None:
-                if model is None:
-                    model = maker() if callable(maker) else maker
-                part = _denoised(model, images, float(t), k, seed)
-                if file is not None:
-                    _keep(file, problem, part)
-            parts.append(part)
+            part = kept.part(
+                file_stem(f"{name} {count} {k:02d}"), partial(_denoised, model, images[:count], float(t), k, seed)
+            )
+            means[k, :count], seconds[k, :count] = part["means"], part["seconds"]
             if progress is not None:
                 progress(name, float(t))
-        yield name, (np.stack([part[0] for part in parts]), np.stack([part[1] for part in parts]))
+        yield name, (means, seconds)
 
 
-def _denoised(
-    model: Model, images: NDArray[Any], t: float, k: int, seed: int
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    alpha, sigma = float(model.schedule.alpha(t)), float(np.sqrt(model.schedule.sigma2(t)))
+def _denoised(model: "Once", images: NDArray[Any], t: float, k: int, seed: int) -> dict[str, NDArray[Any]]:
+    made = model()
+    alpha, sigma = float(made.schedule.alpha(t)), float(np.sqrt(made.schedule.sigma2(t)))
     noise = standard_normals(images.shape, seed=seed, step=k, dtype=images.dtype)
     noised = (alpha * images + sigma * noise).astype(np.float32)
     means, seconds = np.empty(images.shape, dtype=np.float32), np.empty(len(images))
     # The first call of a kernel compiles it.
-    posterior_mean(model, noised[:1], t)
+    posterior_mean(made, noised[:1], t)
     for n, x in enumerate(noised):
         begin = time.perf_counter()
-        means[n] = posterior_mean(model, x, t)
+        means[n] = posterior_mean(made, x, t)
         seconds[n] = time.perf_counter() - begin
-    return means, seconds
-
-
-def _kept(file: Path | None, problem: str) -> tuple[NDArray[np.float32], NDArray[np.float64]] | None:
-    if file is None or not file.is_file():
-        return None
-    try:
-        with np.load(file) as saved:
-            return (saved["means"], saved["seconds"]) if str(saved["problem"]) == problem else None
-    except (OSError, ValueError, KeyError, EOFError):
-        return None
-
-
-def _keep(file: Path, problem: str, part: tuple[NDArray[np.float32], NDArray[np.float64]]) -> None:
-    with atomic_path(file) as temporary, temporary.open("wb") as target:
-        np.savez(target, means=part[0], seconds=part[1], problem=problem)
-
-
-def _stem(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name)
+    return {"means": means, "seconds": seconds}
 
 
 def _dataset(
@@ -195,8 +196,10 @@ def _dataset(
     }
     if reference is not None:
         target = means[names.index(reference)].astype(np.float64)
-        pearson, r2 = _agreement(means.astype(np.float64), target)
+        pearson, r2 = agreement(means.astype(np.float64), target)
         variables["pearson"] = (dims, pearson, {"long_name": f"Pearson's r with {reference}", "units": "1"})
+        distance = np.square(means - target).mean(axis=(-2, -1))
+        variables["distance"] = (dims, distance, {"long_name": f"squared distance from {reference}", "units": "1"})
         variables["r2"] = (dims, r2, {"long_name": f"R^2 with {reference} as truth", "units": "1"})
     run = {
         "what": "compare_denoisers",
@@ -209,8 +212,13 @@ def _dataset(
     return xr.Dataset(variables, {"denoiser": names, "time": times}, {"provenance": json.dumps(provenance)})
 
 
-def _agreement(means: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """Pearson's r and R^2 of denoised images with the reference's; NaN where an image is constant."""
+def file_stem(name: str) -> str:
+    """A name that a file may have."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
+
+
+def agreement(means: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """Pearson's r and R^2 of images (..., L1, L2) with those of a reference; NaN where an image is constant."""
     centred, wanted = (a - a.mean(axis=(-2, -1), keepdims=True) for a in (means, target))
     power, needed = (np.square(a).sum(axis=(-2, -1)) for a in (centred, wanted))
     with np.errstate(invalid="ignore", divide="ignore"):

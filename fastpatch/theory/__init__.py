@@ -15,7 +15,7 @@ Conventions. Times are diffusion times t > 0; the generation runs in tau = -t. W
 per site. Computations are in float64, except that `score_eq12` and its kin keep a field's dtype.
 """
 
-from .closure import closure_critical_time, gaussian_closure
+from .closure import closure_critical_time, gaussian_closure, white_critical_time
 from .convolution import impulse_kernel, kernel_from_dispersion, kernel_symbol
 from .criticality import CriticalCondition, critical_time, critical_times, renormalised_critical_time
 from .fluctuations import effective_mass_eq21, fluctuation_variance, linear_structure_factor
@@ -91,5 +91,6 @@ __all__ = [
     "soft_modes",
     "spectrum_eq4",
     "spectrum_eq6",
+    "white_critical_time",
     "with_null",
 ]

@@ -1,5 +1,6 @@
 r"""The closure's equations in z and log(S / sigma^2), and the zero of lambda_0 along their solution."""
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ _COARSER = 30.0
 _LARGEST_STEP = 1.0
 # White noise to eight digits, from which the critical time is sought.
 _FIRST_RATE, _LAST_RATE = 20.0, 1e-3
+# Where white noise is concerned: z = 1e-3, where a patch of some 500 sites would have to add up to be felt.
+_FIRST_WHITE_RATE = 7.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +100,28 @@ def crossings_of(response: Response, tolerance: float, coarse: bool = False) -> 
         if np.isfinite(crossings).all():
             break
     return np.asarray(np.log1p(np.exp(-crossings)))
+
+
+def white_crossings(response: Response) -> NDArray[np.float64]:
+    """The integral of beta at which lambda_0 of white noise first vanishes, by replicate; nan where it does not."""
+
+    def zero_mode(log_z: float) -> NDArray[np.float64]:
+        z = math.exp(log_z)
+        white = np.full((response.replicates, response.modes + 1), math.log1p(z))
+        white[:, -1] = 0.0
+        return State(response, z, white.ravel()).dispersion()[:, 0]
+
+    grid = np.arange(-_FIRST_WHITE_RATE, -math.log(math.expm1(_LAST_RATE)), math.log(1.3))
+    found = np.full(response.replicates, np.nan)
+    before = zero_mode(grid[0])
+    for left, right in itertools.pairwise(grid):
+        after = zero_mode(right)
+        for row in np.flatnonzero(np.isnan(found) & (before > 0.0) & (after <= 0.0)).tolist():
+            found[row] = brentq(lambda log_z, row=row: float(zero_mode(log_z)[row]), left, right, xtol=1e-4)
+        if np.isfinite(found).all():
+            break
+        before = after
+    return np.asarray(np.log1p(np.exp(-found)))
 
 
 def note_crossings(

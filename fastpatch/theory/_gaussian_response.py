@@ -15,6 +15,8 @@ from ..validation import integer
 
 # With more, averages over patches take hours.
 MOST_PATTERNS = 20_000
+# From here on a tree evaluates patterns of +-1 faster than sums over all of them do, however many there are.
+TREE_PATTERNS = 1024
 # Numbers held at once for averages over patches.
 _BLOCK_ENTRIES = 2**20
 
@@ -67,30 +69,18 @@ class PatchResponse:
     def of(
         cls, dictionary: PatchDictionary, shape: tuple[int, int], log2_points: int, replicates: int, seed: int
     ) -> "PatchResponse":
-        size, reach = dictionary.size, dictionary.radius
-        if min(shape) < size:
-            raise InvalidInputError(
-                f"the lattice is {shape[0]}x{shape[1]}; expected sides of at least the pattern size {size}"
-            )
         flat = dictionary.patterns.reshape(len(dictionary), -1)
         basis = _basis(flat[np.argsort(-dictionary.prior, kind="stable")])
-        offsets = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
-        ky, kx = np.fft.fftfreq(shape[0]), np.fft.rfftfreq(shape[1])
-        k = 2.0 * np.pi * np.stack(np.meshgrid(ky, kx, indexing="ij"), axis=-1).reshape(-1, 2)
-        phases = np.exp(1j * (k @ offsets.T))
-        # <y_u y_v> = sum_k S(k) cos(k . (u - v)) / N, projected: |sum_u b_u e^(i k . u)|^2 and its mixed forms.
-        projected = phases @ basis
-        weight = _multiplicity(shape) / (shape[0] * shape[1])
-        to_span = np.real(projected[:, :, None] * projected[:, None, :].conj()) * weight[:, None, None]
+        to_span, to_symbol = patch_geometry(dictionary, shape, basis)
         return cls(
             log_prior=np.log(dictionary.prior),
             squared_norms=dictionary.squared_norms,
             centers=dictionary.centers,
             patterns=flat,
-            normals=_sobol_normals(basis.shape[1], log2_points, replicates, seed),
+            normals=sobol_normals(basis.shape[1], log2_points, replicates, seed),
             loadings=flat @ basis,
-            to_span=to_span.reshape(len(k), -1),
-            to_symbol=np.ascontiguousarray(phases.real.T),
+            to_span=to_span,
+            to_symbol=to_symbol,
             symmetric=dictionary.is_z2_symmetric,
         )
 
@@ -172,11 +162,40 @@ def response_of(
         return LinearResponse(source.data_spectrum.ravel())
     if not isinstance(source, PatchDictionary):
         raise DtypeError(f"dictionary is a {type(source).__name__}; expected a PatchDictionary or a GaussianModel")
+    if len(source) > TREE_PATTERNS and source.size >= 3 and source.codes is not None:
+        # Imported here because that module takes from this one what both kinds share.
+        from ._tree_response import TreeResponse
+
+        return TreeResponse.of(source, shape, points, count, start)
     if len(source) > MOST_PATTERNS:
         raise InvalidInputError(
-            f"the dictionary has {len(source)} patterns; expected at most {MOST_PATTERNS} for averages over patches"
+            f"the dictionary has {len(source)} patterns that are not +-1 of 3x3 to 7x7; expected at most "
+            f"{MOST_PATTERNS} for averages over patches"
         )
     return PatchResponse.of(source, shape, points, count, start)
+
+
+def patch_geometry(
+    dictionary: PatchDictionary, shape: tuple[int, int], basis: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """From a spectrum to a patch's covariance in a basis (P P, rank), (modes, rank rank); cos(k . u), (P P, modes).
+
+    Raises `InvalidInputError` for a lattice smaller than the patterns.
+    """
+    size, reach = dictionary.size, dictionary.radius
+    if min(shape) < size:
+        raise InvalidInputError(
+            f"the lattice is {shape[0]}x{shape[1]}; expected sides of at least the pattern size {size}"
+        )
+    offsets = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
+    ky, kx = np.fft.fftfreq(shape[0]), np.fft.rfftfreq(shape[1])
+    k = 2.0 * np.pi * np.stack(np.meshgrid(ky, kx, indexing="ij"), axis=-1).reshape(-1, 2)
+    phases = np.exp(1j * (k @ offsets.T))
+    # <y_u y_v> = sum_k S(k) cos(k . (u - v)) / N, projected: |sum_u b_u e^(i k . u)|^2 and its mixed forms.
+    projected = phases @ basis
+    weight = _multiplicity(shape) / (shape[0] * shape[1])
+    to_span = np.real(projected[:, :, None] * projected[:, None, :].conj()) * weight[:, None, None]
+    return to_span.reshape(len(k), -1), np.ascontiguousarray(phases.real.T)
 
 
 def _basis(patterns: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -198,7 +217,7 @@ def _basis(patterns: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack(found, axis=1)
 
 
-def _sobol_normals(dimensions: int, log2_points: int, replicates: int, seed: int) -> NDArray[np.float64]:
+def sobol_normals(dimensions: int, log2_points: int, replicates: int, seed: int) -> NDArray[np.float64]:
     # Imported here because scipy.stats takes as long to import as all the rest of the theory.
     from scipy.stats import qmc
 

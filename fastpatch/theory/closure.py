@@ -33,7 +33,7 @@ from ..errors import InvalidInputError
 from ..models.gaussian import GaussianModel
 from ..process import VPSchedule, log_time_grid
 from ..validation import finite_float, lattice_shape, time_grid
-from ._closure_equations import State, crossings_of, note_crossings, steps
+from ._closure_equations import State, crossings_of, note_crossings, steps, white_crossings
 from ._gaussian_response import Response, response_of
 from ._inputs import PAPER_SCHEDULE, of_type
 from .renormalised import Estimate
@@ -41,7 +41,7 @@ from .renormalised import Estimate
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["closure_critical_time", "gaussian_closure"]
+__all__ = ["closure_critical_time", "gaussian_closure", "white_critical_time"]
 
 
 def gaussian_closure(
@@ -156,6 +156,28 @@ def closure_critical_time(
         return Estimate(math.nan, math.nan)
     t = process.time_of(float(rate))
     return Estimate(t, float(error) / float(process.rate(t)))
+
+
+def white_critical_time(
+    dictionary: PatchDictionary,
+    *,
+    shape: tuple[int, int] = (40, 40),
+    schedule: VPSchedule = PAPER_SCHEDULE,
+    log2_points: int = 11,
+    replicates: int = 4,
+    seed: int = 0,
+) -> Estimate:
+    """The zero of lambda_0, coming from large t, averaged over white noise of unit variance, and its standard error.
+
+    The "renormalised" condition of `critical_time`, evaluated as the closure is, so that dictionaries of millions of
+    patterns have it too. Both are nan where lambda_0 does not vanish on a grid of factors of 1.3 in alpha^2/sigma^2.
+    """
+    sides = lattice_shape(shape)
+    response = response_of(dictionary, sides, log2_points, replicates, seed)
+    of_type(schedule, "schedule", VPSchedule)
+    rates = white_crossings(response)
+    times = np.array([math.nan if math.isnan(rate) else schedule.time_of(float(rate)) for rate in rates])
+    return Estimate(float(times.mean()), float(times.std(ddof=1) / math.sqrt(len(times))))
 
 
 def _solved(

@@ -100,7 +100,8 @@ def critical_times(
     """The critical times of all ``conditions``, other arguments as in `critical_time`; NaN for one met at no time.
 
     NaN also for the closure where it is not defined, d other than 2 or an ``Omega``, and for it and the renormalised
-    condition with more than 20 000 patterns, over which averages would take hours.
+    condition with more than 20 000 patterns, over which averages take minutes (`closure_critical_time`,
+    `white_critical_time`) or, if they are not +-1, hours.
     """
     of_type(schedule, "schedule", VPSchedule)
     target = _target(K, d, Omega, dictionary)
@@ -152,8 +153,9 @@ def _target(K: int, d: int, Omega: float | None, dictionary: PatchDictionary | N
 def _critical_rate(condition: str, target: float | PatchDictionary) -> float | None:
     """The integral of beta up to the critical time; None if the condition is never met."""
     if isinstance(target, PatchDictionary):
-        coupling = _averaged_zero_mode(GaussianPatches(target)) if condition == "renormalised" else _zero_mode(target)
-        return _first_crossing(ONSITE.get(condition, ONSITE["drift"]), coupling, _largest_coupling(target))
+        if condition == "renormalised":
+            return _renormalised_rate(target)
+        return _first_crossing(ONSITE.get(condition, ONSITE["drift"]), _zero_mode(target), _largest_coupling(target))
     if condition == "score":
         return math.log1p(target)
     if condition == "eq17":
@@ -167,6 +169,14 @@ def _critical_rate(condition: str, target: float | PatchDictionary) -> float | N
         return target * mean_sech2((levels.alpha / levels.sigma2) ** 2 * target)
 
     return _first_crossing(ONSITE["drift"], coupling_of_projection, target)
+
+
+@lru_cache(maxsize=64)
+def _renormalised_rate(dictionary: PatchDictionary) -> float | None:
+    """Kept as the closure's is: the averages over patches take half a second."""
+    return _first_crossing(
+        ONSITE["drift"], _averaged_zero_mode(GaussianPatches(dictionary)), _largest_coupling(dictionary)
+    )
 
 
 def _closure_rate(K: int, d: int, Omega: float | None, dictionary: PatchDictionary | None) -> float | None:

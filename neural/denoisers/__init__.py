@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from .adapter import AdaptedDenoiser
     from .callables import from_callable, from_denoising_diffusion_pytorch
     from .loading import from_diffusers
-    from .schedules import DirectSchedule, EDMSchedule, FlowSchedule, NoiseSchedule, VPSchedule
+    from .schedules import ContinuousVPSchedule, DirectSchedule, EDMSchedule, FlowSchedule, NoiseSchedule, VPSchedule
 
 _HOME = {
     "AdaptedDenoiser": "adapter",
+    "ContinuousVPSchedule": "schedules",
     "Denoiser": ".denoiser",
     "DirectSchedule": "schedules",
     "EDMSchedule": "schedules",
@@ -31,6 +32,7 @@ _HOME = {
 
 __all__ = [
     "AdaptedDenoiser",
+    "ContinuousVPSchedule",
     "Denoiser",
     "DirectSchedule",
     "EDMSchedule",

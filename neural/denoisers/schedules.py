@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from ...errors import InvalidInputError
 from ...validation import finite_float
 
-__all__ = ["DirectSchedule", "EDMSchedule", "FlowSchedule", "NoiseSchedule", "VPSchedule", "described", "restored"]
+__all__ = ["ContinuousVPSchedule", "DirectSchedule", "EDMSchedule", "FlowSchedule", "NoiseSchedule", "VPSchedule"]
+__all__ += ["described", "restored"]
 
 Levels = NDArray[np.float64]
 
@@ -84,6 +85,23 @@ class VPSchedule(NoiseSchedule):
 
     def percent(self, sigma: Levels) -> Levels:
         return np.asarray(1.0 - self.time(sigma) / (self.timesteps - 1))
+
+
+@dataclass
+class ContinuousVPSchedule(NoiseSchedule):
+    r"""The paper's process at rate one: :math:`\alpha = e^{-t/2}`, hence :math:`\sigma^2 = e^t - 1`; time is t."""
+
+    sigma_min: float = 0.0316
+    sigma_max: float = 80.0
+
+    def scale(self, sigma: Levels) -> Levels:
+        return np.asarray(1.0 / np.hypot(1.0, sigma))
+
+    def time(self, sigma: Levels) -> Levels:
+        return np.asarray(np.log1p(np.square(sigma)))
+
+    def sigma(self, time: Levels) -> Levels:
+        return np.asarray(np.sqrt(np.expm1(time)))
 
 
 @dataclass
@@ -161,13 +179,13 @@ def described(schedule: NoiseSchedule) -> dict[str, Any]:
     """A schedule as JSON values, from which `restored` makes it again."""
     if isinstance(schedule, VPSchedule):
         return {"kind": "VPSchedule", "alphas_cumprod": schedule.alphas_cumprod.tolist()}
-    assert isinstance(schedule, FlowSchedule | EDMSchedule | DirectSchedule)
+    assert isinstance(schedule, ContinuousVPSchedule | FlowSchedule | EDMSchedule | DirectSchedule)
     return {"kind": type(schedule).__name__, **asdict(schedule)}
 
 
 def restored(values: Mapping[str, Any]) -> NoiseSchedule:
     """The schedule of `described`; raises `InvalidInputError` for anything else."""
-    kinds: tuple[type[Any], ...] = (VPSchedule, FlowSchedule, EDMSchedule, DirectSchedule)
+    kinds: tuple[type[Any], ...] = (VPSchedule, ContinuousVPSchedule, FlowSchedule, EDMSchedule, DirectSchedule)
     arguments = dict(values)
     name = arguments.pop("kind", "")
     try:

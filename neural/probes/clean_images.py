@@ -8,13 +8,13 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ...errors import InvalidInputError
+from ...kept_parts import KeptParts
 from ...validation import floating_field
 from ..denoiser import Denoiser, checked_labels, image_shape
-from ..kept_parts import KeptParts
 from ..sampler import latents, sample
 from .finite import check_runs
 
-__all__ = ["given_images", "own_samples"]
+__all__ = ["given_images", "in_turn", "own_samples"]
 
 
 def given_images(
@@ -38,7 +38,7 @@ def given_images(
     assert known is not None
     if known.ndim != 1:
         raise InvalidInputError(f"labels have shape {tuple(known.shape)}; expected indices (n,)")
-    chosen = _in_turn(known.numpy(), count)
+    chosen = in_turn(known.numpy(), count)
     return torch.from_numpy(fields[chosen].astype(np.float32)), known[torch.from_numpy(chosen)]
 
 
@@ -62,7 +62,7 @@ def own_samples(
     return torch.from_numpy(found["images"]), labels, int(found["evaluations"])
 
 
-def _in_turn(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def in_turn(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """The first ``count`` images, taking the classes in turn as long as they last."""
     place = np.empty(len(labels), dtype=np.int64)
     for label in np.unique(labels):

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ...analysis import information_rate, information_rate_by_shell, label_entropy
 from ...errors import InvalidInputError
+from ...kept_parts import KeptParts
 from ...noise import NoiseStream, standard_normals
 from ...progress import progress_bar
 from ...provenance import environment
@@ -27,7 +28,6 @@ from ..denoiser import Denoiser, denoiser_identity, image_shape
 from ..devices import reproducible
 from ..edm_grid import SIGMA_MAX, SIGMA_MIN, checked_levels
 from ..guidance import Guide, check_guide, guide_estimate
-from ..kept_parts import KeptParts
 from ..sampler import placed
 from ..window.units import clock_attributes
 from .clean_images import given_images, own_samples

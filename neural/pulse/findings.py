@@ -48,8 +48,11 @@ def verdict(dataset: "xr.Dataset", metric: str = "logit") -> list[str]:
 
 
 def _is_critical(at: "xr.Dataset", name: str) -> bool:
-    """Whether a control is the critical pulse: at an end of the noise levels no other costs as much."""
-    return bool((at["advantage_mean"].sel(condition=name) == 0.0).all())
+    """Whether a control guides the critical pulse's levels: at an end of the noise levels no other costs as much."""
+    return all(
+        bool((at[what].sel(condition=name) == at[what].sel(condition="critical")).all())
+        for what in ("pulse_sigma", "guided_evaluations")
+    )
 
 
 def _against(at: "xr.Dataset", name: str, metric: str) -> str:
@@ -128,12 +131,16 @@ def _information_lines(at: "xr.Dataset", metric: str) -> list[str]:
     for prefix, name in (("", "Of the network"), ("null_", "Of the Gaussian null")):
         if f"{prefix}class_information" not in at:
             continue
-        peak, r = (
+        peak, total, r = (
             "{:.3g} [{:.3g}, {:.3g}]".format(*(float(at[f"{prefix}information_{what}{end}"]) for end in _ENDS))
-            for what in ("sigma", "correlation")
+            for what in ("sigma", "total", "correlation")
         )
+        entropy = at.attrs["label_entropy"]
+        held = f"in all {total} nats, where equal labels hold {entropy:.3g}"
+        if float(at[f"{prefix}information_total_low"]) > entropy:
+            held += " (more than there is: D and D_u are not those of one distribution)"
         lines.append(
-            f"{name}, most class information an octave is decided at sigma = {peak}; over the noise levels it "
+            f"{name}, most class information an octave is decided at sigma = {peak}, {held}; over the noise levels it "
             f"correlates with the gain in target {metric} by r = {r}."
         )
     return lines

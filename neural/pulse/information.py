@@ -27,6 +27,9 @@ class ClassInformation:
         Mean over classes and trials and its interval, 95 %, which resamples both.
     largest, largest_low, largest_high : float
         Noise level of the largest rate.
+    total, total_low, total_high : float
+        Nats between the first level and the last, by the trapezoidal rule: I(c; x_0) is at most the label's entropy,
+        log C of C equal classes, which calibrates network and guide.
     correlation, correlation_low, correlation_high : (metric,)
         Between the rate and the gain, interpolated in log sigma, over the levels that the scan covers. NaN with fewer
         than three such levels. A gain that is noise at most levels lowers it.
@@ -38,6 +41,9 @@ class ClassInformation:
     largest: float
     largest_low: float
     largest_high: float
+    total: float
+    total_low: float
+    total_high: float
     correlation: Values
     correlation_low: Values
     correlation_high: Values
@@ -62,10 +68,14 @@ def class_information(
     low, high = percentile_interval(rate[1:])
     peaks = sigma[rate.argmax(axis=1)]
     first, last = percentile_interval(peaks[1:])
+    # Decreasing levels: octaves from one to the next.
+    total = 0.5 * (rate[:, 1:] + rate[:, :-1]) @ -np.diff(np.log2(sigma))
+    least, most = percentile_interval(total[1:])
     r_low, r_high = percentile_interval(correlation[1:])
     return ClassInformation(
-        rate[0], low, high, float(peaks[0]), float(first), float(last), correlation[0], r_low, r_high
-    )
+        rate[0], low, high, float(peaks[0]), float(first), float(last), float(total[0]), float(least), float(most),
+        correlation[0], r_low, r_high,
+    )  # fmt: skip
 
 
 def _at(values: Values, sigma: Values, wanted: Values) -> Values:

@@ -63,11 +63,12 @@ def build_dataset(
         ``kick_score`` (metric, kick, kick_position, class_label, trial), ``kick_gain``, ``kick_gain_low``,
         ``kick_gain_high`` (metric, kick, kick_position), ``kick_displacement``, ``kick_difference``,
         ``kick_low_share``, ``kick_high_share``: of kicks of one size, over ``kick_sigma``, see `kick_positions`. Only
-        with that control. ``class_information`` (kick_position), ``information_sigma`` and
-        ``information_correlation`` (metric), with their bounds ``…_low`` and ``…_high``: see `ClassInformation`. Only
-        with a scan as well.
+        with that control. ``class_information`` (kick_position), ``information_sigma``,
+        ``information_total`` and ``information_correlation`` (metric), with their bounds ``…_low`` and ``…_high``, see
+        `ClassInformation`: with a scan as well.
         ``strip`` (strip_condition, class_label, strip_sigma, channel, y, x): denoised images.
-        ``attrs``: ``sigma_c``, ``half_width``, ``weight``, ``critical_sigma`` as in ``pulse_sigma``.
+        ``attrs``: ``sigma_c``, ``half_width``, ``weight``, ``critical_sigma`` as in ``pulse_sigma``,
+        ``label_entropy`` of equal classes, in nats.
     """
     import xarray as xr
 
@@ -146,6 +147,7 @@ def build_dataset(
             "half_width": settings.pulse.half_width,
             "weight": settings.weight,
             "kick": settings.kick,
+            "label_entropy": float(np.log(len(labels))),
             "critical_sigma": middle(settings.critical, grid),
         },
     )
@@ -221,12 +223,14 @@ def _add_information(
     positions = np.array([middle(one, grid) for one in plan.positions])
     found = class_information(difference, pixels, grid[levels], gain, positions)
     rate, peak = "class information decided in an octave of sigma", "noise level of the largest class information"
+    total = "class information decided between the levels of the kicks"
     correlation = "correlation of class information and gain over the noise levels"
     for end, bound in (("", ""), ("_low", ", lower bound"), ("_high", ", upper bound")):
         rates = getattr(found, end[1:] or "rate")
         variables |= {
             f"class_information{end}": ("kick_position", rates, _label(rate + bound, "nat")),
             f"information_sigma{end}": ((), getattr(found, f"largest{end}"), _label(peak + bound, "units of x")),
+            f"information_total{end}": ((), getattr(found, f"total{end}"), _label(total + bound, "nat")),
             f"information_correlation{end}": (
                 "metric", getattr(found, f"correlation{end}"), _label(correlation + bound, "1"),
             ),

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from ...atomic import atomic_path, exclusive_directory, writable_directory
 from ...digests import append_digest, check_digest
 from ...errors import InvalidInputError, ResultFileError
+from ...identity import differences
 from ...messages import reason
-from ..identity import differences
 from .push import PUSHES
 
 __all__ = ["SampleStore", "Strips", "Unguided"]

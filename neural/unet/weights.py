@@ -1,26 +1,16 @@
 """Trained U-Nets as safetensors files that carry a card: what the network is and how it was trained."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ...errors import ResultFileError
 from ..data import Variant
+from ..score_training import save_network as save_weights
 from ..shipped import shipped_file
-from ..tensor_file import check_tensors, read_card, read_tensors, write_tensors
-from .network import UNet
+from ..tensor_file import check_tensors, read_card, read_tensors
+from .network import Padding, Prediction, UNet
 
 __all__ = ["load_weights", "read_card", "save_weights", "shipped_weights"]
-
-
-def save_weights(path: str | Path, net: UNet, card: Mapping[str, Any]) -> None:
-    """Write the float32 weights of ``net`` and its card, replacing ``path`` in one step.
-
-    ``card`` is any mapping that JSON can hold; the architecture (name, widths, padding) is added to it.
-    Raises `OutputError` where the file cannot be written.
-    """
-    tensors = {name: tensor.float() for name, tensor in net.state_dict().items()}
-    write_tensors(path, tensors, {"architecture": net.architecture, **card})
 
 
 def load_weights(path: str | Path) -> tuple[UNet, dict[str, Any]]:
@@ -33,11 +23,12 @@ def load_weights(path: str | Path) -> tuple[UNet, dict[str, Any]]:
     source = Path(path)
     card, tensors = read_tensors(source)
     architecture = card.get("architecture")
-    padding = architecture.get("padding") if isinstance(architecture, dict) else None
-    net = UNet(padding) if padding in ("zeros", "circular") else None
-    if net is None or architecture != net.architecture:
-        expected = UNet().architecture
-        raise ResultFileError(f"{source} holds the architecture {architecture!r}; expected {expected!r} or circular")
+    known = [UNet(padding, prediction) for padding in get_args(Padding) for prediction in get_args(Prediction)]
+    net = next((one for one in known if one.architecture == architecture), None)
+    if net is None:
+        raise ResultFileError(
+            f"{source} holds the architecture {architecture!r}; expected {UNet().architecture!r}, or circular, or of v"
+        )
     check_tensors(tensors, net.state_dict(), source, UNet.NAME)
     net.load_state_dict(tensors)
     return net.eval(), card

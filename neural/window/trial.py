@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...errors import InvalidInputError
+from ...kept_parts import KeptParts
 from ...validation import integer
 from ..classifiers.base import Classifier, check_labels
 from ..denoiser import Denoiser, denoiser_identity
 from ..edm_grid import sigma_grid
 from ..guidance import Guide
-from ..kept_parts import KeptParts
 from ..sampler import Solver, latents, sample
 from .interval_grid import interval_samples
 from .step_grid import entropic_levels

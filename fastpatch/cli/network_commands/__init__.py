@@ -3,6 +3,7 @@
 import typer
 
 from .analyze import analyze
+from .loss import loss
 from .trial import trial
 from .window import window
 
@@ -11,4 +12,5 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="Any diffusion model: analyse it, find where to guide it.")
 app.command()(analyze)
 app.command()(window)
+app.command()(loss)
 app.command()(trial)

@@ -33,6 +33,7 @@ def analyze(
     prompts: given.Prompts = None,
     guide: given.GuideName = None,
     share: given.Share = 0.9,
+    null: options.Null = True,
     seed: options.Seed = 0,
     batch: Annotated[int | None, typer.Option(help="Most images at once, less if memory asks for it.")] = None,
     device: options.Device = "auto",
@@ -41,12 +42,12 @@ def analyze(
 ) -> None:
     """Sampling runs, correlation length, softening, decided information and the guidance window of any network.
 
-    Writes result.nc, figure1.png, softening.png and information.png. Stopped on its way, the same command goes on from
-    what OUT/parts holds.
+    Writes result.nc, figure1.png, softening.png and information.png. The Gaussian null of --images stands beside the
+    network. Stopped on its way, the same command goes on from what OUT/parts holds.
     """
     with options.packages_for("analysing a network"):
+        from ...kept_parts import remove_parts
         from ...neural import analyze as run
-        from ...neural.kept_parts import remove_parts
 
     from ...atomic import exclusive_directory
 
@@ -57,12 +58,12 @@ def analyze(
         begin = time.perf_counter()
         dataset = run(
             net, None, trajectories, seed, steps=steps, shells=range(shells + 1), method=derivatives,
-            information_runs=runs, images=clean, image_labels=classes, guide=given.load_guide(guide, device),
+            information_runs=runs, images=clean, image_labels=classes, guide=given.load_guide(guide, device), null=null,
             batch=batch, checkpoint=directory / "parts", progress=not quiet and has_terminal(),
         )  # fmt: skip
         simulated = time.perf_counter() - begin
         dataset.attrs["title"] = given.title(source, net)
-        publish(dataset, directory, lambda result: _report(result, share), begin=begin, simulated=simulated)
+        publish(dataset, directory, lambda result: _report(result, share), begin=begin, simulated=simulated, null=null)
         remove_parts(directory / "parts")
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...neural.denoiser import Denoiser
+    from ...neural.denoisers import AdaptedDenoiser
 
 __all__ = ["GuideName", "Images", "Labels", "NullLabel", "Prompts", "Runs", "Share", "Source", "Steps"]
 __all__ += ["check_share", "data_options", "load_denoiser", "load_guide", "read_images", "title"]
@@ -22,8 +23,9 @@ __all__ += ["check_share", "data_options", "load_denoiser", "load_guide", "read_
 Source = Annotated[
     str,
     typer.Argument(
-        help="A directory of save_pretrained of diffusers, a name of its hub, an EDM2 network (.safetensors, .pkl, "
-        "or a release by name), or FILE.py:NAME, a denoiser or a function without arguments that returns one.",
+        help="A directory of save_pretrained of diffusers, a name of its hub, weights of `fastpatch unet train` or "
+        "`fastpatch edm2 train` (.safetensors), a release of EDM2 (.pkl, or by name), or FILE.py:NAME, a denoiser or a "
+        "function without arguments that returns one.",
         show_default=False,
     ),
 ]
@@ -60,8 +62,8 @@ def load_denoiser(source: str, device: str, null_label: int | None = None, promp
     texts = None if prompts is None else _lines(prompts)
     if source in RELEASES or Path(source).suffix in (".safetensors", ".pkl"):
         if null_label is not None or texts is not None:
-            raise InvalidInputError(f"{source} is an EDM2 network; expected neither --null-label nor --prompts")
-        return load(source).to(target)
+            raise InvalidInputError(f"{source} is a network of images; expected neither --null-label nor --prompts")
+        return (_unet(source) or load(source)).to(target)
     if ".py:" in source:
         if null_label is not None or texts is not None:
             raise InvalidInputError(f"{source} is an object in Python; expected neither --null-label nor --prompts")
@@ -71,6 +73,21 @@ def load_denoiser(source: str, device: str, null_label: int | None = None, promp
 
     net = from_diffusers(source, null_label=null_label, prompts=texts)
     return net.to(target)
+
+
+def _unet(source: str) -> "AdaptedDenoiser | None":
+    """The U-Net of App. D that a file holds, or None if that holds another network."""
+    from ...neural.unet.network import UNet
+    from ...neural.unet.weights import load_weights, read_card
+
+    if Path(source).suffix != ".safetensors" or not Path(source).is_file():
+        return None
+    architecture = read_card(source).get("architecture")
+    if not isinstance(architecture, dict) or architecture.get("name") != UNet.NAME:
+        return None
+    from ...neural.unet.denoiser import unet_denoiser
+
+    return unet_denoiser(load_weights(source)[0])
 
 
 def _from_python(source: str, device: "torch.device") -> "Denoiser":

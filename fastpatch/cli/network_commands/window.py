@@ -47,7 +47,7 @@ def window(
     from ...results import load, save
 
     with options.packages_for("a network"):
-        from ...neural.kept_parts import remove_parts
+        from ...kept_parts import remove_parts
         from ...neural.window import entropic_sigmas, guidance_window
 
     with exclusive_directory(out, "run") as directory:

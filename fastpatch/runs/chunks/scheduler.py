@@ -53,7 +53,9 @@ class Scheduler:
         """
         if self.client is None:
             return list(dask.persist(*collections, scheduler="synchronous"))
-        placed = _placed(sorted(self._workers()), collections[0].numblocks)
+        # While there is no worker, on a machine that is too busy to answer, tasks wait for one, whichever it is.
+        addresses = sorted(self._workers())
+        placed = _placed(addresses, collections[0].numblocks) if addresses else {}
         with _one_sentence(), dask.annotate(allow_other_workers=True, **placed):
             return list(self.client.persist(list(collections)))
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import atomic_path, writable_directory
-from ..digests import append_digest, check_digest
-from ..errors import InvalidInputError, ResultFileError
-from ..messages import reason
+from .atomic import atomic_path, writable_directory
+from .digests import append_digest, check_digest
+from .errors import InvalidInputError, ResultFileError
 from .identity import differences
+from .messages import reason
 
 __all__ = ["KeptParts", "remove_parts"]
 

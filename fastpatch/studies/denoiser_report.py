@@ -1,0 +1,152 @@
+"""Tables and figures of compared denoisers."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ..analysis.figures.style import TIME_LABEL, house_style, new_figure
+from .denoising import crossfitted
+from .image_denoisers import SIZES
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["denoiser_report", "draw_denoisers", "draw_ends", "flow_report"]
+
+_ENDS = 10  # end images of a row
+
+
+def denoiser_report(dataset: "xr.Dataset") -> str:
+    """Tables of a comparison: squared error with its standard error, agreement with the reference, cost."""
+    times = dataset["time"].to_numpy()
+    error = {str(name): dataset["mse"].sel(denoiser=name).to_numpy() for name in dataset["denoiser"].to_numpy()}
+    machines = [name for name in error if name in {f"patches {size}" for size in SIZES}]
+    whole = [name for name in machines if np.isfinite(error[name]).all()]
+    choice = None
+    if len(whole) > 1:
+        chosen, choice = crossfitted(dataset, whole)
+        error["patches P(t)"] = chosen.to_numpy()
+    sigma = np.sqrt(-np.expm1(-times))
+    count = dataset.sizes["image"]
+    labels = {name: _counted(name, values[0], count) for name, values in error.items()}
+    width = max(map(len, labels.values())) + 2
+    lines = [f"squared error a pixel, mean of {count} held-out images (standard error)", ""]
+    lines.append(_row("t", [f"{t:.3g}" for t in times], width))
+    lines.append(_row("sigma / alpha", [f"{s:.3g}" for s in sigma / np.exp(-0.5 * times)], width))
+    for name, values in error.items():
+        lines.append(_row(labels[name], [_with_error(at) for at in values], width))
+    if choice is not None:
+        sizes = ["/".join(sorted({str(name).split()[-1] for name in column})) for column in choice.to_numpy().T]
+        lines.append(_row("P(t)", sizes, width))
+    for variable in ("pearson", "r2"):
+        if variable in dataset:
+            lines += ["", f"{dataset[variable].attrs['long_name']}, median over images", ""]
+            lines += _medians(dataset[variable], labels, width)
+    lines += ["", "median time of an evaluation of one image (s)", ""]
+    for name in dataset["denoiser"].to_numpy():
+        seconds = dataset["seconds"].sel(denoiser=name).median("image").to_numpy()
+        lines.append(_row(labels[str(name)], [f"{s:.2g}" for s in seconds], width))
+    return "\n".join(lines)
+
+
+def flow_report(dataset: "xr.Dataset") -> str:
+    """Tables of compared flows: agreement along the reference's, and of the end images, medians over noises."""
+    names, count = [str(name) for name in dataset["denoiser"].to_numpy()], dataset.sizes["image"]
+    labels = {name: _counted(name, dataset["end_r2"].sel(denoiser=name).to_numpy(), count) for name in names}
+    width = max(map(len, labels.values())) + 2
+    lines = []
+    for variable in ("along_pearson", "along_r2"):
+        lines += [f"{dataset[variable].attrs['long_name']}, median over {count} noises", ""]
+        lines.append(_row("t", [f"{t:.3g}" for t in dataset["flow_time"].to_numpy()], width))
+        lines += [*_medians(dataset[variable], labels, width), ""]
+    lines += ["end images from the same noise, median [quartiles]", ""]
+    lines.append(_row("", ["Pearson's r", "R^2", "r, other noise"], width, 24))
+    for name in names:
+        cells = []
+        for variable in ("end_pearson", "end_r2", "end_other"):
+            values = _finite(dataset[variable].sel(denoiser=name).to_numpy())
+            low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+            cells.append(f"{middle:.3f} [{low:.3f}, {high:.3f}]")
+        lines.append(_row(labels[name], cells, width, 24))
+    return "\n".join(lines)
+
+
+def draw_denoisers(dataset: "xr.Dataset") -> Figure:
+    """Left: squared error relative to the Wiener filter's, or else the first denoiser's; right: Pearson's r.
+
+    Where a denoiser has some of the images only, both of its errors are of those.
+    """
+    names = [str(name) for name in dataset["denoiser"].to_numpy()]
+    baseline = dataset["mse"].sel(denoiser="Wiener" if "Wiener" in names else names[0])
+    times = dataset["time"].to_numpy()
+    with house_style():
+        figure = new_figure(10.0, 4.2)
+        panels = figure.subplots(1, 2) if "pearson" in dataset else [figure.subplots()]
+        lines = ["-", "--", "-.", ":"]
+        for n, name in enumerate(names):
+            style: dict[str, Any] = {"linestyle": lines[n % 4], "color": f"C{n % 10}", "label": name}
+            error = dataset["mse"].sel(denoiser=name)
+            panels[0].plot(times, error.mean("image") / baseline.where(error.notnull()).mean("image"), **style)
+            if "pearson" in dataset:
+                panels[1].plot(times, dataset["pearson"].sel(denoiser=name).median("image"), **style)
+        panels[0].set(xscale="log", yscale="log", xlabel=TIME_LABEL)
+        panels[0].set_ylabel(f"squared error / that of {baseline['denoiser'].item()}")
+        # A denoiser that is right everywhere would stretch the axis by tens of decades.
+        panels[0].set_ylim(bottom=max(1e-4, panels[0].get_ylim()[0]))
+        if "pearson" in dataset:
+            panels[1].set(xscale="log", xlabel=TIME_LABEL, ylabel=dataset["pearson"].attrs["long_name"])
+        for axes in panels:
+            axes.invert_xaxis()
+        panels[-1].legend(fontsize=7.0)
+    return figure
+
+
+def draw_ends(dataset: "xr.Dataset") -> Figure:
+    """End images from the first noises, a column each; a row a denoiser, with its median R^2."""
+    names = [str(name) for name in dataset["denoiser"].to_numpy()]
+    shown = min(_ENDS, dataset.sizes["image"])
+    with house_style():
+        figure = new_figure(0.72 * shown + 1.9, 0.78 * len(names))
+        panels = figure.subplots(len(names), shown, squeeze=False)
+        for row, name in zip(panels, names, strict=True):
+            for n, axes in enumerate(row):
+                image = dataset["end"].sel(denoiser=name).isel(image=n).to_numpy()
+                if np.isfinite(image).all():
+                    axes.imshow(image, cmap="gray", vmin=-1.0, vmax=1.0, interpolation="nearest")
+                axes.set(xticks=[], yticks=[])
+            agreement = np.median(_finite(dataset["end_r2"].sel(denoiser=name).to_numpy()))
+            label = f"{name}\n$R^2$ = {agreement:.2f}"
+            row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7.0)
+    return figure
+
+
+def _medians(variable: "xr.DataArray", labels: dict[str, str], width: int) -> list[str]:
+    lines = []
+    for name in variable["denoiser"].to_numpy():
+        medians = [np.median(_finite(values)) for values in variable.sel(denoiser=name).to_numpy()]
+        lines.append(_row(labels[str(name)], [f"{v:.3f}" for v in medians], width))
+    return lines
+
+
+def _counted(name: str, values: NDArray[Any], count: int) -> str:
+    """The name, with the number of images where it is not that of all."""
+    found = int(np.isfinite(values).sum())
+    return name if found in (0, count) else f"{name} ({found} images)"
+
+
+def _with_error(values: NDArray[Any]) -> str:
+    found = _finite(values)
+    error = found.std(ddof=1) / np.sqrt(found.size) if found.size > 1 else np.nan
+    return f"{found.mean():.4f}({1e4 * error:.0f})"
+
+
+def _finite(values: NDArray[Any]) -> NDArray[Any]:
+    found = values[np.isfinite(values)]
+    return found if found.size else np.array([np.nan])
+
+
+def _row(name: str, cells: Sequence[str], width: int, cell: int = 13) -> str:
+    return f"{name:<{width}}" + "".join(f"{value:>{cell}}" for value in cells)

@@ -1,0 +1,41 @@
+"""Trained networks of one neighbourhood as safetensors files with a card."""
+
+from pathlib import Path
+from typing import Any
+
+from ...errors import FastpatchError, ResultFileError
+from ..shipped import shipped_file
+from ..tensor_file import check_tensors, read_tensors
+from .network import LocalNetwork
+
+__all__ = ["load_weights", "shipped_weights"]
+
+
+def load_weights(path: str | Path) -> tuple[LocalNetwork, dict[str, Any]]:
+    """The network, float32 on the CPU in evaluation mode, and its card.
+
+    Names and shapes of all tensors are checked against the architecture that the card names.
+
+    Raises `ResultFileError` for a file that is missing, damaged, without a card, or of another architecture.
+    """
+    source = Path(path)
+    card, tensors = read_tensors(source)
+    named = card.get("architecture")
+    net = None
+    if isinstance(named, dict):
+        arguments = {key: named[key] for key in ("size", "width", "depth", "prediction") if key in named}
+        try:
+            net = LocalNetwork(**arguments)
+        except FastpatchError:
+            net = None
+    if net is None or named != net.architecture:
+        expected = LocalNetwork().architecture
+        raise ResultFileError(f"{source} holds the architecture {named!r}; expected one like {expected!r}")
+    check_tensors(tensors, net.state_dict(), source, LocalNetwork.NAME)
+    net.load_state_dict(tensors)
+    return net.eval(), card
+
+
+def shipped_weights(size: int = 5) -> Path:
+    """The file of weights that comes with the package; `ResultFileError` where this installation has none."""
+    return shipped_file(f"local-{size}.safetensors", f"network of {size} x {size} pixels", "fastpatch images train")

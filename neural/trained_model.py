@@ -1,0 +1,41 @@
+"""A trained network of x and t, with its card, as a model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from .devices import resolve_device
+from .identity import network_identity
+from .torch_model import Method, TorchModel
+
+__all__ = ["TrainedModel"]
+
+
+class TrainedModel(TorchModel):
+    """The score of a network of fields (B, 1, H, W) and times, evaluated in the precision of its weights.
+
+    ``net`` has a method ``score(x, t)`` and is moved to the device; ``card`` is what its file of weights says of it.
+    The other parameters are those of `TorchModel`.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        card: Mapping[str, Any] | None = None,
+        *,
+        method: Method = "jvp",
+        device: str | torch.device | None = "cpu",
+        batch: int = 32,
+    ) -> None:
+        target = resolve_device(device)
+        network: Any = net.to(target)
+        self.net = network
+        self.card = dict(card or {})
+        dtype = next(net.parameters()).dtype
+        super().__init__(network.score, method=method, device=target, dtype=dtype, batch=batch)
+
+    def describe(self) -> dict[str, Any]:
+        trained: dict[str, Any] = {name: self.card[name] for name in ("variant", "epochs") if name in self.card}
+        return {**super().describe(), **network_identity(self.net), **trained}
