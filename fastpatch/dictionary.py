@@ -59,20 +59,38 @@ class PatchDictionary(FrozenArrays):
         count, size, _ = entries.shape
         if count < 1 or size % 2 == 0:
             raise InvalidInputError(f"patterns has shape {entries.shape}; expected K >= 1 patterns of odd size P")
-        weights = np.full(count, 1.0 / count) if prior is None else _numbers(prior, "prior")
-        if weights.shape != (count,):
-            raise InvalidInputError(f"prior has shape {weights.shape}; expected ({count},), one entry a pattern")
-        if not (weights > 0.0).all():
-            at = int(np.argmin(weights))
-            raise InvalidInputError(f"prior[{at}] is {weights[at]}; expected positive probabilities")
-        total = float(weights.sum())
-        if abs(total - 1.0) > 1e-6:
-            raise InvalidInputError(f"prior sums to {total}; expected 1")
         self.size = size
         self.patterns = np.array(entries)
-        self.prior = weights / total
+        self.prior = _checked_prior(prior, count)
         self.patterns.setflags(write=False)
-        self.prior.setflags(write=False)
+
+    @classmethod
+    def from_codes(cls, codes: ArrayLike, size: int, prior: ArrayLike | None = None) -> "PatchDictionary":
+        """The dictionary of P x P patterns of +-1, P = ``size`` <= 7, held as their bits, see `codes`.
+
+        ``codes`` (K,) are whole numbers below 2^(P^2), of any real dtype; ``prior`` (K,), uniform by default. Raises
+        `InvalidInputError` or `DtypeError` for anything else.
+        """
+        side = integer(size, "size", minimum=1, maximum=sign_patterns.LARGEST_CODED_SIZE)
+        given = plain_array(codes, "codes")
+        if side % 2 == 0 or given.ndim != 1 or not given.size or given.dtype.kind not in "uif":
+            raise InvalidInputError(
+                f"codes has shape {given.shape} and dtype {given.dtype} for size {side}; expected (K,) whole numbers "
+                "and an odd size"
+            )
+        if not ((given >= 0) & (given < 2.0 ** (side * side)) & (given == np.floor(given))).all():
+            raise InvalidInputError(f"codes reach outside the whole numbers from 0 to 2^{side * side} - 1")
+        return cls._of_codes(given.astype(sign_patterns.code_dtype(side)), side, _checked_prior(prior, given.size))
+
+    @classmethod
+    def _of_codes(cls, codes: NDArray[Any], size: int, prior: NDArray[np.float64]) -> "PatchDictionary":
+        dictionary = cls.__new__(cls)
+        dictionary.size, dictionary.prior = size, prior
+        # A cached property: given here, it is not computed from the patterns.
+        dictionary.__dict__["codes"] = codes
+        dictionary.prior.setflags(write=False)
+        codes.setflags(write=False)
+        return dictionary
 
     @classmethod
     def random(
@@ -179,15 +197,8 @@ class PatchDictionary(FrozenArrays):
             patterns, counts = image_patches.padded_patches(found, side)
         else:
             codes, counts = image_patches.coded_patches(found, side, boundary)
-            dictionary = cls.__new__(cls)
-            dictionary.size = side
             weights = counts / counts.sum()
-            dictionary.prior = weights / weights.sum()
-            # A cached property: given here, it is not computed from the patterns.
-            dictionary.__dict__["codes"] = codes
-            dictionary.prior.setflags(write=False)
-            codes.setflags(write=False)
-            return dictionary
+            return cls._of_codes(codes, side, weights / weights.sum())
         return cls(patterns, counts / counts.sum())
 
     @cached_property
@@ -252,6 +263,13 @@ class PatchDictionary(FrozenArrays):
         return np.where(self.codes >> word(self.size**2 // 2) & word(1), 1.0, -1.0)
 
     @property
+    def sums(self) -> NDArray[np.float64]:
+        """Sum over the pixels of every pattern, (K,)."""
+        if self.codes is None:
+            return np.asarray(self.patterns.sum(axis=(1, 2)))
+        return np.asarray(2.0 * np.bitwise_count(self.codes) - self.size**2)
+
+    @property
     def squared_norms(self) -> NDArray[np.float64]:
         """||p_k||^2, (K,)."""
         if self.codes is not None:
@@ -310,6 +328,22 @@ def _of_classes(images: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any
     if not chosen.any():
         raise InvalidInputError(f"no image has a label among {classes.tolist()}; expected labels that occur")
     return images[chosen]
+
+
+def _checked_prior(prior: ArrayLike | None, count: int) -> NDArray[np.float64]:
+    """Read-only positive probabilities (count,) that add up to one."""
+    weights = np.full(count, 1.0 / count) if prior is None else _numbers(prior, "prior")
+    if weights.shape != (count,):
+        raise InvalidInputError(f"prior has shape {weights.shape}; expected ({count},), one entry a pattern")
+    if not (weights > 0.0).all():
+        at = int(np.argmin(weights))
+        raise InvalidInputError(f"prior[{at}] is {weights[at]}; expected positive probabilities")
+    total = float(weights.sum())
+    if abs(total - 1.0) > 1e-6:
+        raise InvalidInputError(f"prior sums to {total}; expected 1")
+    found = weights / total
+    found.setflags(write=False)
+    return found
 
 
 def _numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from .analysis.critical_interval import FEWEST_TRAJECTORIES, CriticalPoint
 from .analysis.critical_points import critical_points, zero_mode_crossing
-from .errors import FastpatchError
-from .models.closed_form import ClosedFormModel
-from .results import provenance, title_of
+from .models.of_result import model_of_result
+from .results import title_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Summary", "model_of", "point_line", "shown", "summary"]
+    from .models import EmpiricalModel, PatchModel
+
+__all__ = ["Summary", "point_line", "shown", "summary"]
 
 _CONDITIONS = {
     "score": "score, log(1 + Omega) (eq. 30)",
@@ -134,7 +135,7 @@ def summary(dataset: "xr.Dataset") -> Summary:
     """
     measured = dict(critical_points(dataset))
     along = "sigma" if "sigma" in dataset.dims else "time"
-    model = None if along == "sigma" else model_of(dataset)
+    model = None if along == "sigma" else model_of_result(dataset)
     if along == "time":
         lambda_0 = dataset["mode_derivative"].sel(shell=0).isel(direction=slice(0, 2)).mean("direction")
         times = dataset["time"].to_numpy()
@@ -153,26 +154,7 @@ def summary(dataset: "xr.Dataset") -> Summary:
     )
 
 
-def model_of(dataset: "xr.Dataset") -> ClosedFormModel | None:
-    """The model whose arrays a result holds; None where it holds none, or only codes, or a rate that is a function."""
-    from .dictionary import PatchDictionary
-    from .models import EmpiricalModel, PatchModel
-    from .process import VPSchedule
-
-    try:
-        described = provenance(dataset)["run"]["model"]
-        schedule = VPSchedule(float(described["beta"]))
-        if "pattern" in dataset:
-            dictionary = PatchDictionary(dataset["pattern"].to_numpy(), dataset["prior"].to_numpy())
-            return PatchModel(dictionary, schedule)
-        if "prototype" in dataset:
-            return EmpiricalModel(dataset["prototype"].to_numpy(), dataset["weight"].to_numpy(), schedule)
-    except (FastpatchError, KeyError, TypeError, ValueError):
-        return None
-    return None
-
-
-def _predictions(model: ClosedFormModel, shape: tuple[int, int]) -> dict[str, dict[str, float]]:
+def _predictions(model: "PatchModel | EmpiricalModel", shape: tuple[int, int]) -> dict[str, dict[str, float]]:
     from . import theory
     from .models import GaussianModel, PatchModel
 

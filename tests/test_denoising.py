@@ -13,7 +13,8 @@ from fastpatch.analysis import fourier_modes
 from fastpatch.errors import InvalidInputError, ResultFileError
 from fastpatch.image_files import binarised, load_image_file
 from fastpatch.models import PatchModel
-from fastpatch.models.wiener import GaussianPatchModel, WienerModel
+from fastpatch.models.gaussian_patch import GaussianPatchModel
+from fastpatch.models.wiener import WienerModel
 from fastpatch.noise import standard_normals
 from fastpatch.studies.denoiser_report import denoiser_report, draw_denoisers
 from fastpatch.studies.denoising import compare_denoisers, crossfitted, posterior_mean

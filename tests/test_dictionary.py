@@ -194,3 +194,29 @@ def test_a_model_takes_a_dictionary_and_a_schedule():
     with pytest.raises(DtypeError, match="schedule is a float; expected a VPSchedule"):
         fp.PatchModel(fp.PatchDictionary.random(), 1.0)
     assert repr(fp.PatchModel(fp.PatchDictionary.random())).startswith("PatchModel(PatchDictionary(18 patterns of 5x5")
+
+
+class TestFromCodes:
+    def test_is_the_dictionary_of_these_patterns(self):
+        written = fp.PatchDictionary.random(seed=3)
+        held = fp.PatchDictionary.from_codes(written.codes.astype(float), 5, written.prior)
+        assert held == written
+        np.testing.assert_array_equal(held.patterns, written.patterns)
+        np.testing.assert_array_equal(held.sums, written.patterns.sum(axis=(1, 2)))
+        grey = fp.PatchDictionary(np.random.default_rng(0).normal(size=(4, 3, 3)))
+        np.testing.assert_array_equal(grey.sums, grey.patterns.sum(axis=(1, 2)))
+
+    @pytest.mark.parametrize(
+        ("codes", "size", "message"),
+        [
+            ([0, 512], 3, r"codes reach outside the whole numbers from 0 to 2\^9 - 1"),
+            ([0.5], 3, "codes reach outside the whole numbers"),
+            ([np.nan], 3, "codes reach outside the whole numbers"),
+            ([[1]], 3, r"codes has shape \(1, 1\)"),
+            ([1], 4, "expected .* an odd size"),
+            ([1], 9, "size is 9; expected .* 7"),
+        ],
+    )
+    def test_refuses_what_is_no_code(self, codes, size, message):
+        with pytest.raises(InvalidInputError, match=message):
+            fp.PatchDictionary.from_codes(codes, size)

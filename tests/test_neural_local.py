@@ -10,7 +10,14 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 import fastpatch as fp  # noqa: E402
 from fastpatch.analysis import fourier_modes  # noqa: E402
 from fastpatch.errors import DtypeError, InvalidInputError, ResultFileError  # noqa: E402
-from fastpatch.neural.local import LocalModel, LocalNetwork, LocalTrainingSettings, load_weights, train  # noqa: E402
+from fastpatch.neural.local import (  # noqa: E402
+    LocalModel,
+    LocalNetwork,
+    LocalTrainingSettings,
+    load_weights,
+    shipped_weights,
+    train,
+)
 from fastpatch.neural.local import training as module  # noqa: E402
 from fastpatch.neural.score_training import save_network  # noqa: E402
 from fastpatch.neural.tensor_file import read_card  # noqa: E402
@@ -220,3 +227,15 @@ def test_the_commands(tmp_path):
     assert "held-out images (3)" in done.output
     stored = fp.load(tmp_path / "c" / "locality.nc")
     assert dict(stored.sizes) == {"split": 2, "denoiser": 2, "time": 2, "image": 3}
+
+
+def test_the_shipped_network_knows_uniform_patches_and_edges():
+    net, card = load_weights(shipped_weights())
+    assert (net.size, card["patch_size"], card["images"]) == (5, 5, 60000)
+    assert card["command"].startswith("fastpatch images train --epochs 40 --patch-size 5")
+    model = LocalModel(net, card)
+    edge = np.where(np.arange(28) < 14, 1.0, -1.0) * np.ones((28, 1))
+    for t, worst in ((0.05, 1e-3), (0.4, 0.05)):
+        alpha, sigma = np.exp(-t / 2), np.sqrt(-np.expm1(-t))
+        x = alpha * edge + sigma * field(28, 28, seed=3)
+        assert np.mean((model.posterior_mean(x, t) - edge) ** 2) < worst

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import fastpatch as fp
 from fastpatch import theory
 from fastpatch.analysis.figures import draw_dynamics
 from fastpatch.errors import DtypeError, InvalidInputError
+from fastpatch.models.wiener import WienerModel
 
 DICTIONARY = fp.PatchDictionary.random()
 SHAPE = (24, 20)
@@ -47,18 +49,53 @@ def test_it_is_found_from_a_result_alone_and_drawn_beside_it(small_result):
     assert theory.null_of_result(small_result.isel(shell=slice(0, 2))) is None
 
 
-def test_around_a_mean_image_it_is_that_of_noised_images_and_kept_by_a_result():
+def test_a_dictionary_held_as_bits_has_it_too(small_result):
+    coded = small_result.drop_vars("pattern").assign(pattern_code=("pattern_index", DICTIONARY.codes.astype(float)))
+    xr.testing.assert_equal(theory.null_of_result(coded), theory.null_of_result(small_result))
+    assert theory.closure_of_result(coded) == theory.closure_of_result(small_result)
+    assert fp.summary(coded).predicted == fp.summary(small_result).predicted
+    damaged = coded.assign(pattern_code=coded["pattern_code"] + 0.5)
+    assert theory.null_of_result(damaged) is None
+    assert fp.summary(damaged).predicted == {}
+
+
+def test_of_images_that_are_not_stationary_its_zero_mode_turns():
+    """A loud part and a silent one: the uniform mode overlaps with an axis of variance 108 and with axes of none."""
+    rng = np.random.default_rng(1)
+    loud = np.zeros((12, 12))
+    loud[:, :9] = 1.0
+    images = loud * rng.choice([-1.0, 1.0], (400, 1, 1))
+    model = WienerModel(images)
+    times = fp.log_time_grid(20.0, 0.01, 400)
+    null = theory.gaussian_null(model, (12, 12), times)
+    zero_mode = null["mode_derivative"].sel(shell=0).mean("direction").to_numpy()
+    # 3/4 of it along the loud axis, 1/4 along silent ones.
+    alpha2, sigma2 = np.exp(-times), -np.expm1(-times)
+    expected = -0.5 + 0.75 / (sigma2 + alpha2 * model.Omega) + 0.25 / sigma2
+    np.testing.assert_allclose(zero_mode, expected, rtol=1e-9)
+    assert model.Omega == pytest.approx(108.0, rel=0.01)
+    (crossings,) = np.nonzero(np.diff(np.sign(zero_mode)))
+    assert len(crossings) == 2
+    assert times[crossings[0] + 1] < null.attrs["critical_time"] < times[crossings[0]]
+    assert zero_mode.argmin() < len(times) - 1
+    assert np.isnan(WienerModel(0.1 * images).critical_time)
+
+
+@pytest.mark.parametrize("kind", [fp.GaussianModel.from_images, WienerModel])
+def test_around_a_mean_image_it_is_that_of_noised_images_and_kept_by_a_result(kind):
     times = fp.log_time_grid(8.0, 0.01, 80)
     rng = np.random.default_rng(3)
     y, x = np.mgrid[:16, :16]
     shape = np.where((y - 8) ** 2 + (x - 8) ** 2 < 25, 1.0, -1.0)
     images = shape + rng.normal(size=(200, 1, 1)) + 0.3 * rng.normal(size=(200, 16, 16))
-    model = fp.GaussianModel.from_images(images)
+    model = kind(images)
     run = fp.simulate(model, (16, 16), 300, times, snapshots=0)
     kept = theory.with_null(run, model)
     found = theory.null_of_result(kept)
     np.testing.assert_allclose(run["mode_derivative"][0], found["mode_derivative"], rtol=1e-6)
-    assert found.attrs["critical_time"] == pytest.approx(np.log(model.data_spectrum[0, 0] - 1.0))
+    # The uniform mode is a principal axis but for chance.
+    variance = 256 * images.mean(axis=(1, 2)).var()
+    assert found.attrs["critical_time"] == pytest.approx(np.log(variance - 1.0), rel=0.01)
     # Drawn, not integrated: 128 fields and 80 steps leave some per cent. Without its image it is another.
     np.testing.assert_allclose(found["xi_x"][-4:], run["xi_x"].median("trajectory")[-4:], rtol=0.1)
     plain = theory.gaussian_null(fp.GaussianModel.from_images(images, uniform_mean=True), (16, 16), times)

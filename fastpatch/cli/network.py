@@ -98,16 +98,18 @@ def beside_data(
 ) -> "xr.Dataset":
     r"""The dataset with Omega as the covariance of the training images has it, and with ``null`` their Gaussian null.
 
+    The null has the images' full covariance: one of their translation-averaged spectrum would have no turn of lambda_0.
+
     For x ~ N(0, 1) at large t the posterior is the data's own distribution, and the response of the posterior mean to
     a uniform change of x is alpha/sigma^2 times the sum over a row of the data's covariance, averaged over rows:
     the number of sites times the variance of the mean pixel. It takes the place of Omega in eq. 30.
     """
-    from ..models import GaussianModel
+    from ..models.wiener import WienerModel
     from ..theory import with_null
 
     omega = images[0].size * float(images.mean(axis=(-2, -1), dtype=np.float64).var())
     found = dataset.assign_attrs(data_omega=omega)
-    return with_null(found, GaussianModel.from_images(images, model.schedule)) if null else found
+    return with_null(found, WienerModel(images, model.schedule)) if null else found
 
 
 def locality(model: "UNetModel", dataset: "xr.Dataset", *, quiet: bool, **arguments: Any) -> "xr.Dataset":

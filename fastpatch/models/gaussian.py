@@ -167,6 +167,16 @@ class GaussianModel(ClosedFormModel):
         excess = float(self.data_spectrum[0, 0]) - 1.0
         return self.schedule.time_of(math.log(excess)) if excess > 1.0 else math.nan
 
+    def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Independent fields of this Gaussian around its mean image, (count, L1, L2).
+
+        Raises `InvalidInputError` where the mean is a number, which fixes no lattice.
+        """
+        if self.mean.ndim == 0:
+            raise InvalidInputError("the mean is a number; expected an image, whose lattice the fields have")
+        signal = scipy.fft.rfft2(rng.standard_normal((count, *self.mean.shape)))
+        return np.asarray(self.mean + scipy.fft.irfft2(np.sqrt(self.data_spectrum) * signal, s=self.mean.shape))
+
     def structure_factor(self, t: float) -> NDArray[np.float64]:
         r"""S(k, t) = sigma^2 + alpha^2 S_0(k), the spectrum of x(t) around its mean, (L1, L2 // 2 + 1)."""
         return np.asarray(self.schedule.sigma2(t) + self.schedule.alpha(t) ** 2 * self.data_spectrum)

@@ -9,7 +9,7 @@ from scipy.special import softmax
 
 from ..dictionary import PatchDictionary
 
-__all__ = ["central_gains", "first_softening", "largest_coupling"]
+__all__ = ["central_gains", "first_softening", "have_one_norm", "largest_coupling"]
 
 # Integrals of beta, from the largest at which a mode may soften down, between which two crossings would be missed.
 _SCANNED = 129
@@ -49,7 +49,7 @@ def largest_coupling(dictionary: PatchDictionary, alpha: float, sigma2: float) -
 
 def _kernel(dictionary: PatchDictionary, alpha: float, sigma2: float) -> NDArray[np.float64]:
     """sum_n G_n p_n(u), (P, P)."""
-    if _one_norm(dictionary):
+    if have_one_norm(dictionary):
         # The weights are the prior's.
         pattern, second = dictionary.moments
         centre = dictionary.radius
@@ -57,7 +57,8 @@ def _kernel(dictionary: PatchDictionary, alpha: float, sigma2: float) -> NDArray
     return np.asarray(np.tensordot(central_gains(dictionary, alpha, sigma2), dictionary.patterns, axes=1))
 
 
-def _one_norm(dictionary: PatchDictionary) -> bool:
+def have_one_norm(dictionary: PatchDictionary) -> bool:
+    """Whether all patterns agree in norm, so that the posterior weights at x = 0 are the prior's at every t."""
     return bool(np.ptp(dictionary.squared_norms) <= 1e-12 * dictionary.squared_norms.max())
 
 
@@ -73,7 +74,7 @@ def first_softening(dictionary: PatchDictionary) -> float:
     def excess(rate: float) -> float:
         return rate - math.log1p(max(largest_coupling(dictionary, math.exp(-0.5 * rate), -math.expm1(-rate)), -0.5))
 
-    if _one_norm(dictionary):
+    if have_one_norm(dictionary):
         coupling = largest_coupling(dictionary, 0.0, 1.0)
         return math.log1p(coupling) if coupling > 1e-12 * float(dictionary.squared_norms.max()) else math.nan
     pixels = np.abs(dictionary.patterns)

@@ -1,20 +1,23 @@
-"""The best linear denoisers: of whole images, and of their patches."""
+"""The best linear denoiser of whole images."""
 
+import math
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
 
 from ..analysis.modes import fourier_modes
 from ..errors import DtypeError, InvalidInputError
 from ..image_patches import checked_images
 from ..process import VPSchedule
 from .closed_form import ClosedFormModel
-from .local import LocalPosteriorModel, pixel_patterns
 
-__all__ = ["GaussianPatchModel", "WienerModel"]
+__all__ = ["WienerModel", "checked_schedule"]
+
+# Integrals of beta at which a sign change of lambda_0 is sought.
+_SCANNED = 513
 
 
 class WienerModel(ClosedFormModel):
@@ -29,7 +32,7 @@ class WienerModel(ClosedFormModel):
 
     def __init__(self, images: ArrayLike, schedule: VPSchedule | None = None) -> None:
         found, _, _ = checked_images(images, 1, "interior")
-        self.schedule = _schedule(schedule)
+        self.schedule = checked_schedule(schedule)
         flat = _rows(found)
         self.mean: NDArray[np.float64] = flat.mean(axis=0, dtype=np.float64).reshape(found.shape[1:])
         self.covariance = _covariance(flat, self.mean.ravel())
@@ -43,6 +46,29 @@ class WienerModel(ClosedFormModel):
     def Omega(self) -> float:
         """The largest eigenvalue of C."""
         return float(self._powers[-1])
+
+    @property
+    def critical_time(self) -> float:
+        """Where lambda_0 vanishes first, coming from large t; nan where it does not. Nothing becomes critical there."""
+        share = np.square(self._axes.sum(axis=0)) / self.mean.size
+
+        def zero_mode(rate: float) -> float:
+            return float(share @ (1.0 / (-math.expm1(-rate) + math.exp(-rate) * self._powers))) - 0.5
+
+        if self._powers[-1] <= 2.0:
+            return math.nan
+        # Beyond, no direction has softened.
+        upper = math.log(self._powers[-1] - 1.0)
+        for lower in np.linspace(upper, 0.0, _SCANNED)[1:-1].tolist():
+            if zero_mode(lower) <= 0.0:
+                return self.schedule.time_of(brentq(zero_mode, lower, upper))
+            upper = lower
+        return math.nan
+
+    def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Independent fields of the Gaussian with these moments, (count, L1, L2)."""
+        normals = rng.standard_normal((count, self.mean.size))
+        return np.asarray(self.mean + ((normals * np.sqrt(self._powers)) @ self._axes.T).reshape(-1, *self.mean.shape))
 
     def describe(self) -> dict[str, Any]:
         digest = sha256(self.mean.tobytes() + self.covariance.tobytes()).hexdigest()
@@ -97,72 +123,8 @@ class WienerModel(ClosedFormModel):
         return self._overlaps(modes, t)
 
 
-class GaussianPatchModel(LocalPosteriorModel):
-    r"""The best linear denoiser that sees a neighbourhood: the Wiener filter of periodic P x P patches.
-
-    .. math:: m_i = \mu + \alpha\, c^\top (\alpha^2 C_P + \sigma^2)^{-1} (y_i - \alpha\mu)
-
-    with C_P the covariance of the pixels of a patch and c its row of the centre pixel: the patch machine's null of
-    matched second moments. ``images`` is (N, H, W) or (N, 1, H, W); fields may have another shape with sides of at
-    least P. Raises `InvalidInputError` or `DtypeError` for what does not fit.
-    """
-
-    def __init__(self, images: ArrayLike, size: int = 5, schedule: VPSchedule | None = None) -> None:
-        found, self.size, _ = checked_images(images, size, "periodic")
-        self.schedule = _schedule(schedule)
-        self.mean = float(found.mean(dtype=np.float64))
-        # The correlation of two pixels, averaged over images and places, from the power spectrum.
-        power = np.zeros((found.shape[1], found.shape[2] // 2 + 1))
-        for first in range(0, len(found), 1024):
-            deviation = found[first : first + 1024].astype(np.float64) - self.mean
-            power += np.square(np.abs(scipy.fft.rfft2(deviation))).sum(axis=0)
-        self.correlation = scipy.fft.irfft2(power, found.shape[1:]) / found.size
-        u, v = (index.ravel() for index in np.indices((self.size, self.size)))
-        self._covariance = self.correlation[u[:, None] - u, v[:, None] - v]
-
-    def __repr__(self) -> str:
-        return f"GaussianPatchModel({self.size}x{self.size}, {self.schedule!r})"
-
-    @property
-    def Omega(self) -> float:
-        """The sum of the centre pixel's covariances, by which the uniform mode is multiplied."""
-        return float(self._covariance[self.size**2 // 2].sum())
-
-    def describe(self) -> dict[str, Any]:
-        digest = sha256(self._covariance.tobytes()).hexdigest()
-        return {"type": "GaussianPatchModel", "covariance": digest, "mean": self.mean, "size": self.size} | {
-            "beta": self.schedule.name
-        }
-
-    def arrays(self) -> dict[str, tuple[tuple[str, ...], NDArray[np.float64]]]:
-        return {"covariance": (("pixel", "other_pixel"), self._covariance)}
-
-    def check_lattice(self, shape: tuple[int, int]) -> None:
-        if min(shape) < self.size:
-            raise InvalidInputError(
-                f"the lattice is {shape[0]}x{shape[1]}; expected sides of at least the patch size {self.size}"
-            )
-
-    def filter(self, t: float) -> NDArray[np.float64]:
-        """dm_i/dx_{i+u}, (P, P)."""
-        alpha, sigma2 = self.schedule.alpha(t), self.schedule.sigma2(t)
-        noisy = alpha**2 * self._covariance + sigma2 * np.eye(self.size**2)
-        weights = alpha * np.linalg.solve(noisy, self._covariance[self.size**2 // 2])
-        return np.asarray(weights.reshape(self.size, self.size))
-
-    def response(self, x: NDArray[Any], t: float) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        fields = np.broadcast_to(self.filter(t).reshape(-1, 1, 1), (len(x), self.size**2, *x.shape[1:]))
-        return fields / self._slope(t), pixel_patterns(self.size)
-
-    def _posterior_mean(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
-        deviation, radius = x - self.schedule.alpha(t) * self.mean, self.size // 2
-        found = np.full_like(x, self.mean)
-        for (u, v), weight in np.ndenumerate(self.filter(t)):
-            found += weight * np.roll(deviation, (radius - u, radius - v), axis=(-2, -1))
-        return found
-
-
-def _schedule(schedule: VPSchedule | None) -> VPSchedule:
+def checked_schedule(schedule: VPSchedule | None) -> VPSchedule:
+    """``schedule``, or that of the paper; `DtypeError` for anything else."""
     if schedule is not None and not isinstance(schedule, VPSchedule):
         raise DtypeError(f"schedule is a {type(schedule).__name__}; expected a VPSchedule")
     return VPSchedule() if schedule is None else schedule

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from ..dictionary import PatchDictionary
 from ..models import ColocatedPatchModel, EmpiricalModel, GaussianModel, Model, PaddedPatchModel, PatchModel
-from ..models.wiener import GaussianPatchModel, WienerModel
+from ..models.gaussian_patch import GaussianPatchModel
+from ..models.wiener import WienerModel
 
 __all__ = ["SIZES", "image_denoisers"]
 

@@ -103,6 +103,8 @@ def draw_locality_test(dataset: "xr.Dataset", title: str) -> Figure:
             right.plot(times, distance, color=RED, linestyle="--", label="squared distance of the outputs")
             left.set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel=f"squared error, {split} images")
             right.set(xscale="log", xlabel=TIME_LABEL, ylabel="a pixel")
+            # An error of 1e-16 is none.
+            left.set_ylim(bottom=max(1e-5, left.get_ylim()[0]))
             for axes in (left, right):
                 axes.invert_xaxis()
                 axes.legend()

@@ -19,8 +19,10 @@ _LARGEST_LOG_RATIO = 100.0
 _COARSER = 30.0
 # In log z, beside what the tolerance sets.
 _LARGEST_STEP = 1.0
-# White noise to eight digits, from which the critical time is sought.
+# Integrals of beta between which the critical time is sought.
 _FIRST_RATE, _LAST_RATE = 20.0, 1e-3
+# The largest z g for which S is that of white noise. What it neglects is forgotten: the zero moves by some 1e-8.
+_NEGLIGIBLE = 1e-4
 # Where white noise is concerned: z = 1e-3, where a patch of some 500 sites would have to add up to be felt.
 _FIRST_WHITE_RATE = 7.0
 
@@ -95,6 +97,8 @@ def crossings_of(response: Response, tolerance: float, coarse: bool = False) -> 
     """The integral of beta at which lambda_0 first vanishes, by replicate; nan where it does not."""
     crossings, before = np.full(response.replicates, np.nan), np.full(response.replicates, np.inf)
     first, last = 1.0 / math.expm1(_FIRST_RATE), 1.0 / math.expm1(_LAST_RATE)
+    white, _ = response(np.ones((response.replicates, response.modes)), np.zeros(response.replicates), first)
+    first = max(first, _NEGLIGIBLE / (1.0 + float(np.abs(white).max())))
     for left, right, solution in steps(response, first, last, tolerance, coarse):
         before = note_crossings(response, left, right, solution, before, crossings)
         if np.isfinite(crossings).all():

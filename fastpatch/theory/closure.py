@@ -142,7 +142,8 @@ def closure_critical_time(
 ) -> Estimate:
     """The zero of the closure's lambda_0, coming from large t, with its numerical error; arguments as there.
 
-    The closure is solved from the time at which beta has integrated to 20, and no further than the zero. Both are nan
+    The closure is solved from white noise, at a time at which no mode has grown by more than 1e-4 or beta has
+    integrated to 20, and no further than the zero. Both are nan
     where lambda_0 does not vanish before beta's integral has fallen to 1e-3.
     """
     sides = lattice_shape(shape)
@@ -252,6 +253,9 @@ def sign_correlation_length(
     rho = np.clip(covariance / covariance[:, :1, :1], -1.0, 1.0)
     h2 = (mean**2 / covariance[:, 0, 0])[:, None, None]
     angle = np.arcsin(rho)
+    if float(h2.max()) < np.finfo(np.float64).eps:
+        # No mean: 2/pi arcsin(rho), and nothing to integrate.
+        return np.asarray(length_from_correlation(radial_average(2.0 / np.pi * angle)))
     nodes, weights = np.polynomial.legendre.leggauss(16)
     integral = sum(
         w * np.exp(-h2 / np.maximum(1.0 + np.sin(0.5 * angle * (1.0 + node)), 1e-300))

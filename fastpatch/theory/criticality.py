@@ -30,7 +30,7 @@ from scipy.optimize import brentq
 
 from ..dictionary import PatchDictionary
 from ..errors import InvalidInputError
-from ..models.linear_response import central_gains
+from ..models.linear_response import central_gains, have_one_norm
 from ..process import VPSchedule
 from ..validation import finite_float
 from ._gaussian_response import MOST_PATTERNS
@@ -196,19 +196,21 @@ def _closure_zero(dictionary: PatchDictionary) -> float:
 
 
 def _zero_mode(dictionary: PatchDictionary) -> _Coupling:
-    sums = dictionary.patterns.sum(axis=(1, 2))
+    sums = dictionary.sums
+    if have_one_norm(dictionary):
+        constant = float(central_gains(dictionary, 0.0, 1.0) @ sums)
+        return lambda levels: constant
     return lambda levels: float(central_gains(dictionary, levels.alpha, levels.sigma2) @ sums)
 
 
 def _averaged_zero_mode(patches: GaussianPatches) -> _Coupling:
-    sums = patches.dictionary.patterns.sum(axis=(1, 2))
+    sums = patches.dictionary.sums
     return lambda levels: float(patches.gains(levels).mean(axis=0) @ sums)
 
 
 def _largest_coupling(dictionary: PatchDictionary) -> float:
     """A bound on |sum_n w_n (c_n - m) S_n|, S_n the sum of p_n, for any weights."""
-    sums = dictionary.patterns.sum(axis=(1, 2))
-    return float(2.0 * np.abs(dictionary.centers).max() * np.abs(sums).max())
+    return float(2.0 * np.abs(dictionary.centers).max() * np.abs(dictionary.sums).max())
 
 
 def _first_crossing(onsite: float, coupling: _Coupling, largest: float) -> float | None:

@@ -1,6 +1,5 @@
 """The readings of a Gaussian null in closed form: what to draw beside those of a model."""
 
-import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,8 @@ from ..analysis.equilibrium import equilibrium_length, smallest_wave_number
 from ..dictionary import PatchDictionary
 from ..errors import DtypeError, InvalidInputError
 from ..models.gaussian import GaussianModel
+from ..models.of_result import model_of_result
+from ..models.wiener import WienerModel
 from ..process import VPSchedule
 from ..validation import lattice_shape, shell_numbers, time_grid
 from ._inputs import PAPER_SCHEDULE, of_type
@@ -19,6 +20,8 @@ from .criticality import critical_times
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from ..models import PatchModel
 
 __all__ = ["closure_of_result", "gaussian_null", "null_of_result", "with_null"]
 
@@ -36,7 +39,7 @@ _BESIDE = ("xi_x", "xi_eq", "mode_derivative")
 
 
 def gaussian_null(
-    source: PatchDictionary | GaussianModel,
+    source: PatchDictionary | GaussianModel | WienerModel,
     shape: tuple[int, int],
     times: ArrayLike,
     schedule: VPSchedule = PAPER_SCHEDULE,
@@ -48,8 +51,8 @@ def gaussian_null(
     Parameters
     ----------
     source
-        A dictionary, whose null is `GaussianModel.from_dictionary` with its defaults, or any `GaussianModel`, whose own
-        schedule is used.
+        A dictionary, whose null is `GaussianModel.from_dictionary` with its defaults; or any `GaussianModel`, or a
+        `WienerModel`, a Gaussian of the images' full covariance, whose own schedules are used.
     shape, times
         The lattice and the decreasing diffusion times.
     shells
@@ -72,12 +75,15 @@ def gaussian_null(
     missing = [n for n in (0, 1, 2, 3) if n not in numbers]
     if missing:
         raise InvalidInputError(f"shells is {numbers.tolist()}; expected 0, 1, 2 and 3 among them")
+    model: GaussianModel | WienerModel
     if isinstance(source, PatchDictionary):
         model = GaussianModel.from_dictionary(source, sides, schedule)
-    elif isinstance(source, GaussianModel):
+    elif isinstance(source, GaussianModel | WienerModel):
         model = source
     else:
-        raise DtypeError(f"source is a {type(source).__name__}; expected a PatchDictionary or a GaussianModel")
+        raise DtypeError(
+            f"source is a {type(source).__name__}; expected a PatchDictionary, a GaussianModel or a WienerModel"
+        )
     at = np.zeros(sides)
     derivatives = np.stack([model.mode_derivatives(at, t, numbers) for t in grid])
     k_min = smallest_wave_number(sides)
@@ -93,7 +99,7 @@ def gaussian_null(
     )
 
 
-def with_null(dataset: "xr.Dataset", model: GaussianModel) -> "xr.Dataset":
+def with_null(dataset: "xr.Dataset", model: GaussianModel | WienerModel) -> "xr.Dataset":
     """A result over ``time`` with the curves of ``model``, as `gaussian_null` has them, at its times.
 
     They are the variables ``null_xi_x``, ``null_xi_eq`` and ``null_mode_derivative``, and
@@ -126,8 +132,8 @@ def null_of_result(dataset: "xr.Dataset") -> "xr.Dataset | None":
     shells = [n for n in dataset["shell"].to_numpy().tolist() if n <= min(dataset.sizes["y"], dataset.sizes["x"])]
     if len(chosen) < 2 or not {0, 1, 2, 3} <= set(shells):
         return None
-    dictionary, schedule = machine
-    return gaussian_null(dictionary, (dataset.sizes["y"], dataset.sizes["x"]), times[chosen], schedule, shells=shells)
+    shape = (dataset.sizes["y"], dataset.sizes["x"])
+    return gaussian_null(machine.dictionary, shape, times[chosen], machine.schedule, shells=shells)
 
 
 def closure_of_result(dataset: "xr.Dataset") -> float | None:
@@ -137,29 +143,29 @@ def closure_of_result(dataset: "xr.Dataset") -> float | None:
     constant, and for more than 300 patterns, whose closure takes longer than a figure should.
     """
     machine = _machine(dataset)
-    if machine is None or len(machine[0]) > _MOST_PATTERNS:
+    if machine is None or len(machine.dictionary) > _MOST_PATTERNS:
         return None
-    return critical_times(dictionary=machine[0], schedule=machine[1], conditions=("closure",))["closure"]
+    found = critical_times(dictionary=machine.dictionary, schedule=machine.schedule, conditions=("closure",))
+    return found["closure"]
 
 
-def _machine(dataset: "xr.Dataset") -> tuple[PatchDictionary, VPSchedule] | None:
-    """The dictionary and the process of a patch machine's result."""
-    if not {"pattern", "prior"} <= set(dataset.variables):
-        return None
-    try:
-        beta = float(json.loads(dataset.attrs["provenance"])["run"]["model"]["beta"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    return PatchDictionary(dataset["pattern"].to_numpy(), dataset["prior"].to_numpy()), VPSchedule(beta)
+def _machine(dataset: "xr.Dataset") -> "PatchModel | None":
+    """The patch machine of a result."""
+    from ..models import PatchModel
+
+    found = model_of_result(dataset)
+    return found if isinstance(found, PatchModel) else None
 
 
-def _sign_lengths(model: GaussianModel, shape: tuple[int, int], times: NDArray[np.float64]) -> NDArray[np.float64]:
+def _sign_lengths(
+    model: GaussianModel | WienerModel, shape: tuple[int, int], times: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """xi_x of the sign field at every time."""
     alpha = model.schedule.alpha(times)
-    if model.mean.ndim == 0:
+    if isinstance(model, GaussianModel) and model.mean.ndim == 0:
         S = np.stack([model.structure_factor(t) for t in times])
         return sign_correlation_length(S, alpha * float(model.mean), shape)
-    signal, noise = np.fft.rfft2(np.random.default_rng(0).standard_normal((2, _DRAWN, *shape)))
-    images = model.mean + np.fft.irfft2(np.sqrt(model.data_spectrum) * signal, s=shape)
-    eps, sigma = np.fft.irfft2(noise, s=shape), np.sqrt(model.schedule.sigma2(times))
+    rng = np.random.default_rng(0)
+    images, sigma = model.draw(_DRAWN, rng), np.sqrt(model.schedule.sigma2(times))
+    eps = rng.standard_normal((_DRAWN, *shape))
     return np.array([np.median(correlation_length(a * images + b * eps)) for a, b in zip(alpha, sigma, strict=True)])

@@ -44,9 +44,14 @@ class PatchTree:
     def of(cls, codes: NDArray[Any], prior: NDArray[np.float64], size: int) -> "PatchTree":
         """The tree of patterns given as codes (`fastpatch.sign_patterns`), 3 <= P <= 7."""
         order = _row_order(size)
-        key = np.zeros(codes.size, dtype=np.uint64)
-        for row in row_codes(codes, size)[order]:
-            key = (key << np.uint64(size)) | row
+        return cls._of_rows(row_codes(codes, size)[order], prior, order)
+
+    @classmethod
+    def _of_rows(cls, rows_in_order: NDArray[Any], prior: NDArray[np.float64], order: NDArray[np.int64]) -> "PatchTree":
+        size, count = rows_in_order.shape
+        key = np.zeros(count, dtype=np.uint64)
+        for row in rows_in_order:
+            key = (key << np.uint64(size)) | row.astype(np.uint64)
         sorting = np.argsort(key, kind="stable")
         key = key[sorting]
 
@@ -55,7 +60,7 @@ class PatchTree:
             prefix = key >> np.uint64(size * (size - level - 1))
             starts.append(np.flatnonzero(np.append(True, prefix[1:] != prefix[:-1])))
             rows.append((prefix[starts[-1]] & np.uint64(2**size - 1)).astype(np.int64))
-        starts.append(np.arange(codes.size))
+        starts.append(np.arange(count))
         firsts = tuple(
             np.append(np.searchsorted(below, here), below.size).astype(np.int64) for here, below in pairwise(starts)
         )
@@ -63,9 +68,38 @@ class PatchTree:
         shifts = range(size * (size - _NODE_ROWS - 2), -1, -2 * size)
         # For P = 3 no row is left: one table with one entry keeps the kernels the same.
         entries = tuple(((key >> np.uint64(shift)) & pair).astype(np.uint16) for shift in shifts) or (
-            np.zeros(codes.size, dtype=np.uint16),
+            np.zeros(count, dtype=np.uint16),
         )
         return cls(size, order, tuple(rows), firsts, entries, prior[sorting])
+
+    def views(self) -> "list[PatchTree]":
+        """For every pair of rows that is one entry of the leaves, the same patterns with that pair in the nodes.
+
+        The centre row stays first; the second and third row become the entry. A node's sum over leaves is its rows'
+        share in every pattern, so that the tree and its views hold that of each row without a pass to the leaves.
+        """
+        if self.size == _NODE_ROWS:
+            return []
+        rows, found = self._leaf_rows(), []
+        for pair in range(len(self.entries)):
+            moved = np.arange(self.size)
+            at = _NODE_ROWS + 2 * pair
+            moved[[1, 2, at, at + 1]] = [at, at + 1, 1, 2]
+            found.append(self._of_rows(rows[moved], self.weights, self.order[moved]))
+        return found
+
+    def _leaf_rows(self) -> NDArray[np.uint8]:
+        """The rows of all patterns, (P, K), rows and patterns in the tree's order."""
+        rows = np.empty((self.size, self.weights.size), dtype=np.uint8)
+        for level, numbers in enumerate(self.rows):
+            spread = numbers
+            for first in self.firsts[level:]:
+                spread = np.repeat(spread, np.diff(first))
+            rows[level] = spread
+        for pair, entry in enumerate(self.entries[: (self.size - _NODE_ROWS) // 2]):
+            rows[_NODE_ROWS + 2 * pair] = entry >> self.size
+            rows[_NODE_ROWS + 2 * pair + 1] = entry & (2**self.size - 1)
+        return rows
 
     @property
     def table_sizes(self) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """The tree's kernels on whole fields: which sites go which way, and how threads share them."""
 
 from collections.abc import Callable
+from functools import cached_property
 from queue import SimpleQueue
 from typing import Any
 
@@ -44,7 +45,7 @@ class TreeKernels:
         for first in reversed(tree.firsts):
             masses.insert(0, np.add.reduceat(masses[0], first[:-1]))
         self._masses = tuple(np.log2(mass) for mass in masses)
-        self._arrays: dict[str, tuple[Any, ...]] = {}
+        self._arrays: dict[tuple[int, str], tuple[Any, ...]] = {}
         self._spaces: dict[tuple[str, bool], SimpleQueue[Any]] = {}
 
     def posterior_mean(self, x: NDArray[Any], slope: float, sites: NDArray[np.int64] | None = None) -> NDArray[Any]:
@@ -77,24 +78,42 @@ class TreeKernels:
             most = max(len(self.tree.weights) // share_of_all, _FEWEST_LEAVES)
             self._search(x, sites, base2, most, mean, response)
             sites = sites[np.isnan(mean[sites])]
-        self._contract(x, sites, base2, mean, response)
+        # The views' means differ from the tree's by rounding, the last of which stays.
+        for view in self._views if respond else ():
+            self._contract(view, x, sites, base2, mean, response)
+        self._contract(self.tree, x, sites, base2, mean, response)
         lost = sites[np.isnan(mean[sites])]
         self._search(x, lost, base2, _UNLIMITED, mean, response)
         return mean, response
 
+    @cached_property
+    def _views(self) -> list[PatchTree]:
+        """Made when a response is asked for: each takes as much memory as the tree."""
+        return self.tree.views()
+
+    def _of(self, tree: PatchTree, dtype: np.dtype[Any]) -> tuple[Any, ...]:
+        """What kernels take of a tree, kept."""
+        key = (id(tree), dtype.name)
+        if key not in self._arrays:
+            self._arrays[key] = tree.arrays(dtype)
+        return self._arrays[key]
+
     def _contract(
-        self, x: NDArray[Any], sites: NDArray[np.int64], slope: float, mean: NDArray[Any], response: NDArray[Any]
+        self,
+        tree: PatchTree,
+        x: NDArray[Any],
+        sites: NDArray[np.int64],
+        slope: float,
+        mean: NDArray[Any],
+        response: NDArray[Any],
     ) -> None:
-        name, respond = x.dtype.name, response.size > 0
-        if name not in self._arrays:
-            self._arrays[name] = self.tree.arrays(x.dtype)
+        name, respond, arrays = x.dtype.name, response.size > 0, self._of(tree, x.dtype)
         least = x.dtype.type(_LEAST[name])
         spaces = self._spaces.setdefault((name, respond), SimpleQueue())
 
         def work(begin: int, end: int) -> None:
             space = self._space(x.dtype, respond) if spaces.empty() else spaces.get()
-            pairs, pair_shares, rest = space
-            evaluate(x, sites, begin, end, slope, self._arrays[name], pairs, pair_shares, rest, least, mean, response)
+            evaluate(x, sites, begin, end, slope, arrays, *space, least, mean, response)
             spaces.put(space)
 
         _share(work, sites.size, _LEAF_SECONDS * len(self.tree.weights))
@@ -108,14 +127,13 @@ class TreeKernels:
         mean: NDArray[Any],
         response: NDArray[Any],
     ) -> None:
-        if "float64" not in self._arrays:
-            self._arrays["float64"] = self.tree.arrays(np.dtype(np.float64))
+        arrays = self._of(self.tree, np.dtype(np.float64))
         size, cut = self.tree.size, _CUT[x.dtype.name]
 
         def work(begin: int, end: int) -> None:
             windows, tables = np.empty((size * size, BLOCK)), np.empty((2, size, 2**size))
             search_sites(
-                x, sites, begin, end, slope, self._arrays["float64"], self._masses, cut, most,
+                x, sites, begin, end, slope, arrays, self._masses, cut, most,
                 windows, tables[0], tables[1], mean, response,
             )  # fmt: skip
 
@@ -126,16 +144,15 @@ class TreeKernels:
         size = self.tree.size
         row = 2**size * BLOCK
         pairs = tuple(np.empty(count * BLOCK, dtype=dtype) for count in self.tree.table_sizes)
-        pair_shares = tuple(np.empty(pair.size if respond else 0, dtype=dtype) for pair in pairs)
         rest = (
             np.empty((size * size, BLOCK)),
             np.empty((size, row), dtype=dtype),
-            np.empty((8, BLOCK), dtype=dtype),
-            np.empty((self.tree.nodes if respond else 1) * BLOCK, dtype=dtype),
+            np.empty((7, BLOCK), dtype=dtype),
+            np.empty((max(tree.nodes for tree in (self.tree, *self._views)) if respond else 1) * BLOCK, dtype=dtype),
             np.empty((3, row if respond else 0), dtype=dtype),
-            np.empty((size * size, BLOCK), dtype=dtype),
+            np.empty((3 * size, BLOCK), dtype=dtype),
         )
-        return pairs, pair_shares, rest
+        return pairs, rest
 
 
 def _share(work: Callable[[int, int], None], count: int, seconds: float) -> None:

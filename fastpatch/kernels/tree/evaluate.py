@@ -13,18 +13,18 @@ __all__ = ["evaluate", "search_sites"]
 
 
 @entry()
-def evaluate(x, sites, begin, end, slope, tree, pairs, pair_shares, space, least, mean, response):
-    """Posterior means, and the response where it is wanted, of the sites ``sites[begin:end]`` of fields x (B, H, W).
+def evaluate(x, sites, begin, end, slope, tree, pairs, space, least, mean, response):
+    """Posterior means, and the response of the tree's first three rows where it is wanted, of fields x (B, H, W).
 
-    Sites are numbered through the batch. ``mean`` is flat, ``response`` (B, P P, H W) flat, or empty if not wanted.
-    ``slope`` is alpha / sigma^2 in units of log 2. Returns how many sites have a total weight below ``least`` relative
-    to the likeliest signs, so that patterns may have been lost to underflow; their mean is NaN. ``pairs``,
-    ``pair_shares`` and ``space`` are working space (`tree.Workspace`). Nothing depends on which sites share a block.
+    Of the sites ``sites[begin:end]``, which are numbered through the batch. ``mean`` is flat, ``response``
+    (B, P P, H W) flat, or empty if not wanted. ``slope`` is alpha / sigma^2 in units of log 2. A site whose total
+    weight is below ``least`` relative to the likeliest signs, so that patterns may have been lost to underflow, gets
+    the mean NaN.
+    ``pairs`` and ``space`` are working space (`driver`). Nothing depends on which sites share a block.
     """
     windows, rows, lanes, sums, shares, block_response = space
     plus, minus, up, down = lanes[0], lanes[1], lanes[2], lanes[3]
     area = x.shape[1] * x.shape[2]
-    lost = 0
     for first in range(begin, end, BLOCK):
         last = min(first + BLOCK, end)
         gather_windows(x, sites, first, last, tree[0], windows)
@@ -33,16 +33,11 @@ def evaluate(x, sites, begin, end, slope, tree, pairs, pair_shares, space, least
         contract(tree, rows, pairs, response.size > 0, sums, lanes[4:6], plus, minus)
         for lane in range(last - first):
             total = plus[lane] + minus[lane]
-            if total >= least:
-                mean[sites[first + lane]] = (plus[lane] - minus[lane]) / total
-            else:
-                mean[sites[first + lane]] = np.nan
-                lost += 1
+            mean[sites[first + lane]] = (plus[lane] - minus[lane]) / total if total >= least else np.nan
         if response.size > 0:
-            respond(tree, rows, pairs, sums, plus, minus, lanes[4:8], shares, pair_shares, block_response)
+            respond(tree, rows, sums, plus, minus, lanes[4:7], shares, block_response)
             for lane in range(last - first):
-                _place(tree[0], block_response[:, lane], sites[first + lane], area, response)
-    return lost
+                _place(tree[0], 3, block_response[:, lane], sites[first + lane], area, response)
 
 
 @entry()
@@ -59,14 +54,14 @@ def search_sites(x, sites, begin, end, slope, tree, masses, cut, most, windows, 
             one[u] = windows[u, 0]
         mean[sites[n]] = search(tree, masses, one, slope, cut, most, logits, shares, values, wanted)
         if wanted:
-            _place(tree[0], values, sites[n], area, response)
+            _place(tree[0], size, values, sites[n], area, response)
 
 
 @kernel()
-def _place(order, values, site, area, response):
-    """A site's response, its pixels in row-major order."""
+def _place(order, count, values, site, area, response):
+    """A site's response to the first ``count`` rows of an order, in the places of the pixels in row-major order."""
     size = order.size
     start = site // area * size * size * area + site % area
-    for r in range(size):
+    for r in range(count):
         for v in range(size):
             response[start + (order[r] * size + v) * area] = values[r * size + v]

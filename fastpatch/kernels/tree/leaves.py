@@ -1,4 +1,4 @@
-"""Sums over the leaves below a node, for a block of sites at once, in registers: what takes nearly all of the time."""
+"""Sums over leaves and nodes for a block of sites at once, in registers: what takes nearly all of the time."""
 
 from llvmlite import ir
 from numba import types
@@ -6,7 +6,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-__all__ = ["BLOCK", "gather_leaves", "scatter_leaves"]
+__all__ = ["BLOCK", "add_product", "gather_leaves"]
 
 # Sites a block: four registers of eight float32 lanes, so that a leaf's entry and weight are loaded once for 32 sites,
 # while the table of two rows of five pixels (128 kB) stays in the second-level cache.
@@ -106,29 +106,22 @@ def gather_leaves(typing_context, tables, entries, weights, begin, end, out, at)
 
 
 @intrinsic
-def scatter_leaves(typing_context, tables, entries, weights, begin, end, factor, at, shares):
-    """Add the leaves begin <= k < end of a node, whose path has the weight ``factor[at]``, to the ``shares`` of rows.
+def add_product(typing_context, out, at, a, at_a, b, at_b):
+    """``out[at] += a[at_a] b[at_b]``, rows of BLOCK values of one precision, which may not overlap.
 
-    With one table ``shares[0][entries[0][k]] += weights[k] factor[at]``, still without the factor that the table holds
-    for the entry; with two, the whole weight of the leaf is added to its entry of both.
+    Written as a loop over lanes it is compiled one lane at a time: arrays might overlap.
     """
 
     def codegen(context, builder, signature, arguments):
-        block = _Block(context, builder, factor)
-        leaves = _Leaves(context, builder, signature, arguments[1], arguments[2])
-        data = [block.data(table) for table in cgutils.unpack_tuple(builder, arguments[0])]
-        sums = [block.data(share) for share in cgutils.unpack_tuple(builder, arguments[7])]
-        path = block.load(block.data(arguments[5]), arguments[6])
-        with cgutils.for_range_slice(builder, arguments[3], arguments[4], ir.Constant(ir.IntType(64), 1)) as (k, _):
-            weight, at = block.splat(leaves.weight(k)), leaves.entries(k)
-            if len(data) == 1:
-                block.store(block.fma(weight, path, block.load(sums[0], at[0])), sums[0], at[0])
-            else:
-                value = builder.fmul(weight, path)
-                for table, entry in zip(data, at, strict=True):
-                    value = builder.fmul(value, block.load(table, entry))
-                for share, entry in zip(sums, at, strict=True):
-                    block.store(builder.fadd(value, block.load(share, entry)), share, entry)
+        block = _Block(context, builder, out)
+        target, first, second = (
+            make_array(kind)(context, builder, array).data
+            for kind, array in zip(signature.args[::2], arguments[::2], strict=True)
+        )
+        product = block.fma(
+            block.load(first, arguments[3]), block.load(second, arguments[5]), block.load(target, arguments[1])
+        )
+        block.store(product, target, arguments[1])
         return context.get_dummy_value()
 
-    return types.void(tables, entries, weights, types.int64, types.int64, factor, types.int64, shares), codegen
+    return types.void(out, types.int64, a, types.int64, b, types.int64), codegen

@@ -1,8 +1,7 @@
 """Total weights of all patterns at a block of sites: the tree contracted from the leaves up."""
 
-from ..cpu.intrinsics import fma
 from ..jit import kernel
-from .leaves import BLOCK, gather_leaves
+from .leaves import BLOCK, add_product, gather_leaves
 
 __all__ = ["contract"]
 
@@ -30,15 +29,9 @@ def contract(tree, rows, pairs, keep, sums, below, plus, minus):
             for c in range(firsts[1][b], firsts[1][b + 1]):
                 at = c if keep else 0
                 gather_leaves(pairs, entries, weights, firsts[2][c], firsts[2][c + 1], sums, at)
-                _add(rows[2], numbers[2][c], sums, at, third)
-            _add(rows[1], numbers[1][b], third, 0, second)
+                add_product(third, 0, rows[2], numbers[2][c], sums, at)
+            add_product(second, 0, rows[1], numbers[1][b], third, 0)
         if numbers[0][a] & center:
-            _add(rows[0], numbers[0][a], second, 0, plus)
+            add_product(plus, 0, rows[0], numbers[0][a], second, 0)
         else:
-            _add(rows[0], numbers[0][a], second, 0, minus)
-
-
-@kernel()
-def _add(factors, entry, values, at, total):
-    for lane in range(BLOCK):
-        total[lane] = fma(factors[entry * BLOCK + lane], values[at * BLOCK + lane], total[lane])
+            add_product(minus, 0, rows[0], numbers[0][a], second, 0)
