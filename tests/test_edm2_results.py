@@ -1,6 +1,7 @@
 """``fastpatch edm2 analyze`` and ``sample``, from a network's file to tables, figures and data; Figure 1 itself."""
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -191,13 +192,14 @@ class TestFigure1:
         return found.assign_attrs(levels, sigma_first=9.0, sigma_first_low=7.0, sigma_first_high=11.0)
 
     def test_is_drawn_for_slides_as_vectors(self, dataset, tmp_path):
-        on_a_screen = fp.plot(dataset)
         with figure_style("slides"):
             drawn = fp.plot(dataset)
             for stem, figure in drawn.items():
                 save_figure(figure, tmp_path / f"{stem}.svg")
-                np.testing.assert_allclose(figure.get_size_inches(), 1.2 * on_a_screen[stem].get_size_inches())
-                assert "<text" in (tmp_path / f"{stem}.svg").read_text(encoding="utf-8")
+                # Letters are letters, of the size of a slide's.
+                assert re.search(
+                    r"<text [^>]*font(-size)?: 14px", (tmp_path / f"{stem}.svg").read_text(encoding="utf-8")
+                )
         assert {"figure1", "softening"} <= drawn.keys()
 
     def test_shows_the_strip_above_and_the_panels_below(self, dataset):

@@ -16,6 +16,8 @@ import fastpatch as fp
 pytest.importorskip("bokeh", reason="Bokeh is not installed")
 
 from fastpatch.explore import EDMSettings, MachineSettings, scrubbing_page
+from fastpatch.explore import page as page_module
+from fastpatch.explore import view as view_module
 from fastpatch.explore.frames import frames, spectra
 
 SMALL = MachineSettings(side=16, steps=200, trajectories=2, n_random=2)
@@ -61,6 +63,25 @@ def test_frames_of_the_edm_network_are_those_of_its_analysis(tmp_path, monkeypat
     # State and denoised image, side by side; at the last level there is little noise between them.
     left, right = np.split(shown[-1].picture.astype(float), 2, axis=1)
     assert np.corrcoef(left.ravel(), right.ravel())[0, 1] > 0.9
+
+
+def test_what_a_run_lacks_is_said_on_the_page(monkeypatch, tmp_path):
+    def without_torch(_):
+        raise ModuleNotFoundError("No module named 'torch'")
+
+    def diverging(_):
+        raise fp.errors.FastpatchError("the state is not finite from t = 3")
+
+    monkeypatch.setattr(EDMSettings, "model", without_torch)
+    tab = page_module._edm(tmp_path)
+    tab.start()
+    tab.refresh()
+    assert tab.status.text.startswith("No module named 'torch'; expected `pip install")
+    monkeypatch.setattr(EDMSettings, "model", lambda _: None)
+    monkeypatch.setattr(view_module, "frames", diverging)
+    tab.start()
+    while "not finite" not in tab.status.text:
+        tab.refresh()
 
 
 def test_without_random_patterns_all_mass_is_uniform():

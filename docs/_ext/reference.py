@@ -17,8 +17,10 @@ from types import ModuleType
 from typing import Any, Literal, get_args, get_origin
 
 from docutils import nodes
+from numpy.typing import ArrayLike
 from sphinx.application import Sphinx
 from sphinx.util import logging
+from sphinx.util.typing import stringify_annotation
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,9 @@ KINDS = ("(", "float", "int", "str", "array", "read-only", "bool", "xarray")
 KEPT = re.compile(r"(`+[^`]*`+|\*\w\*|\*{1,2}\w[^*]*\w\*{1,2})")
 FORMULA = re.compile(r"[|*]|(?<=\w)_(?=\W|$)")
 COLON = "\ue000"
+# What the annotations of arrays expand to, and their names.
+ARRAY_LIKE = stringify_annotation(ArrayLike, "smart")
+ND_ARRAY = re.compile(r"~numpy\.ndarray\[tuple\[~typing\.Any, \.\.\.\], ~numpy\.dtype\[([^\[\]]+)\]\]")
 
 
 def public_modules() -> list[str]:
@@ -239,6 +244,19 @@ def prepare(app: Sphinx, env: Any, docnames: Any) -> None:
     env.fastpatch_homes = homes()
 
 
+def with_named_arrays(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Signatures say ArrayLike and NDArray, as the sources do, and not what these stand for."""
+
+    def named(text: str | None) -> str | None:
+        if text is None:
+            return None
+        return ND_ARRAY.sub(r"~numpy.typing.NDArray[\1]", text.replace(ARRAY_LIKE, "~numpy.typing.ArrayLike"))
+
+    return named(signature), named(returned)
+
+
 def as_restructured_text(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Our docstrings as napoleon and docutils want them, without a change to what ``help`` shows.
 
@@ -291,6 +309,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("builder-inited", write_pages)
     app.connect("env-before-read-docs", prepare)
+    app.connect("autodoc-process-signature", with_named_arrays)
     app.connect("autodoc-process-docstring", as_restructured_text, priority=400)
     app.connect("autodoc-process-docstring", restore_colons, priority=600)
     app.connect("missing-reference", resolve)

@@ -69,14 +69,14 @@ class View:
         try:
             self.settings = self._read()
             self._model, self._null = self.settings.model(), self.settings.null()
-        except FastpatchError as error:
-            self._message = str(error)
+        except (FastpatchError, ImportError) as error:
+            self._message = _reason(error)
             return
         self._message = ""
         self._figures.clear(self.settings)
         self._listing.text = self.settings.code()
         self.play.active = False
-        threading.Thread(target=_run, args=(self.settings, self._frames, self._stop), daemon=True).start()
+        threading.Thread(target=self._run, args=(self.settings, self._frames, self._stop), daemon=True).start()
 
     def stop(self) -> None:
         """End the run's thread with the session."""
@@ -138,6 +138,16 @@ class View:
         at_this_time = spectra(self.settings, frame, self._model, self._null)
         self._figures.show(self.settings, frame, at_this_time)
 
+    def _run(self, settings: Settings, found: list[Frame], stop: threading.Event) -> None:
+        try:
+            for frame in frames(settings):
+                if stop.is_set():
+                    return
+                found.append(frame)
+        except FastpatchError as error:
+            if not stop.is_set():
+                self._message = str(error)
+
     def _save(self) -> None:
         settings, path = self.settings, self._out / "result.nc"
         self._message = "running the same through fastpatch.simulate …"
@@ -153,11 +163,9 @@ class View:
         threading.Thread(target=write, daemon=True).start()
 
 
-def _run(settings: Settings, found: list[Frame], stop: threading.Event) -> None:
-    for frame in frames(settings):
-        if stop.is_set():
-            return
-        found.append(frame)
+def _reason(error: Exception) -> str:
+    needed = '; expected `pip install "fastpatch[explore,neural]"` for the trained networks'
+    return f"{error}{needed if isinstance(error, ImportError) else ''}"
 
 
 def _wide(figures: Figures) -> Any:
