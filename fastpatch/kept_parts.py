@@ -29,7 +29,7 @@ class KeptParts:
     Parameters
     ----------
     directory
-        Of this measurement alone; created if need be. None keeps nothing.
+        Of this measurement alone; created if need be, its record with the first part. None keeps nothing.
     identity
         Everything on which the parts depend, as JSON values.
     what
@@ -41,17 +41,14 @@ class KeptParts:
 
     def __init__(self, directory: str | Path | None, identity: Mapping[str, Any], what: str = "measurement") -> None:
         self.directory = None if directory is None else writable_directory(directory)
-        self._what = what
-        if self.directory is None:
+        self._what, self._identity = what, json.dumps(dict(identity), indent=1, sort_keys=True)
+        # Without a part, the record of another measurement says nothing: it failed before its first one.
+        if self.directory is None or not any(self.directory.glob("*.npz")):
             return
         manifest = self.directory / _MANIFEST
-        if not manifest.exists():
-            with atomic_path(manifest) as temporary:
-                temporary.write_text(json.dumps(dict(identity), indent=1, sort_keys=True), encoding="utf-8")
-            return
         try:
             found = json.loads(manifest.read_text(encoding="utf-8"))
-            unlike = differences(found, json.loads(json.dumps(dict(identity))))
+            unlike = differences(found, json.loads(self._identity))
         except (OSError, ValueError, AttributeError, RecursionError) as error:
             raise ResultFileError(
                 f"{manifest} is not readable ({reason(error)}); expected the record of a {what}, or another directory"
@@ -73,6 +70,9 @@ class KeptParts:
         if not path.exists():
             content = io.BytesIO()  # a full disk is then the OSError that `atomic_path` reports
             np.savez_compressed(content, **make())  # type: ignore[arg-type]  # none of them is named allow_pickle
+            if not any(self.directory.glob("*.npz")):
+                with atomic_path(self.directory / _MANIFEST) as temporary:
+                    temporary.write_text(self._identity, encoding="utf-8")
             with atomic_path(path) as temporary:
                 temporary.write_bytes(content.getbuffer())
                 append_digest(temporary)

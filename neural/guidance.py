@@ -182,6 +182,11 @@ def check_guide(net: Denoiser, guide: Guide) -> None:
             raise InvalidInputError(f"guide is {guide!r}; expected a network or 'zero-label'")
         if net.label_dim == 0:
             raise InvalidInputError("guide is 'zero-label' for a network without labels; expected another network")
+        if not getattr(net, "has_unconditional", True):
+            raise InvalidInputError(
+                f"the network of {net.label_dim} classes has no unconditional counterpart; expected its null_label "
+                "(--null-label), the index that was trained as 'no class', its null_condition, or another guide"
+            )
         return
     images = ["x".join(map(str, image_shape(one))) for one in (guide, net)]
     if images[0] != images[1]:

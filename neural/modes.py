@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ..analysis import distinct_modes
-from ..errors import InvalidInputError
+from ..errors import FastpatchError, InvalidInputError
+from ..messages import reason
 from ..validation import finite_float, integer
 from .batching import in_batches
 from .denoiser import Denoiser, checked_labels, drift, image_shape
@@ -26,6 +27,7 @@ from .probes.differentiation import (
     QuadraticForms,
     choose_differentiation,
     float32_weights,
+    is_out_of_memory,
     quadratic_forms,
 )
 from .sampler import placed
@@ -125,11 +127,19 @@ def measured_modes(
         y = None if labels is None else labels[part].to(target)
         fields = x[part].to(target)
         # All fields of a part share one call of the drift, since their labels go with them.
-        return quadratic_forms(
-            partial(drift, exact, sigma=level, class_labels=y), fields, directions,
-            batch=len(fields) * (min(len(directions), at_once) if mode == "jvp" else 1), method=mode,
-            step=_step(level, image),
-        )  # fmt: skip
+        try:
+            return quadratic_forms(
+                partial(drift, exact, sigma=level, class_labels=y), fields, directions,
+                batch=len(fields) * (min(len(directions), at_once) if mode == "jvp" else 1), method=mode,
+                step=_step(level, image),
+            )  # fmt: skip
+        except (RuntimeError, NotImplementedError) as error:
+            if mode == "finite-difference" or isinstance(error, FastpatchError) or is_out_of_memory(error):
+                raise
+            raise InvalidInputError(
+                f"the network cannot be differentiated by {mode} ({reason(error)}); expected method 'auto', which "
+                "finds what it allows"
+            ) from error
 
     with reproducible(target, tf32=False):
         parts = in_batches(along_all, len(x), max(1, at_once // len(directions)))

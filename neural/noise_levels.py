@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..analysis.equilibrium import FITTED_SHELLS
 from ..errors import InvalidInputError
@@ -20,9 +20,9 @@ from .gaussian import MOST_PIXELS, GaussianDenoiser
 from .guidance import Guide
 from .kept_analysis import kept_method, kept_modes, kept_runs
 from .modes import Method, measured_modes
-from .probes.finite import checked_finite
+from .probes.finite import check_runs
 from .probes.information import measure_information, trained_range
-from .sampler import Samples, latents, placed, sample
+from .sampler import latents, sample
 from .window.units import clock_attributes
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def analyze(
         net, latents(seeds, net), labels, steps=steps, sigma_max=high, sigma_min=low, rho=rho,
         record=range(steps), batch=batch, device=device, progress=progress,
     ))  # fmt: skip
-    _check_runs(net, runs, labels)
+    check_runs(net, runs, None if labels is None else torch.from_numpy(labels))
     chosen = kept_method(kept_parts, net, runs, labels) if method == "auto" else method
     identity["derivatives"] = chosen
     modes = [
@@ -208,15 +208,6 @@ def add_null(
     names = [name for name in _OF_THE_NULL if name in beside and name in dataset]
     added = {f"null_{name}": (beside[name].dims, beside[name].to_numpy(), beside[name].attrs) for name in names}
     return dataset.assign(added)
-
-
-def _check_runs(net: Denoiser, runs: Samples, labels: NDArray[np.int64] | None) -> None:
-    """Raise `NotFiniteError` for the first level at which the runs are no longer finite."""
-    for x, denoised, sigma in zip(runs.states, runs.denoised, runs.sigmas, strict=True):
-        target = placed(net, None)
-        y = None if labels is None else torch.from_numpy(labels).to(target)
-        if not torch.isfinite(denoised).all():
-            checked_finite(net, denoised, x.to(target), float(sigma), y)
 
 
 def chosen_classes(net: Denoiser, classes: Sequence[int] | None = None) -> list[int]:

@@ -85,6 +85,8 @@ def test_damaged_parts_are_named(tmp_path):
     path.write_bytes(bytes(content))
     with pytest.raises(ResultFileError, match=r"one\.npz is damaged .*made again where the file is removed"):
         parts.part("one", dict)
+    KeptParts(tmp_path / "other", {"a": 1})
+    KeptParts(tmp_path / "other", {"a": 2})  # the first one came to nothing
     (tmp_path / "parts.json").write_text("[1")
     with pytest.raises(ResultFileError, match=r"parts\.json is not readable"):
         KeptParts(tmp_path, {"a": 1})

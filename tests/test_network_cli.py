@@ -21,6 +21,22 @@ from fastpatch.errors import FastpatchError  # noqa: E402
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
+SOURCE = """
+import numpy as np
+from fastpatch.neural import GaussianDenoiser
+
+number = 3
+
+def net():
+    means = np.zeros((2, 1, 4, 4))
+    means[0], means[1] = 1.0, -1.0
+    return GaussianDenoiser(means, np.broadcast_to(0.01 * np.eye(16), (2, 16, 16)))
+
+def broken():
+    return 1 / 0
+"""
+
+
 def run(*arguments):
     return CliRunner().invoke(app, ["network", *map(str, arguments)])
 
@@ -34,6 +50,7 @@ def saved(tmp_path_factory):
     rng = np.random.default_rng(0)
     np.save(directory / "images.npy", rng.standard_normal((12, 3, 8, 12)).astype(np.float32))
     np.save(directory / "labels.npy", np.arange(12) % 3)
+    (directory / "source.py").write_text(SOURCE)
     return directory
 
 
@@ -72,7 +89,12 @@ def test_analysis_of_a_directory(saved, tmp_path):
     ("arguments", "message"),
     [
         (["window", "nowhere"], "is not a directory"),
-        (["window", "SAVED"], "labels are missing"),
+        (["window", "SAVED"], "no unconditional counterpart; expected its null_label (--null-label)"),
+        (["window", "SAVED", "--null-label", "3", "--share", "1"], "share is 1.0; expected a number in (0, 1)"),
+        (["window", "SAVED/source.py:broken"], "source.py:broken cannot be made (ZeroDivisionError"),
+        (["window", "SAVED/source.py:number"], "source.py:number is int; expected a denoiser"),
+        (["window", "SAVED/source.py:none"], "source.py:none is missing"),
+        (["window", "SAVED/none.py:net"], "none.py is not a file"),
         (["window", "SAVED", "--null-label", "1"], "null_label is 1"),
         (["window", "SAVED", "--null-label", "3", "--labels", "SAVED/labels.npy"], "--labels is given without"),
         (["window", "SAVED", "--null-label", "3", "--images", "SAVED/images.npy"], "images are given without labels"),
@@ -91,6 +113,25 @@ def test_mistakes_end_in_one_sentence(saved, tmp_path, arguments, message):
     assert isinstance(found.exception, FastpatchError), found.output
     assert message in str(found.exception)
     assert "\n" not in str(found.exception)
+
+
+def test_an_object_in_python_is_a_source(saved, tmp_path):
+    found = run("window", f"{saved}/source.py:net", "--runs", 16, "--levels", 8, "--out", tmp_path, "--quiet")
+    assert found.exit_code == 0, found.output
+    window = json.loads((tmp_path / "window.json").read_text())
+    assert window["label_entropy"] == pytest.approx(np.log(2.0))
+    assert not (tmp_path / "parts").exists()
+
+
+def test_one_command_at_a_time_has_the_directory(saved, tmp_path):
+    from fastpatch.atomic import exclusive_directory
+    from fastpatch.errors import OutputError
+
+    with exclusive_directory(tmp_path, "run"):
+        for command in ("window", "analyze"):
+            found = run(command, f"{saved}/source.py:net", "--out", tmp_path, "--quiet")
+            assert isinstance(found.exception, OutputError)
+            assert "is in use by another run" in str(found.exception)
 
 
 def test_help_needs_no_torch():

@@ -12,6 +12,7 @@ from ...kept_parts import KeptParts
 from ...validation import floating_field
 from ..denoiser import Denoiser, checked_labels, image_shape
 from ..sampler import latents, sample
+from .finite import check_runs
 
 __all__ = ["given_images", "in_turn", "own_samples"]
 
@@ -46,12 +47,15 @@ def own_samples(
 ) -> tuple[Tensor, Tensor | None, int]:
     """``count`` samples of the network, of its classes in turn, their labels, and the evaluations that they have cost.
 
-    ``options`` are those of `sample`.
+    ``options`` are those of `sample`, the steps among them. Raises `NotFiniteError` for samples that are not.
     """
     labels = torch.arange(count) % net.label_dim if net.label_dim else None
 
     def make() -> dict[str, NDArray[Any]]:
-        made = sample(net, latents(range(seed, seed + count), net), labels, **options)
+        noise = latents(range(seed, seed + count), net)
+        made = sample(net, noise, labels, **options)
+        if not torch.isfinite(made.images).all():  # once more, to name the level
+            check_runs(net, sample(net, noise, labels, record=range(options["steps"]), **options), labels)
         return {"images": made.images.numpy(), "evaluations": np.array(count * made.evaluations)}
 
     found = kept.part("samples", make)

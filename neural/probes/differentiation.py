@@ -19,7 +19,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ...errors import InvalidInputError
 from ..jvp import jacobian_products
 
-__all__ = ["Differentiation", "QuadraticForms", "choose_differentiation", "float32_weights", "quadratic_forms"]
+__all__ = ["Differentiation", "QuadraticForms", "choose_differentiation", "float32_weights"]
+__all__ += ["is_out_of_memory", "quadratic_forms"]
 
 Differentiation = Literal["jvp", "vjp", "finite-difference"]
 Function = Callable[[Tensor], Tensor]
@@ -96,7 +97,8 @@ def choose_differentiation(function: Function, x: Tensor, step: float) -> Differ
         try:
             found = quadratic_forms(function, x, directions, batch=1, method=method).values
         except (RuntimeError, NotImplementedError, TypeError) as error:
-            _pass_on_memory(error)
+            if is_out_of_memory(error):
+                raise
             continue
         if np.linalg.norm(found - expected) <= allowed:
             return method
@@ -146,6 +148,6 @@ def _contracted(products: Tensor, directions: Tensor) -> NDArray[np.float64]:
     return np.asarray(torch.einsum("bmi,mi->bm", flat, v).cpu().numpy())
 
 
-def _pass_on_memory(error: BaseException) -> None:
-    if isinstance(error, torch.cuda.OutOfMemoryError) or "allocate memory" in str(error):
-        raise error
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a computation failed for want of memory, on a GPU or not, rather than because it is not possible."""
+    return isinstance(error, torch.cuda.OutOfMemoryError) or "allocate memory" in str(error)

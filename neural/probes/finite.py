@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from ...errors import FastpatchError
 from ..denoiser import Denoiser
+from ..sampler import Samples, placed
 
-__all__ = ["NotFiniteError", "checked_finite"]
+__all__ = ["NotFiniteError", "check_runs", "checked_finite"]
 
 
 class NotFiniteError(FastpatchError, ArithmeticError):
@@ -29,6 +30,15 @@ def checked_finite(net: Denoiser, denoised: Tensor, x: Tensor, sigma: float, cla
         f"the network returns values that are not finite at noise level sigma = {sigma:g}{where}; "
         "expected finite images (weights in half precision overflow where float32 does not)"
     )
+
+
+def check_runs(net: Denoiser, runs: Samples, class_labels: Tensor | None) -> None:
+    """Raise `NotFiniteError` for the first level at which recorded runs are no longer finite."""
+    target = placed(net, None)
+    y = None if class_labels is None else class_labels.to(target)
+    for x, denoised, sigma in zip(runs.states, runs.denoised, runs.sigmas, strict=True):
+        if not torch.isfinite(denoised).all():
+            checked_finite(net, denoised, x.to(target), float(sigma), y)
 
 
 def _first_layer(net: Denoiser, x: Tensor, sigma: float, class_labels: Tensor | None) -> str | None:

@@ -14,7 +14,7 @@ from ...errors import InvalidInputError
 from ...validation import finite_float
 from ..denoiser import Denoiser, checked_labels, drift, image_shape
 from ..jvp import jacobian_products
-from .differentiation import float32_weights
+from .differentiation import float32_weights, is_out_of_memory
 
 __all__ = ["softest_mode"]
 
@@ -81,7 +81,7 @@ class _Products:
                 try:
                     return self._array(jacobian_products(self._function, self._x, tangent, 1)[0])
                 except (RuntimeError, NotImplementedError) as error:
-                    if "allocate memory" in str(error):
+                    if is_out_of_memory(error):
                         raise
                     self._double_reverse = True
             with torch.enable_grad():

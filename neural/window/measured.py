@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ...analysis import DecidedInformation, decided_information, integrated_information
 from ...errors import InvalidInputError
+from ...validation import finite_float
 from ..denoisers.schedules import NoiseSchedule, restored
 from .step_grid import entropic_levels
 from .units import Interval, StepWindow, comfyui_percent, run_levels, step_window
@@ -146,6 +147,8 @@ def guidance_window(result: "xr.Dataset", share: float = 0.9, *, seed: int = 0) 
     """
     if "total_rate" not in result:
         raise InvalidInputError("the result holds no decided information; expected one of `measure_information`")
+    if not 0.0 < finite_float(share, "share") < 1.0:
+        raise InvalidInputError(f"share is {share}; expected a number in (0, 1)")
     levels = result["sigma" if "sigma" in result["total_rate"].dims else "information_sigma"].to_numpy()
     known = result.attrs.get("schedule")
     parts: dict[str, Any] = {

@@ -51,6 +51,7 @@ def analyze(
 
     from ...atomic import exclusive_directory
 
+    given.check_share(share)
     clean, classes = given.data_options(images, labels)
     net = given.load_denoiser(source, device, null_label, prompts)
     with exclusive_directory(out, "run") as directory:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ...neural.denoisers import AdaptedDenoiser
 
 __all__ = ["GuideName", "Images", "Labels", "NullLabel", "Prompts", "Runs", "Share", "Source", "Steps"]
-__all__ += ["data_options", "load_denoiser", "load_guide", "read_images", "title"]
+__all__ += ["check_share", "data_options", "load_denoiser", "load_guide", "read_images", "title"]
 
 Source = Annotated[
     str,
@@ -44,6 +44,12 @@ GuideName = Annotated[
 Runs = Annotated[int, typer.Option(help="Images whose decided information is measured; at least 16 for an answer.")]
 Steps = Annotated[str, typer.Option(help="Numbers of sampling steps for which steps are named, such as 20,50.")]
 Share = Annotated[float, typer.Option(help="Share of the class information inside the window.")]
+
+
+def check_share(share: float) -> None:
+    """Raise `InvalidInputError` before anything is measured for a share that no window can hold."""
+    if not 0.0 < share < 1.0:
+        raise InvalidInputError(f"share is {share}; expected a number in (0, 1)")
 
 
 def load_denoiser(source: str, device: str, null_label: int | None = None, prompts: Path | None = None) -> "Denoiser":

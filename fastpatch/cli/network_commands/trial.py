@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from ...errors import InvalidInputError
+from ...validation import integer
 from .. import options
 from ..edm2 import common
 
@@ -58,6 +59,8 @@ def trial(
     from ...atomic import atomic_path, exclusive_directory
     from ...results import save
 
+    for count, name, least in ((blocks, "blocks", 1), (step_blocks, "step_blocks", 0), (runs, "runs", 1)):
+        integer(count, name, minimum=least)
     settings = TrialSettings()
     net = common.load_network(weights, "cpu")
     print(_network_line(net.card, weights))

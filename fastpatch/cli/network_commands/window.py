@@ -41,6 +41,7 @@ def window(
     information.png; stopped on its way, the same command goes on from the levels in OUT/parts.
     """
     counts = _counts(steps)
+    given.check_share(share)
     from ...analysis import figures
     from ...atomic import atomic_path, exclusive_directory
     from ...results import load, save
@@ -94,11 +95,11 @@ def window_lines(found: "GuidanceWindow", counts: tuple[int, ...]) -> list[str]:
         if known.entropy > 0.0:
             lines.append(f"{'entropy of the labels (nat)':<36}{known.entropy:14.4g}     ratio {known.calibration:.3g}")
     lines.append(f"{'network evaluations (images x calls)':<36}{found.evaluations:14d}")
+    if found.remark:
+        lines.append(f"remark: {found.remark}")
     if found.verdict:
         return [*lines, f"no guidance window: {found.verdict}"]
     assert known is not None
-    if found.remark:
-        lines.append(f"remark: {found.remark}")
     by = ", by the difference of losses" if found.basis == "losses" else ""
     lines.append(f"guidance window, {100 * known.share:g} % of the class information{by}")
     ends = (("upper", found.sigma_high, found.high_interval), ("lower", found.sigma_low, found.low_interval))
