@@ -46,8 +46,8 @@ print(window.verdict or f"guide from sigma {window.sigma_high:.2f} to {window.si
 # The trained network. Its own samples stand for the data here; with images the losses would be compared as well.
 
 network = edm2.load(edm2.shipped_network())
-levels = np.geomspace(40.0, 0.1, 8)
-trained = neural.measure_information(network, runs=16, sigmas=levels, sample_steps=6)
+levels = np.geomspace(40.0, 0.1, 6)
+trained = neural.measure_information(network, runs=16, sigmas=levels, sample_steps=4)
 verdict = neural.guidance_window(trained)
 print(verdict.verdict or f"guide from sigma {verdict.sigma_high:.2f} to {verdict.sigma_low:.2f}")
 
