@@ -26,8 +26,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInputError
 from ..validation import finite_float, floating_field, integer, plain_array, time_grid
+from .critical_interval import FEWEST_TRAJECTORIES
 from .statistics import real_values, resampling_options
 from .structure_factor import shell_power
+from .studentized import resampled_moments, student_interval, student_ratio_quantiles
 
 __all__ = [
     "DecidedInformation",
@@ -38,13 +40,10 @@ __all__ = [
     "label_entropy",
 ]
 
-# Numbers of draws held at once.
-_BLOCK_ENTRIES = 2**21
-
 
 @dataclass(frozen=True, eq=False)
 class DecidedInformation:
-    """Information decided along falling noise levels, in nats, with bootstrap intervals over runs.
+    """Information decided along falling noise levels, in nats, with studentised bootstrap intervals over runs.
 
     Attributes
     ----------
@@ -179,7 +178,8 @@ def decided_information(
     extrapolate
         Count what lies above the first level by the law 1/sigma^2; otherwise ``above`` is 0.
     confidence, n_resamples, seed
-        Percentile bootstrap over runs; intervals are nan for a single run.
+        Studentised bootstrap over runs; intervals are nan with fewer than four. A window's end lies where the share
+        that is decided down to it may be the wanted one.
 
     Raises
     ------
@@ -202,15 +202,20 @@ def decided_information(
     ends = np.array([0.5 * (1.0 - held), 0.5 * (1.0 + held)])
     window = _crossings(levels, cumulative[None], ends)[0]
     limits = {"rate": np.full((2, len(levels)), np.nan), "total": np.full(2, np.nan), "window": np.full((2, 2), np.nan)}
-    if len(values) > 1:
-        means = _resampled_means(values, resamples, seed)
-        sums = _cumulative(means, levels, extrapolate)
-        tails = (0.5 * (1.0 - level), 0.5 * (1.0 + level))
-        limits["rate"] = np.quantile(means, tails, axis=0)
-        limits["total"] = np.quantile(sums[:, -1], tails)
-        # A nearest rank, since an end that is infinite cannot be interpolated.
-        crossed = _crossings(levels, sums[sums[:, -1] > 0.0], ends)
-        limits["window"] = np.quantile(crossed, tails, axis=0, method="nearest")
+    if len(values) >= FEWEST_TRAJECTORIES:
+        sums = _cumulative(values, levels, extrapolate)
+        both = np.concatenate([values, sums[:, -1:]], axis=1)
+        low, high = student_interval(both, resampled_moments(both, resamples, seed), level)
+        limits["rate"], limits["total"] = np.stack([low[:-1], high[:-1]]), np.array([low[-1], high[-1]])
+        for at, (share_held, end) in enumerate(zip(ends, window, strict=True)):
+            # What every run has decided down to this end; a share that is decided above the first level, down to that.
+            place = np.interp(-np.log(end) if np.isfinite(end) else -np.inf, -np.log(levels), np.arange(len(levels)))
+            below, part = divmod(float(place), 1.0)
+            upper = min(int(below) + 1, len(levels) - 1)
+            decided = (1.0 - part) * sums[:, int(below)] + part * sums[:, upper]
+            off = student_ratio_quantiles(decided, sums[:, -1], resamples, seed, level)
+            wanted = np.clip(share_held + np.array(off), np.finfo(np.float64).tiny, 1.0)
+            limits["window"][::-1, at] = _crossings(levels, cumulative[None], wanted)[0]
     return DecidedInformation(
         sigma=levels,
         rate=rate,
@@ -248,11 +253,11 @@ def integrated_information(
     values, levels = _checked_rates(rates, sigma)
     level, resamples, seed = resampling_options(confidence, n_resamples, seed)
     total = float(_cumulative(values.mean(axis=0)[None], levels, extrapolate)[0, -1])
-    if len(values) == 1:
+    if len(values) < FEWEST_TRAJECTORIES:
         return total, float("nan"), float("nan")
-    sums = _cumulative(_resampled_means(values, resamples, seed), levels, extrapolate)[:, -1]
-    low, high = np.quantile(sums, (0.5 * (1.0 - level), 0.5 * (1.0 + level)))
-    return total, float(low), float(high)
+    sums = _cumulative(values, levels, extrapolate)[:, -1:]
+    low, high = student_interval(sums, resampled_moments(sums, resamples, seed), level)
+    return total, float(low[0]), float(high[0])
 
 
 def _checked_rates(rates: ArrayLike, sigma: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -262,15 +267,6 @@ def _checked_rates(rates: ArrayLike, sigma: ArrayLike) -> tuple[NDArray[np.float
     if np.isnan(values).any():
         raise InvalidInputError("rates holds NaN; expected finite numbers")
     return values, levels
-
-
-def _resampled_means(values: NDArray[np.float64], n_resamples: int, seed: int) -> NDArray[np.float64]:
-    """Means over bootstrap resamples of the runs, (n_resamples, S)."""
-    rng, count = np.random.default_rng(seed), len(values)
-    even = np.full(count, 1.0 / count)
-    block = max(1, _BLOCK_ENTRIES // count)
-    sizes = [min(block, n_resamples - first) for first in range(0, n_resamples, block)]
-    return np.concatenate([rng.multinomial(count, even, size) @ values / count for size in sizes])
 
 
 def _cumulative(rate: NDArray[np.float64], sigma: NDArray[np.float64], extrapolate: bool) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
 """Trained networks as models under the same observables as the patch machine.
 
 Here is what any network needs: denoisers, sampler, guidance, derivatives, runs over noise levels. `unet` is the paper's
-U-Net (App. D), `edm2` the network of Sec. 7 and the released snapshots, `pulse` the guidance experiment (App. F).
+U-Net (App. D), `local` a network that sees exactly one patch, `edm2` the network of Sec. 7 and the released snapshots,
+`pulse` the guidance experiment (App. F).
 The public names load on first use; all but those of `data` need torch (``pip install "fastpatch[neural]"``).
 """
 
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazily
 
 if TYPE_CHECKING:
-    from . import classifiers, denoisers, edm2, pulse, unet
+    from . import classifiers, denoisers, edm2, local, pulse, unet
     from .colour import luminance
     from .data import DataFileError, image_hash, load_images, load_labels
     from .denoiser import Denoiser, drift
@@ -70,7 +71,7 @@ _HOME = {
     "shift_defect": "probes.equivariance_error",
     "sigma_grid": "edm_grid",
 }
-_SUBPACKAGES = ("classifiers", "denoisers", "edm2", "pulse", "unet")
+_SUBPACKAGES = ("classifiers", "denoisers", "edm2", "local", "pulse", "unet")
 
 __all__ = [
     "DataFileError",
@@ -99,6 +100,7 @@ __all__ = [
     "latents",
     "load_images",
     "load_labels",
+    "local",
     "local_dispersion",
     "luminance",
     "measure_information",

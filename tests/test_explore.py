@@ -51,7 +51,7 @@ def test_spectra_agree_with_theory_where_noise_forgets_everything():
 def test_frames_of_the_edm_network_are_those_of_its_analysis(tmp_path, monkeypatch):
     pytest.importorskip("torch", reason="torch is not installed")
     monkeypatch.chdir(tmp_path)
-    few = EDMSettings(class_label=7, trajectories=1, steps=3)
+    few = EDMSettings(class_label=7, trajectories=1, steps=2)
     namespace = {}
     exec(few.code(), namespace)
     shown, ds = list(frames(few)), namespace["ds"]

@@ -284,6 +284,7 @@ class TestClassInformation:
 
 
 class TestFigures:
+    @pytest.mark.slow
     def test_for_slides_as_vectors(self, dataset, tmp_path):
         with figure_style("slides"):
             drawn = fp.plot(dataset)

@@ -23,7 +23,7 @@ _CUT = {"float32": 48.0, "float64": 80.0}
 # From this alpha / sigma^2 on a search is tried first, and given up after so many nodes and leaves, a share of all,
 # that contracting the tree takes as long.
 _SEARCHED = {"float32": 9.0, "float64": 14.0}
-_SHARE_OF_LEAVES = 128
+_SHARES_OF_LEAVES = {1: 128, 2: 4096}
 _FEWEST_LEAVES = 1024
 _UNLIMITED = 2**62
 # A leaf at a site, and a site searched, at least: whether more threads are worth waking.
@@ -73,9 +73,8 @@ class TreeKernels:
         sites = np.arange(x.size) if sites is None else sites
         base2 = float(slope) / np.log(2.0)
         if slope >= _SEARCHED[name]:
-            # With two tables lists are longer than caches, and a look takes that much longer.
-            share_of_all = _SHARE_OF_LEAVES * len(self.tree.entries) ** 2
-            most = max(len(self.tree.weights) // share_of_all, _FEWEST_LEAVES)
+            # By the number of tables: with two, lists are longer than caches, and most searches fail (bench/NOTES.md).
+            most = max(len(self.tree.weights) // _SHARES_OF_LEAVES[len(self.tree.entries)], _FEWEST_LEAVES)
             self._search(x, sites, base2, most, mean, response)
             sites = sites[np.isnan(mean[sites])]
         # The views' means differ from the tree's by rounding, the last of which stays.
