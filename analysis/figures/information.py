@@ -17,10 +17,15 @@ _SHELLS = 8
 
 
 def draw_information(
-    dataset: "xr.Dataset", information: DecidedInformation | None = None, title: str | None = None
+    dataset: "xr.Dataset",
+    information: DecidedInformation | None = None,
+    title: str | None = None,
+    *,
+    window: bool = True,
 ) -> Figure:
-    """The rates of `fastpatch.neural.probes.information`, and the window of ``information`` shaded, if there is one.
+    """The rates of `fastpatch.neural.probes.information`, and the interval of ``information``, if it is given.
 
+    Its window is shaded, unless that is refused (``window=False``).
     Left the image's and the class's rate per unit of log sigma, each over its largest value, and on data the class's
     as a difference of losses, on the scale of the other form; right the class's, or without classes the image's, by
     wavelength.
@@ -44,10 +49,10 @@ def draw_information(
         if "class" in rates and dataset.attrs.get("source") == "data" and "conditional_rate" in dataset:
             losses = (dataset["total_rate"] - dataset["conditional_rate"]).mean("image").to_numpy()
             left.plot(sigma, losses / scale, color=PURPLE, linestyle="--", linewidth=1.0, label="class, by losses")
-        if information is not None and np.isfinite(information.window).all():
-            high, low = information.window
-            for axes in (left, right):
-                axes.axvspan(low, high, color=PURPLE, alpha=0.12, linewidth=0.0)
+        if information is not None:
+            if window and np.isfinite(information.window).all():
+                for axes in (left, right):
+                    axes.axvspan(*information.window[::-1], color=PURPLE, alpha=0.12, linewidth=0.0)
             left.fill_between(
                 information.sigma, information.rate_low / scale, information.rate_high / scale,
                 color=PURPLE, alpha=0.25, linewidth=0.0,

@@ -33,10 +33,11 @@ def exact(y, sigma, labels=None, spread=0.3):
     return (weights[:, :, None, None, None] * of_class).sum(1)
 
 
-labels = np.arange(600) % 10
-noise = np.random.default_rng(1).standard_normal((600, 1, 16, 16)).astype(np.float32)
+labels = np.arange(400) % 10
+noise = np.random.default_rng(1).standard_normal((400, 1, 16, 16)).astype(np.float32)
 net = neural.denoisers.from_callable(exact, image_shape=(1, 16, 16), label_dim=10)
-known = neural.measure_information(net, means.numpy()[labels] + 0.3 * noise, labels, runs=600)
+images = means.numpy()[labels] + 0.3 * noise
+known = neural.measure_information(net, images, labels, runs=400, sigmas=np.geomspace(60.0, 0.2, 16))
 window = neural.guidance_window(known)
 print(f"{window.information.total:.2f} nats of {np.log(10.0):.2f}, by the losses {window.losses.total[0]:.2f}")
 print(window.verdict or f"guide from sigma {window.sigma_high:.2f} to {window.sigma_low:.2f}, {window.steps(50)}")
@@ -45,8 +46,8 @@ print(window.verdict or f"guide from sigma {window.sigma_high:.2f} to {window.si
 # The trained network. Its own samples stand for the data here; with images the losses would be compared as well.
 
 network = edm2.load(edm2.shipped_network())
-levels = np.geomspace(40.0, 0.1, 8)
-trained = neural.measure_information(network, runs=16, sigmas=levels, sample_steps=6)
+levels = np.geomspace(40.0, 0.1, 6)
+trained = neural.measure_information(network, runs=16, sigmas=levels, sample_steps=4)
 verdict = neural.guidance_window(trained)
 print(verdict.verdict or f"guide from sigma {verdict.sigma_high:.2f} to {verdict.sigma_low:.2f}")
 

@@ -73,9 +73,8 @@ def window(
                 json.dumps({**found.to_dict(counts), "entropic_sigmas": grids}, indent=1, allow_nan=False),
                 encoding="utf-8",
             )
-        figures.save_figure(
-            figures.draw_information(dataset, found.deciding, dataset.attrs.get("title")), directory / "information.png"
-        )
+        figure = figures.draw_information(dataset, found.deciding, dataset.attrs.get("title"), window=found.answer)
+        figures.save_figure(figure, directory / "information.png")
         print("\n".join(window_lines(found, counts)))
         print(f"wrote {directory / 'window.json'}, {directory / 'information.png'}")
 
