@@ -66,7 +66,7 @@ class PatchDictionary(FrozenArrays):
 
     @classmethod
     def from_codes(cls, codes: ArrayLike, size: int, prior: ArrayLike | None = None) -> "PatchDictionary":
-        """The dictionary of P x P patterns of +-1, P = ``size`` <= 7, held as their bits, see `codes`.
+        """The dictionary of P x P patterns of +-1, P = ``size`` <= 7, held as bits like ``PatchDictionary.codes``.
 
         ``codes`` (K,) are whole numbers below 2^(P^2), of any real dtype; ``prior`` (K,), uniform by default. Raises
         `InvalidInputError` or `DtypeError` for anything else.

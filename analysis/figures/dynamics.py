@@ -25,6 +25,9 @@ __all__ = ["NULL_LINE", "RunVariable", "draw_dynamics", "draw_null", "draw_panel
 # Every curve of a Gaussian null is dotted.
 NULL_LINE: Any = (0, (1, 1.2))
 
+# Rates below are not shown of a null, whose lambda_0 vanishes.
+_LEAST_SHOWN = 1e-2
+
 # Of so few trajectories each is drawn; of more, their quartiles.
 _FEW = 3
 
@@ -120,8 +123,11 @@ def draw_null(panels: list[Axes], values: NDArray[Any], xi_x: NDArray[Any], zero
     for axes, curve in zip(panels, curves, strict=True):
         limits = axes.get_ylim()
         axes.plot(values, curve, color=PURPLE, linestyle=NULL_LINE, linewidth=1.6, label="Gaussian null")
-        if axes is not panels[1]:
-            axes.set_ylim(limits)
+        # Room for the null's curve, but not for all the depth of a zero on a logarithmic axis.
+        if axes is panels[0]:
+            axes.set_ylim(limits[0], max(limits[1], 1.05 * float(np.nanmax(curve, initial=0.0))))
+        elif axes is panels[2]:
+            axes.set_ylim(min(limits[0], max(float(np.nanmin(curve, initial=limits[1])), _LEAST_SHOWN)), limits[1])
 
 
 def _zero(dataset: "xr.Dataset", along: RunVariable) -> CriticalPoint:
@@ -154,7 +160,8 @@ def _draw_lengths(axes: Axes, times: NDArray[Any], xi_x: NDArray[Any], xi_eq: ND
         handles = [*axes.get_legend_handles_labels()[0], *right.get_legend_handles_labels()[0]]
     else:
         handles = axes.get_legend_handles_labels()[0]
-    axes.legend(handles=handles, loc="lower right")
+    # What is below may be the null.
+    axes.legend(handles=handles, loc="lower right", framealpha=0.6)
 
 
 def _draw_growth(axes: Axes, times: NDArray[Any], xi_x: NDArray[Any], along: RunVariable) -> None:
