@@ -106,3 +106,22 @@ def test_chunks_say_what_they_cannot_take():
 def test_observables_work_on_any_model():
     found = run([spread], fp.EmpiricalModel(fp.stripe_prototypes(8)), shape=8)
     assert found["spread"].notnull().all()
+
+
+@pytest.mark.parametrize("kind", ["fused", "tree", "model"])
+def test_what_is_not_recorded_is_not_measured_and_moves_nothing(kind, monkeypatch):
+    """Without the derivatives among the observables no engine takes any, and the states are the same bits."""
+    images = np.sign(np.random.default_rng(0).standard_normal((40, 12, 12))).astype(np.float32)
+    model = {
+        "fused": lambda: fp.PatchModel(fp.PatchDictionary.random(size=3, n_random=4)),
+        "tree": lambda: fp.PatchModel(fp.PatchDictionary.from_images(images, 5)),
+        "model": lambda: fp.EmpiricalModel(fp.stripe_prototypes(12)),
+    }[kind]()
+    options = {"times": fp.log_time_grid(steps=20, t_max=5), "record_every": 6, "snapshots": 2}
+    whole = fp.simulate(model, 12, 2, **options)
+    if kind == "model":
+        monkeypatch.setattr(type(model), "mode_derivatives", None)
+    part = fp.simulate(model, 12, 2, observables=["xi_x"], **options)
+    assert "mode_derivative" not in part
+    for name in ("xi_x", "snapshot", "final"):
+        np.testing.assert_array_equal(part[name], whole[name])

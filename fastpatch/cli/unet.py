@@ -191,6 +191,6 @@ def sample(
         seed=seed,
         record_every=steps,
         snapshots=min(10, steps + 1),
-        shells=range(4),
+        observables=["magnetization"],
         solver=solver,
     )

@@ -3,9 +3,11 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BackendUnavailableError, InvalidInputError
@@ -151,6 +153,8 @@ def simulate(
         first_trajectory=first_trajectory, shells=shells, diagonal=diagonal,
     )  # fmt: skip
     recording = Recording.of(setup, observables, record_every, snapshots)
+    # Engines measure the derivatives along the modes that they are given.
+    moved = setup if recording.derivatives else replace(setup, shells=np.empty(0, dtype=np.int64))
     about: dict[str, Any] = {"record_every": recording.every, "backend": setup.backend}
     saved = file = None
     if setup.backend == "dask":
@@ -171,12 +175,12 @@ def simulate(
     if setup.backend == "dask":
         from .chunks.engine import ChunkedPatchEngine
 
-        engine = ChunkedPatchEngine(setup, recording.kept, chunks, exchange_every, scratch)
+        engine = ChunkedPatchEngine(moved, recording.kept, chunks, exchange_every, scratch)
         about |= {"chunks": engine.layout.sides, "exchange_every": engine.layout.exchange_every}
     elif saved is None:
-        engine = engine_of(setup, setup.initial())
+        engine = engine_of(moved, setup.initial())
     else:
-        engine = engine_of(setup, saved[1].pop("x"), saved[0])
+        engine = engine_of(moved, saved[1].pop("x"), saved[0])
     buffer = RecordBuffer(setup, recording, engine)
     if saved is not None:
         buffer.snapshots[...] = saved[1].pop("snapshots")

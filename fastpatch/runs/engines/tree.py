@@ -38,6 +38,7 @@ class TreeEngine(HostStates):
         for r in records:
             if r >= 0:
                 fields[r] = self.x
+            if r >= 0 and self._tables.shells.size:
                 mean, derivatives[r] = self._measured()
             else:
                 mean = self._kernels.posterior_mean(self.x, self._slopes[self.step])
@@ -50,6 +51,8 @@ class TreeEngine(HostStates):
         return derivatives
 
     def measure(self) -> NDArray[np.float64]:
+        if not self._tables.shells.size:
+            return np.empty((len(self.x), 0, self._tables.directions))
         return self._measured()[1]
 
     def _measured(self) -> tuple[NDArray[Any], NDArray[np.float64]]:
