@@ -1,7 +1,9 @@
 """A trained network of x and t, with its card, as a model."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -35,6 +37,17 @@ class TrainedModel(TorchModel):
         self.card = dict(card or {})
         dtype = next(net.parameters()).dtype
         super().__init__(network.score, method=method, device=target, dtype=dtype, batch=batch)
+
+    @classmethod
+    def load(cls, path: str | Path, *, method: Method = "jvp", device: str | torch.device | None = "cpu") -> Self:
+        """The model of a file of weights; raises what the network's ``load_weights`` and `TorchModel` raise."""
+        net, card = cls._read(path)
+        return cls(net, card, method=method, device=device)
+
+    @classmethod
+    @abstractmethod
+    def _read(cls, path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+        """The network of a file, and its card."""
 
     def describe(self) -> dict[str, Any]:
         trained: dict[str, Any] = {name: self.card[name] for name in ("variant", "epochs") if name in self.card}

@@ -2,7 +2,7 @@ r"""Averages of the posterior over Gaussian states: what the closure needs to kn
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,31 +39,62 @@ class Response(Protocol):
         """g (R, modes) and E[m] (R,) of spectra S (R, modes) and means (R,)."""
 
 
-@dataclass(frozen=True, eq=False)
-class PatchResponse:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class QuasiRandomResponse:
+    """What averages over the same points for every spectrum have in common.
+
+    Attributes
+    ----------
+    normals : (R, points, dimensions)
+        Standard normal quasi-random points.
+    to_symbol : (P * P, modes)
+        cos(k . u).
+    symmetric : bool
+        Whether the mean posterior vanishes.
+    """
+
+    normals: NDArray[np.float64]
+    to_symbol: NDArray[np.float64]
+    symmetric: bool
+
+    @property
+    def replicates(self) -> int:
+        return len(self.normals)
+
+    @property
+    def modes(self) -> int:
+        return int(self.to_symbol.shape[1])
+
+    def first(self) -> Self:
+        return replace(self, normals=self.normals[:1])
+
+    def factors(self, covariance: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Lower triangles (R, n, n) of covariances (R, n n); None where one of them is not positive definite."""
+        side = math.isqrt(covariance.shape[1])
+        try:
+            return np.asarray(np.linalg.cholesky(covariance.reshape(-1, side, side)), dtype=np.float64)
+        except np.linalg.LinAlgError:
+            return None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PatchResponse(QuasiRandomResponse):
     r"""That of a dictionary. The posterior depends on y through <p_n, y> alone, whose covariance is B A B^T.
 
     Attributes
     ----------
-    normals : (R, points, rank)
-        Standard normal quasi-random points.
     loadings : (K, rank)
         B, the patterns in an orthonormal basis of their span, which begins with the most probable ones.
     to_span : (modes, rank * rank)
         From a spectrum to A, the covariance of the patch in that basis.
-    to_symbol : (P * P, modes)
-        cos(k . u).
     """
 
     log_prior: NDArray[np.float64]
     squared_norms: NDArray[np.float64]
     centers: NDArray[np.float64]
     patterns: NDArray[np.float64]
-    normals: NDArray[np.float64]
     loadings: NDArray[np.float64]
     to_span: NDArray[np.float64]
-    to_symbol: NDArray[np.float64]
-    symmetric: bool
 
     @classmethod
     def of(
@@ -84,25 +115,12 @@ class PatchResponse:
             symmetric=dictionary.is_z2_symmetric,
         )
 
-    @property
-    def replicates(self) -> int:
-        return len(self.normals)
-
-    @property
-    def modes(self) -> int:
-        return int(self.to_symbol.shape[1])
-
-    def first(self) -> "PatchResponse":
-        return replace(self, normals=self.normals[:1])
-
     def __call__(
         self, S: NDArray[np.float64], mean: NDArray[np.float64], z: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        rank = self.loadings.shape[1]
         # A lower triangle in the order of the basis: what the likeliest pattern sees depends on the first points alone.
-        try:
-            factors = np.linalg.cholesky((S @ self.to_span).reshape(-1, rank, rank))
-        except np.linalg.LinAlgError:
+        factors = self.factors(S @ self.to_span)
+        if factors is None:
             # The end of a step that was too long: not a number, which the solver answers with a shorter one.
             return np.full_like(S, np.nan), np.full(len(S), np.nan)
         sums = self.patterns.sum(axis=1)

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InvalidInputError
 from ...validation import floating_field, positive_time
-from ..torch_model import Method
 from ..trained_model import TrainedModel
 from .network import LocalNetwork
 from .weights import load_weights
@@ -23,12 +22,8 @@ class LocalModel(TrainedModel):
     net: LocalNetwork
 
     @classmethod
-    def load(
-        cls, path: str | Path, *, method: Method = "jvp", device: str | torch.device | None = "cpu"
-    ) -> "LocalModel":
-        """The model of a file of weights; raises what `load_weights` and `TorchModel` raise."""
-        net, card = load_weights(path)
-        return cls(net, card, method=method, device=device)
+    def _read(cls, path: str | Path) -> tuple[LocalNetwork, dict[str, Any]]:
+        return load_weights(path)
 
     def posterior_mean(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """m(x, t), same shape and dtype as ``x`` (..., L1, L2), without a division by alpha."""

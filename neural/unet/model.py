@@ -1,11 +1,9 @@
 """The U-Net of App. D.3 as a model, so that `fastpatch.simulate` and every observable work on it."""
 
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from ...errors import InvalidInputError
-from ..torch_model import Method
 from ..trained_model import TrainedModel
 from .network import UNet
 from .weights import load_weights
@@ -22,12 +20,8 @@ class UNetModel(TrainedModel):
     net: UNet
 
     @classmethod
-    def load(
-        cls, path: str | Path, *, method: Method = "jvp", device: str | torch.device | None = "cpu"
-    ) -> "UNetModel":
-        """The model of a file of weights; raises what `load_weights` and `TorchModel` raise."""
-        net, card = load_weights(path)
-        return cls(net, card, method=method, device=device)
+    def _read(cls, path: str | Path) -> tuple[UNet, dict[str, Any]]:
+        return load_weights(path)
 
     def check_lattice(self, shape: tuple[int, int]) -> None:
         """Raise `InvalidInputError` unless the network can act on a lattice of this shape."""
