@@ -19,6 +19,7 @@ __all__ = [
     "Earlier",
     "Null",
     "Out",
+    "Precision",
     "Quiet",
     "RecordEvery",
     "Seed",
@@ -55,6 +56,9 @@ Data = Annotated[
 Earlier = Annotated[
     Path | None,
     typer.Option("--from", help="Weights of an earlier training to go on from where --out has no checkpoint."),
+]
+Precision = Annotated[
+    Literal["auto", "float32", "bfloat16"], typer.Option(help="auto: bfloat16 where the device multiplies in it.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 

@@ -36,10 +36,7 @@ def train(
         Literal["epsilon", "v"],
         typer.Option(help="What the last layer gives: the paper's noise, or v, of which it is exact at large t."),
     ] = "epsilon",
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16"],
-        typer.Option(help="auto: bfloat16 where the device multiplies in it."),
-    ] = "auto",
+    precision: options.Precision = "auto",
     earlier: options.Earlier = None,
     device: options.Device = "auto",
 ) -> None:

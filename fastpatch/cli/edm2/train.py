@@ -1,7 +1,7 @@
 """``fastpatch edm2 train``."""
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -28,10 +28,7 @@ def train(
         str, typer.Option(help="Widths of the weights' averages, shares of the training; the first is used.")
     ] = "0.05,0.1",
     seed: Annotated[int, typer.Option(help="Fixes initial weights, order, noise and labels dropped.")] = 0,
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16"],
-        typer.Option(help="auto: bfloat16 where the device multiplies in it."),
-    ] = "auto",
+    precision: options.Precision = "auto",
     model_channels: Annotated[int, typer.Option(help="Width of the network.")] = 32,
     channel_mult: Annotated[str, typer.Option(help="Width of each level, in units of --model-channels.")] = "1,1,2,4",
     num_blocks: Annotated[int, typer.Option(help="Residual blocks a level.")] = 1,

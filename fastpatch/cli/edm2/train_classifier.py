@@ -19,10 +19,7 @@ def train_classifier(
     weight_decay: Annotated[float, typer.Option(help="AdamW's.")] = 0.05,
     held_out: Annotated[int, typer.Option(help="Training images kept for the temperature.")] = 5000,
     seed: Annotated[int, typer.Option(help="Fixes initial weights, order and shifts.")] = 0,
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16"],
-        typer.Option(help="auto: bfloat16 where the device multiplies in it."),
-    ] = "auto",
+    precision: options.Precision = "auto",
     architecture: Annotated[
         Literal["convolutional", "perceptron"],
         typer.Option(help="The two share no kind of layer."),

@@ -27,10 +27,7 @@ def train(
     batch_size: Annotated[int, typer.Option(help="Windows per optimiser step.")] = 128,
     learning_rate: Annotated[float, typer.Option(help="AdamW's, constant.")] = 1e-3,
     seed: Annotated[int, typer.Option(help="Fixes initial weights, order, windows, times and noise.")] = 0,
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16"],
-        typer.Option(help="auto: bfloat16 where the device multiplies in it."),
-    ] = "auto",
+    precision: options.Precision = "auto",
     earlier: options.Earlier = None,
     device: options.Device = "auto",
 ) -> None:
