@@ -33,6 +33,9 @@ class Earlier:
 def read_earlier(path: str | Path | None, net: nn.Module, architecture: Mapping[str, Any]) -> Earlier | None:
     """The weights that some training wrote for a network like ``net``, described by ``architecture``; None for None.
 
+    Weights that predict another quantity (entry ``prediction``) have the same layers and are taken over, but their
+    epochs, steps and losses, which are not of this training, are left in its card.
+
     Raises `ResultFileError` for a file that is missing, damaged, of another architecture, or whose card does not
     say how long the training was. That a training wrote it is not checked.
     """
@@ -40,8 +43,8 @@ def read_earlier(path: str | Path | None, net: nn.Module, architecture: Mapping[
         return None
     source = Path(path)
     card, tensors = read_tensors(source)
-    found = card.pop("architecture", None)
-    if found != architecture:
+    found = card.get("architecture")
+    if _layers(found) != _layers(architecture):
         raise ResultFileError(f"{source} holds the architecture {found!r}; expected {dict(architecture)!r}")
     check_tensors(tensors, net.state_dict(), source, str(architecture["name"]))
     epochs, steps, losses, devices = (card.get(name) for name in ("epochs", "steps", "loss_per_epoch", "devices"))
@@ -55,5 +58,15 @@ def read_earlier(path: str | Path | None, net: nn.Module, architecture: Mapping[
             "expected weights that a training here has written"
         )
     card["sha256"] = hashlib.sha256(source.read_bytes()).hexdigest()
+    if found != architecture:
+        return Earlier(source, Progress(continues=card), tensors)
+    del card["architecture"]
     progress = Progress(epoch=epochs, steps=steps, loss_per_epoch=list(losses), devices=list(devices), continues=card)
     return Earlier(source, progress, tensors)
+
+
+def _layers(architecture: Any) -> Any:
+    """An architecture but for what its last layer predicts."""
+    if not isinstance(architecture, Mapping):
+        return architecture
+    return {key: value for key, value in architecture.items() if key != "prediction"}

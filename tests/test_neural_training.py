@@ -20,6 +20,7 @@ from fastpatch.neural.devices import default_precision, resolve_device  # noqa: 
 from fastpatch.neural.unet import training as module  # noqa: E402
 from fastpatch.neural.unet.network import UNet  # noqa: E402
 from fastpatch.neural.unet.settings import TrainingSettings  # noqa: E402
+from fastpatch.neural.unet.network import vp_amplitudes  # noqa: E402
 from fastpatch.neural.unet.training import TrainingDivergedError, denoising_loss, train  # noqa: E402
 from fastpatch.neural.unet.weights import load_weights, read_card, save_weights  # noqa: E402
 
@@ -315,6 +316,31 @@ def test_goes_on_from_weights_whose_checkpoint_is_gone(tmp_path, uninterrupted):
     found = np.concatenate([values.ravel() for values in weights_in(path).values()])
     start = np.concatenate([values.ravel() for values in weights_in(first).values()])
     assert 0.0 < np.linalg.norm(found - whole) < np.linalg.norm(found - start)
+
+
+def test_the_loss_of_v_is_that_of_the_noise_over_alpha_squared():
+    torch.manual_seed(3)
+    net = UNet(prediction="v").double()
+    x0, noise = torch.randn(2, 3, 1, 8, 8, dtype=torch.float64)
+    for t in (0.05, 0.7, 6.0):
+        times = torch.full((3,), t, dtype=torch.float64)
+        alpha, sigma = (float(amplitude[0]) for amplitude in vp_amplitudes(times))
+        with torch.no_grad():
+            error = (net(alpha * x0 + sigma * noise, times) - noise).square().mean()
+            loss = denoising_loss(net, x0, times, noise)
+        assert float(loss) == pytest.approx(float(error) / alpha**2, rel=1e-10)
+
+
+def test_weights_that_predict_another_quantity_are_taken_over_without_their_epochs(tmp_path):
+    first = train(stripes(), replace(SETTINGS, epochs=2), tmp_path / "first", device="cpu")
+    settings = replace(SETTINGS, epochs=1, prediction="v", learning_rate=1e-9)
+    path = train(stripes(), settings, tmp_path / "second", device="cpu", earlier=first)
+    card = read_card(path)
+    assert (card["epochs"], card["steps"], len(card["loss_per_epoch"])) == (1, STEPS_PER_EPOCH, 1)
+    assert card["continues"]["epochs"] == 2
+    assert "prediction" not in card["continues"]["architecture"]
+    before, after = weights_in(first), weights_in(path)
+    assert all(np.abs(after[name] - values).max() < 1e-6 for name, values in before.items())
 
 
 def test_a_training_that_goes_on_from_weights_is_resumed_without_them(tmp_path):

@@ -156,18 +156,15 @@ class UNet(nn.Module):
         network's own floating dtype.
         """
         times = self._times(x, t)
-        embedding = self.time_embedding(times)
-        skip1 = self.encoder1(self.stem(x), embedding)
-        skip2 = self.encoder2(self.down1(skip1), embedding)
-        hidden = self.middle1(self.down2(skip2), embedding)
-        hidden = self.middle2(hidden, embedding)
-        hidden = self.decoder2(torch.cat([self.up(hidden), skip2], dim=1), embedding)
-        hidden = self.decoder1(torch.cat([self.up(hidden), skip1], dim=1), embedding)
-        output = cast(Tensor, self.head(hidden))
+        output = self._layers(x, times)
         if self.prediction == "epsilon":
             return output
         alpha, sigma = (amplitude[:, None, None, None] for amplitude in vp_amplitudes(times))
         return sigma * x + alpha * output
+
+    def output(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """What the last layer gives, shaped like x: the predicted noise, or v; parameters and errors of `forward`."""
+        return self._layers(x, self._times(x, t))
 
     def score(self, x: Tensor, t: Tensor | float) -> Tensor:
         """s_theta = -epsilon_theta / sigma(t) (App. D.3), shaped like x."""
@@ -179,6 +176,16 @@ class UNet(nn.Module):
     def drift(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Reverse drift b = -x/2 - s_theta, run with dt < 0 (App. D.7)."""
         return -0.5 * x - self.score(x, t)
+
+    def _layers(self, x: Tensor, times: Tensor) -> Tensor:
+        embedding = self.time_embedding(times)
+        skip1 = self.encoder1(self.stem(x), embedding)
+        skip2 = self.encoder2(self.down1(skip1), embedding)
+        hidden = self.middle1(self.down2(skip2), embedding)
+        hidden = self.middle2(hidden, embedding)
+        hidden = self.decoder2(torch.cat([self.up(hidden), skip2], dim=1), embedding)
+        hidden = self.decoder1(torch.cat([self.up(hidden), skip1], dim=1), embedding)
+        return cast(Tensor, self.head(hidden))
 
     def _times(self, x: Tensor, t: Tensor | float) -> Tensor:
         stride = self.TOTAL_STRIDE

@@ -28,11 +28,13 @@ __all__ = ["TrainingDivergedError", "denoising_loss", "train"]
 def denoising_loss(net: UNet, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
     """Mean over images and pixels of |epsilon - epsilon_theta(alpha x0 + sigma epsilon, t)|^2 (App. D.4).
 
-    ``x0`` and ``noise`` have the shape (B, 1, H, W) and ``t`` has (B,).
+    Of a network that predicts v, the mean of |v - v_theta|^2 = |epsilon - epsilon_theta|^2 / alpha^2, which does not
+    vanish with alpha at large t. ``x0`` and ``noise`` have the shape (B, 1, H, W) and ``t`` has (B,).
     """
     alpha, sigma = (amplitude[:, None, None, None] for amplitude in vp_amplitudes(t))
-    predicted = net(alpha * x0 + sigma * noise, t)
-    return nn.functional.mse_loss(predicted.to(noise.dtype), noise)
+    target = noise if net.prediction == "epsilon" else alpha * noise - sigma * x0
+    predicted = net.output(alpha * x0 + sigma * noise, t)
+    return nn.functional.mse_loss(predicted.to(target.dtype), target)
 
 
 def train(
@@ -63,7 +65,8 @@ def train(
         Identifies the images in checkpoint and card; by default computed from their float32 values. Not checked.
     earlier
         Weights of an earlier training to go on from where ``out`` has no checkpoint: epochs, steps and losses count
-        on from its card, which the new card keeps under ``continues``; the optimiser's moments start anew.
+        on from its card, which the new card keeps under ``continues``; the optimiser's moments start anew. Where these
+        weights predict another quantity (``prediction``), only they are taken over, and epochs count from zero.
     progress
         Show a bar with the time left and the mean loss of the epoch so far on standard error.
 
