@@ -116,6 +116,11 @@ def test_an_interrupted_comparison_goes_on(tmp_path):
     resumed = compare_denoisers(makers, held_out, TIMES, folder=tmp_path)
     whole = compare_denoisers({**makers, "Wiener": WienerModel(training)}, held_out, TIMES)
     np.testing.assert_array_equal(resumed.mse, whole.mse)
+    # Of one name, but another model, or made of something else: not the kept one.
+    other = compare_denoisers({"Wiener": WienerModel(training[:20])}, held_out, TIMES, folder=tmp_path)
+    assert float(abs(other.mse - whole.mse.sel(denoiser=["Wiener"])).max()) > 1e-3
+    with pytest.raises(KeyboardInterrupt):
+        compare_denoisers(makers, held_out, TIMES, versions={"Wiener": "second"}, folder=tmp_path)
     with pytest.raises(InvalidInputError, match="another comparison of denoisers, with seed 0"):
         compare_denoisers(makers, held_out, TIMES, seed=1, folder=tmp_path)
 

@@ -18,9 +18,8 @@ from fastpatch.errors import BackendUnavailableError, DtypeError, InvalidInputEr
 from fastpatch.neural import score_training  # noqa: E402
 from fastpatch.neural.devices import default_precision, resolve_device  # noqa: E402
 from fastpatch.neural.unet import training as module  # noqa: E402
-from fastpatch.neural.unet.network import UNet  # noqa: E402
+from fastpatch.neural.unet.network import UNet, vp_amplitudes  # noqa: E402
 from fastpatch.neural.unet.settings import TrainingSettings  # noqa: E402
-from fastpatch.neural.unet.network import vp_amplitudes  # noqa: E402
 from fastpatch.neural.unet.training import TrainingDivergedError, denoising_loss, train  # noqa: E402
 from fastpatch.neural.unet.weights import load_weights, read_card, save_weights  # noqa: E402
 

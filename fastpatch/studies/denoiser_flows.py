@@ -24,7 +24,7 @@ from ..models.base import Model
 from ..noise import standard_normals
 from ..provenance import environment
 from ..validation import integer, time_grid
-from .denoising import Lazy, Once, agreement, file_stem, posterior_mean
+from .denoising import Lazy, Once, agreement, kept_name, posterior_mean
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -59,6 +59,7 @@ def compare_flows(
     seed: int = 0,
     counts: Mapping[str, int] | None = None,
     every: int = 2,
+    versions: Mapping[str, str] | None = None,
     folder: str | Path | None = None,
     progress: Callable[[str, int], None] | None = None,
 ) -> "xr.Dataset":
@@ -66,7 +67,7 @@ def compare_flows(
 
     Parameters
     ----------
-    denoisers, reference, counts, folder
+    denoisers, reference, counts, versions, folder
         As in `compare_denoisers`.
     shape, count, seed
         Lattice, number of flows, and key of the noise: flow n starts from the normals of trajectory n.
@@ -91,27 +92,29 @@ def compare_flows(
         raise InvalidInputError(f"reference is {reference!r}; expected one of {', '.join(names)}")
     fewer = {name: min(integer(n, f"counts[{name!r}]", minimum=1), number) for name, n in (counts or {}).items()}
     start = standard_normals((number, *shape), seed=key, step=0, dtype=np.dtype("float32"))
-    identity = {"shape": list(shape), "times": grid.tolist(), "every": stride, "seed": key, "reference": reference}
+    stems = {name: kept_name(name, maker, versions) for name, maker in denoisers.items()}
+    identity = {"shape": list(shape), "times": grid.tolist(), "every": stride, "seed": key}
 
     def all_of(folder: Path | None) -> dict[str, dict[str, NDArray[Any]]]:
         kept = KeptParts(None if folder is None else folder / "flows", identity, "comparison of flows")
-        found = {}
-        states: NDArray[Any] | None = None
+        found: dict[str, dict[str, NDArray[Any]]] = {}
         for name in (reference, *(name for name in names if name != reference)):
             model, parts = Once(denoisers[name]), []
             for first in range(0, fewer.get(name, number), _TOGETHER):
                 chosen = slice(first, min(first + _TOGETHER, fewer.get(name, number)))
-                seen = None if states is None else states[:, chosen]
-                parts.append(
-                    kept.part(
-                        file_stem(f"{name} {first} {chosen.stop}"),
-                        partial(_part, model, start[chosen], grid, seen, stride),
+                flows = f"{first}-{chosen.stop}"
+                own = kept.part(f"{stems[name]}-{flows}", partial(_own, model, start[chosen], grid, stride))
+                if name == reference:
+                    said = {"along": own["means"]}
+                else:
+                    states = found[reference]["states"][:, chosen]
+                    said = kept.part(
+                        f"{stems[name]}-on-{stems[reference]}-{flows}", partial(_said, model, states, grid[::stride])
                     )
-                )
+                parts.append({"states": own["states"], "end": own["end"], **said})
                 if progress is not None:
                     progress(name, chosen.stop)
             found[name] = {key: np.concatenate([part[key] for part in parts], axis=1) for key in parts[0]}
-            states = found[reference]["states"]
         return found
 
     if folder is not None:
@@ -157,15 +160,12 @@ def compare_flows(
     return xr.Dataset(variables, coordinates, {"provenance": json.dumps(provenance)})
 
 
-def _part(
-    model: Once, x: NDArray[Any], times: NDArray[np.float64], seen: NDArray[Any] | None, stride: int
-) -> dict[str, NDArray[Any]]:
-    """The own flows of some noises, and what is said of the reference's states, None for the reference itself.
-
-    An axis of one stands before the images of ``end``, where the others have times.
-    """
+def _own(model: Once, x: NDArray[Any], times: NDArray[np.float64], stride: int) -> dict[str, NDArray[Any]]:
+    """States and posterior means of the own flows from some noises, at every ``stride``-th time and at the end."""
     states, means = flow(model(), x, times)
-    if seen is None:
-        return {"along": means[::stride], "end": means[-1:], "states": states[::stride]}
-    said = np.stack([posterior_mean(model(), state, float(t)) for state, t in zip(seen, times[::stride], strict=True)])
-    return {"along": said, "end": means[-1:]}
+    return {"states": states[::stride], "means": means[::stride], "end": means[-1:]}
+
+
+def _said(model: Once, states: NDArray[Any], times: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    """The posterior means of other flows' states (times, ..., L1, L2)."""
+    return {"along": np.stack([posterior_mean(model(), x, float(t)) for x, t in zip(states, times, strict=True)])}

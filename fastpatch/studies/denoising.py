@@ -27,7 +27,7 @@ from ..validation import floating_field, integer, time_grid
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Lazy", "Once", "agreement", "compare_denoisers", "crossfitted", "file_stem", "posterior_mean"]
+__all__ = ["Lazy", "Once", "agreement", "compare_denoisers", "crossfitted", "described", "kept_name", "posterior_mean"]
 
 # A denoiser, or what makes it: large ones are made when their turn comes, and freed after it.
 Lazy = Model | Callable[[], Model]
@@ -63,6 +63,7 @@ def compare_denoisers(
     reference: str | None = None,
     seed: int = 0,
     counts: Mapping[str, int] | None = None,
+    versions: Mapping[str, str] | None = None,
     folder: str | Path | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> "xr.Dataset":
@@ -82,9 +83,11 @@ def compare_denoisers(
         Of the noise: image n at level k has the normals of trajectory n and step k.
     counts
         How many of the images, the first ones, an expensive denoiser gets; its other numbers are NaN.
+    versions
+        What tells denoisers of one name apart in ``folder``, such as the digest of the images or weights that a
+        function makes one of; models themselves are told apart by their ``describe()``.
     folder
-        Where finished denoisings are kept: a run that was interrupted goes on from there. Models are known by their
-        names alone. None keeps nothing.
+        Where finished denoisings are kept: a run that was interrupted goes on from there. None keeps nothing.
     progress
         Called with the name and time of every pair that is done.
 
@@ -102,11 +105,12 @@ def compare_denoisers(
     if reference is not None and reference not in names:
         raise InvalidInputError(f"reference is {reference!r}; expected one of {', '.join(names)}")
     fewer = {name: integer(count, f"counts[{name!r}]", minimum=1) for name, count in (counts or {}).items()}
+    stems = {name: kept_name(name, maker, versions) for name, maker in denoisers.items()}
     if folder is not None:
         with exclusive_directory(folder, "a comparison of denoisers") as kept:
-            found = dict(_all(denoisers, fields, grid, number, fewer, kept, progress))
+            found = dict(_all(denoisers, stems, fields, grid, number, fewer, kept, progress))
     else:
-        found = dict(_all(denoisers, fields, grid, number, fewer, None, progress))
+        found = dict(_all(denoisers, stems, fields, grid, number, fewer, None, progress))
     means = np.stack([found[name][0] for name in names])
     return _dataset(names, means, np.stack([found[name][1] for name in names]), fields, grid, reference, number)
 
@@ -137,6 +141,7 @@ def crossfitted(dataset: "xr.Dataset", names: Sequence[str]) -> tuple["xr.DataAr
 
 def _all(
     denoisers: Mapping[str, Lazy],
+    stems: Mapping[str, str],
     images: NDArray[Any],
     times: NDArray[np.float64],
     seed: int,
@@ -154,7 +159,7 @@ def _all(
         seconds = np.full((len(times), len(images)), np.nan)
         for k, t in enumerate(times):
             part = kept.part(
-                file_stem(f"{name} {count} {k:02d}"), partial(_denoised, model, images[:count], float(t), k, seed)
+                f"{stems[name]}-{count}-{k:02d}", partial(_denoised, model, images[:count], float(t), k, seed)
             )
             means[k, :count], seconds[k, :count] = part["means"], part["seconds"]
             if progress is not None:
@@ -212,9 +217,19 @@ def _dataset(
     return xr.Dataset(variables, {"denoiser": names, "time": times}, {"provenance": json.dumps(provenance)})
 
 
-def file_stem(name: str) -> str:
-    """A name that a file may have."""
-    return "".join(letter if letter.isalnum() else "-" for letter in name)
+def described(denoiser: Lazy) -> dict[str, Any] | None:
+    """What a model says that it is; None for what makes one, and for a model that does not say."""
+    describe = getattr(denoiser, "describe", None)
+    return None if describe is None else dict(describe())
+
+
+def kept_name(name: str, denoiser: Lazy, versions: Mapping[str, str] | None) -> str:
+    """What the files of a denoiser's kept results begin with: its name, and what tells it from others of that name."""
+    version = (versions or {}).get(name)
+    if version is None and described(denoiser) is not None:
+        version = json.dumps(described(denoiser), sort_keys=True)
+    words = "".join(letter if letter.isalnum() else "-" for letter in name)
+    return words if version is None else f"{words}-{sha256(version.encode()).hexdigest()[:12]}"
 
 
 def agreement(means: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..analysis.figures.style import BLUE, RED, TIME_LABEL, house_style, new_figure
 from ..provenance import environment
-from .denoising import Lazy, compare_denoisers
+from .denoising import Lazy, compare_denoisers, described
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,13 +38,15 @@ def compare_with_machine(
     times: ArrayLike,
     *,
     seed: int = 0,
+    version: str | None = None,
     folder: str | Path | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> "xr.Dataset":
     """Both on the same noised images of every split, such as ``"training"`` and ``"held-out"``, of equal number.
 
     The other parameters, what is raised and the variables are those of `compare_denoisers`, with the machine as the
-    reference and a dimension ``split`` before the others; ``folder`` gets one folder a split.
+    reference and a dimension ``split`` before the others; ``version`` is the machine's, and ``folder`` gets one folder
+    a split.
     """
     import xarray as xr
 
@@ -52,11 +54,14 @@ def compare_with_machine(
     for name, images in splits.items():
         kept = None if folder is None else Path(folder) / name
         both = {_NETWORK: network, _MACHINE: machine}
+        versions = {} if version is None else {_MACHINE: version}
         parts.append(
-            compare_denoisers(both, images, times, reference=_MACHINE, seed=seed, folder=kept, progress=progress)
+            compare_denoisers(
+                both, images, times, reference=_MACHINE, seed=seed, versions=versions, folder=kept, progress=progress
+            )
         )
     found = xr.concat(parts, dim=xr.Variable("split", list(splits)), combine_attrs="drop")
-    run = {"what": "compare_with_machine", "splits": list(splits), "seed": seed, "network": _described(network)}
+    run = {"what": "compare_with_machine", "splits": list(splits), "seed": seed, "network": described(network)}
     found.attrs["provenance"] = json.dumps({"run": run, "environment": environment()})
     return found
 
@@ -110,12 +115,6 @@ def draw_locality_test(dataset: "xr.Dataset", title: str) -> Figure:
                 axes.legend()
         figure.suptitle(title, fontsize=10.0)
     return figure
-
-
-def _described(model: Lazy) -> Any:
-    """What a model says of itself, None of one that is still to be made."""
-    describe = getattr(model, "describe", None)
-    return None if describe is None else describe()
 
 
 def _mean(values: NDArray[Any]) -> str:

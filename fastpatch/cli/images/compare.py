@@ -1,13 +1,21 @@
 """``fastpatch images compare``."""
 
+from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...errors import InvalidInputError
 from .. import options
 from .common import HeldOut, Images, Threshold, both_sets
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ...models import Model
+    from ...studies.denoising import Lazy
 
 __all__ = ["compare"]
 
@@ -26,6 +34,10 @@ def compare(
     t_min: options.TMin = 0.02,
     weights: Annotated[
         Path | None, typer.Option(help="Weights of the U-Net to compare with; the shipped ones by default.")
+    ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(help="Weights of another U-Net among the denoisers, known by its file's name; may be repeated."),
     ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Only this denoiser; may be repeated.")] = None,
     flows: Annotated[bool, typer.Option(help="Also along the flow of the U-Net, and the end images of each.")] = True,
@@ -53,13 +65,13 @@ def compare(
 
     set_threads(threads)
     training, test = both_sets(images, held_out, count, threshold, data)
-    denoisers, reference = _denoisers(training, images, weights, only)
+    denoisers, versions, reference = _denoisers(training, images, weights, beside or [], only)
 
     def progress(name: str, done: str) -> None:
         if not quiet:
             print(f"{name}, {done}", file=sys.stderr)
 
-    shared: dict[str, Any] = {"seed": seed, "folder": out, "counts": {"patches 7": fewer}}
+    shared: dict[str, Any] = {"seed": seed, "folder": out, "counts": {"patches 7": fewer}, "versions": versions}
     dataset = compare_denoisers(
         denoisers,
         test,
@@ -90,24 +102,36 @@ def compare(
 
 
 def _denoisers(
-    training: Any, images: Path | None, weights: Path | None, only: list[str] | None
-) -> tuple[dict[str, Any], str | None]:
-    """By name, what makes each denoiser, and the name of the one that the others are compared with."""
+    training: "NDArray[np.float32]",
+    images: Path | None,
+    weights: Path | None,
+    beside: list[Path],
+    only: list[str] | None,
+) -> tuple[dict[str, "Lazy"], dict[str, str], str | None]:
+    """By name, what makes each denoiser and what it is made of; the name of the one the others are compared with."""
     from ...studies.image_denoisers import image_denoisers
 
-    found: dict[str, Any] = dict(image_denoisers(training))
-    if images is None or weights is not None:
+    found: dict[str, Lazy] = dict(image_denoisers(training))
+    versions = dict.fromkeys(found, sha256(training.tobytes()).hexdigest())
+    if images is None or weights is not None or beside:
         with options.packages_for("the U-Net"):
             from ...neural.local.model import LocalModel
             from ...neural.local.weights import shipped_weights as shipped_local
             from ...neural.unet.model import UNetModel
             from ...neural.unet.weights import shipped_weights
-        found = {"U-Net": lambda: UNetModel.load(weights or shipped_weights("binarised")), **found}
+        networks: dict[str, Model] = {}
+        if images is None or weights is not None:
+            networks["U-Net"] = UNetModel.load(weights or shipped_weights("binarised"))
+        for path in beside:
+            if path.stem in networks or path.stem in found:
+                raise InvalidInputError(f"--beside is {path}, whose name is taken; expected files of different names")
+            networks[path.stem] = UNetModel.load(path)
         if images is None:
-            found["network of 5x5"] = lambda: LocalModel.load(shipped_local())
+            networks["network of 5x5"] = LocalModel.load(shipped_local())
+        found = {**networks, **found}
     if only:
         unknown = sorted(set(only) - set(found))
         if unknown:
             raise InvalidInputError(f"--only is {unknown[0]!r}; expected one of {', '.join(found)}")
         found = {name: maker for name, maker in found.items() if name in only}
-    return found, "U-Net" if "U-Net" in found else None
+    return found, versions, "U-Net" if "U-Net" in found else None

@@ -1,5 +1,6 @@
 """``fastpatch images locality``."""
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
@@ -62,6 +63,7 @@ def locality(
         {"training": training[:count], "held-out": test},
         log_time_grid(t_max, t_min, levels - 1),
         seed=seed,
+        version=sha256(training.tobytes()).hexdigest(),
         folder=out,
         progress=progress,
     )
