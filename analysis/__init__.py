@@ -27,11 +27,10 @@ from .growth import log_time_derivative
 from .information import (
     DecidedInformation,
     decided_information,
-    information_rate,
-    information_rate_by_shell,
     integrated_information,
     label_entropy,
 )
+from .information_rate import information_rate, information_rate_by_shell
 from .modes import directional_derivatives, distinct_modes, finite_difference_step, fourier_modes, shell_average
 from .order_parameter import binder_cumulant, magnetization, order_parameter_moments
 from .paired import bootstrap_mean, holm, nested_bootstrap_means, sign_flip_test

@@ -1,4 +1,4 @@
-"""Medians over trajectories and their bootstrap intervals (paper App. C.11)."""
+"""Medians over trajectories and their bootstrap intervals (paper App. C.11), and errors of means."""
 
 from typing import Any
 
@@ -8,10 +8,18 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import DtypeError, InvalidInputError
 from ..validation import finite_float, integer, plain_array
 
-__all__ = ["bootstrap_median"]
+__all__ = ["bootstrap_median", "standard_error"]
 
 # Columns handled at once, so that a long record does not hold all its resampled medians in memory together.
 _BLOCK = 4096
+
+
+def standard_error(values: NDArray[Any], axis: int = 0) -> NDArray[np.float64]:
+    """Of the mean of independent finite values along ``axis``, which is removed; NaN of a single one."""
+    count = values.shape[axis]
+    if count < 2:
+        return np.full_like(values.mean(axis=axis, dtype=np.float64), np.nan)
+    return np.asarray(values.std(axis=axis, ddof=1, dtype=np.float64) / np.sqrt(count))
 
 
 def bootstrap_median(

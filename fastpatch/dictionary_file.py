@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from .errors import FastpatchError, ResultFileError
+from .errors import ResultFileError
 from .messages import reason
+from .npz_file import read_npz
 
 __all__ = ["read_patterns"]
 
@@ -23,10 +23,9 @@ def read_patterns(path: str | Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
     if not source.is_file():
         raise ResultFileError(f"{source} is {'no file' if source.exists() else 'not there'}; {_EXPECTED}")
     try:
-        with source.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as content:
-            return content["patterns"], content["prior"] if "prior" in content.files else None
-    except FastpatchError:
-        raise
-    # A damaged file may meet any layer of ZIP and NumPy's formats, each with exceptions of its own.
-    except Exception as error:
+        content = read_npz(source)
+        if "patterns" not in content:
+            raise ValueError(f"it holds {', '.join(content) or 'nothing'}")
+    except ValueError as error:
         raise ResultFileError(f"{source} is no dictionary of patterns ({reason(error)}); {_EXPECTED}") from None
+    return content["patterns"], content.get("prior")

@@ -11,8 +11,8 @@ from .errors import DtypeError, InvalidInputError
 from .sign_patterns import code_dtype, decode
 from .validation import integer
 
-__all__ = ["MOST_PATTERN_BYTES", "Boundary", "checked_images", "coded_patches", "grey_patches", "overlap_shapes"]
-__all__ += ["padded_codes", "padded_patches"]
+__all__ = ["MOST_PATTERN_BYTES", "Boundary", "checked_images", "coded_patches", "colocated_codes", "grey_patches"]
+__all__ += ["overlap_shapes", "padded_codes", "padded_patches"]
 
 Boundary = Literal["periodic", "interior", "padded"]
 
@@ -72,6 +72,30 @@ def coded_patches(images: NDArray[Any], size: int, boundary: str) -> tuple[NDArr
         return _window_codes(bits, size)
 
     return _counted(images, codes)
+
+
+def colocated_codes(
+    images: NDArray[Any], size: int, periodic: bool
+) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
+    """Distinct codes at every site of images of +-1, row by row, their counts, and where those of a site begin.
+
+    Pixels outside have the bits of -1 unless they are ``periodic``.
+    """
+    dtype, radius = code_dtype(size), size // 2
+    height = images.shape[1]
+    codes, counts = [], []
+    for row in range(height):
+        rows = np.arange(row - radius, row + radius + 1)
+        bits = (images[:, rows % height] > 0).astype(dtype)
+        if not periodic:
+            bits[:, (rows < 0) | (rows >= height)] = 0
+        bits = np.pad(bits, [(0, 0), (0, 0), (radius, radius)], mode="wrap" if periodic else "constant")
+        for column in np.ascontiguousarray(_window_codes(bits, size)[:, 0].T):
+            found, number = np.unique(column, return_counts=True)
+            codes.append(found)
+            counts.append(number)
+    starts = np.concatenate([[0], np.cumsum([len(found) for found in codes])])
+    return np.concatenate(codes), np.concatenate(counts), starts
 
 
 def overlap_shapes(height: int, width: int, size: int) -> NDArray[np.int64]:

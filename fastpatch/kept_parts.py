@@ -1,20 +1,18 @@
 """Parts of a long measurement in a directory: the same call, after a stop, makes only those that are missing."""
 
-import io
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from .atomic import atomic_path, writable_directory
-from .digests import append_digest, check_digest
 from .errors import InvalidInputError, ResultFileError
 from .identity import differences
 from .messages import reason
+from .npz_file import read_npz, write_npz
 
 __all__ = ["KeptParts", "remove_parts"]
 
@@ -68,22 +66,16 @@ class KeptParts:
             return dict(make())
         path = self.directory / f"{name}.npz"
         if not path.exists():
-            content = io.BytesIO()  # a full disk is then the OSError that `atomic_path` reports
-            np.savez_compressed(content, **make())  # type: ignore[arg-type]  # none of them is named allow_pickle
+            arrays = make()
             if not any(self.directory.glob("*.npz")):
                 with atomic_path(self.directory / _MANIFEST) as temporary:
                     temporary.write_text(self._identity, encoding="utf-8")
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(content.getbuffer())
-                append_digest(temporary)
+            write_npz(path, arrays, compress=True)
         try:
-            check_digest(path)
-            with path.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as file:
-                return {key: file[key] for key in file.files}
-        # A flipped bit may meet any layer of ZIP and NumPy's formats, each with exceptions of its own.
-        except Exception as error:
+            return read_npz(path)
+        except ValueError as error:
             raise ResultFileError(
-                f"{path} is damaged ({reason(error)}); expected a part of this {self._what}, which is made again where "
+                f"{path} is damaged ({error}); expected a part of this {self._what}, which is made again where "
                 "the file is removed"
             ) from None
 

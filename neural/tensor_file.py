@@ -4,18 +4,20 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..atomic import atomic_path
 from ..errors import ResultFileError
 from ..messages import reason
 
-__all__ = ["check_tensors", "read_card", "read_tensors", "write_tensors"]
+__all__ = ["check_tensors", "network_with", "read_card", "read_tensors", "write_tensors"]
+
+_Network = TypeVar("_Network", bound=nn.Module)
 
 _CARD = "fastpatch"
 _DIGEST = "fastpatch-sha256"
@@ -62,6 +64,13 @@ def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], s
     if faults:
         more = f" and {len(faults) - 1} more such tensors" if len(faults) > 1 else ""
         raise ResultFileError(f"{source} holds other tensors: {faults[0]}{more}; expected the weights of {network}")
+
+
+def network_with(net: _Network, tensors: Mapping[str, Tensor], source: Path, name: str) -> _Network:
+    """``net`` with these weights, in evaluation mode; raises what `check_tensors` raises."""
+    check_tensors(tensors, net.state_dict(), source, name)
+    net.load_state_dict(dict(tensors))
+    return net.eval()
 
 
 def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:

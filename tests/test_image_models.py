@@ -32,10 +32,12 @@ def window(field, i, j, size, mode):
     return values, inside
 
 
+@pytest.mark.parametrize("values", ["grey", "signs"])
 @pytest.mark.parametrize("boundary", ["padded", "periodic"])
 @pytest.mark.parametrize("t", [1e-3, 0.4, 3.0])
-def test_colocated_patches(boundary, t):
-    grey = images() * np.random.default_rng(0).uniform(0.5, 1.0, size=(40, *SHAPE))
+def test_colocated_patches(values, boundary, t):
+    factor = np.random.default_rng(0).uniform(0.5, 1.0, size=(40, *SHAPE)) if values == "grey" else 1.0
+    grey = images() * factor
     x = np.random.default_rng(1).normal(size=(2, *SHAPE))
     model = ColocatedPatchModel(grey, 5, boundary)
     found = model.posterior_mean(x, t)
@@ -66,7 +68,7 @@ def test_broken_boundaries(size, t):
         assert found[n, i, j] == pytest.approx(expected, abs=1e-10)
 
 
-@pytest.fixture(params=["colocated", "periodic", "padded", "timed"])
+@pytest.fixture(params=["colocated", "periodic", "grey", "padded", "timed"])
 def model(request):
     training = images()
     if request.param == "timed":
@@ -74,7 +76,9 @@ def model(request):
         return TimedModel(sizes, [0.5])
     if request.param == "padded":
         return PaddedPatchModel(training, 5)
-    return ColocatedPatchModel(training, 5, "padded" if request.param == "colocated" else "periodic")
+    if request.param == "grey":
+        training = training * np.random.default_rng(0).uniform(0.5, 1.0, size=training.shape)
+    return ColocatedPatchModel(training, 5, "periodic" if request.param == "periodic" else "padded")
 
 
 def test_derivatives_are_those_of_the_drift(model):

@@ -15,7 +15,7 @@ from ..critical_interval import CriticalPoint
 from ..critical_points import zero_mode_crossing
 from ..growth import log_time_derivative
 from ..statistics import nan_median, nan_quantile
-from .style import BLUE, GREY, PURPLE, RED, TIME_LABEL, house_style, new_figure
+from .style import BLUE, GREY, PURPLE, RED, TIME_LABEL, house_style, new_figure, run_axis
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -108,9 +108,7 @@ def draw_panels(panels: list[Axes], dataset: "xr.Dataset", along: RunVariable) -
     _draw_growth(middle, values, xi_x, along)
     _draw_modes(right, values, dataset, along)
     for axes in panels:
-        axes.set_xscale("log")
-        axes.set_xlim(values[0], values[-1])
-        axes.set_xlabel(along.label)
+        run_axis(axes, values, along.label)
 
 
 def draw_null(panels: list[Axes], values: NDArray[Any], xi_x: NDArray[Any], zero_mode: NDArray[Any]) -> None:

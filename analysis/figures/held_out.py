@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .style import house_style, new_figure
+from ..statistics import standard_error
+from .style import SIGMA_LABEL, house_style, new_figure, run_axis
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,19 +47,17 @@ def draw_held_out(dataset: "xr.Dataset", title: str | None = None) -> Figure:
                 "linestyle": "-" if condition == "none" else (0, (4, 2)),
             }
             label = network if not _has_classes(curves) else f"{network}, {_WORDS[condition]}"
-            _band(left, sigma, values.mean(axis=1), _error(values), {**look, "label": label})
+            _band(left, sigma, values.mean(axis=1), standard_error(values, axis=1), {**look, "label": label})
             other = first[condition]
             if other is not None:
                 ratio = values.mean(axis=1) / other.mean(axis=1)
-                _band(right, sigma, ratio, _error(values - other) / other.mean(axis=1), look)
+                _band(right, sigma, ratio, standard_error(values - other, axis=1) / other.mean(axis=1), look)
         left.set_yscale("log")
         left.set_ylabel(r"$E\,|\varepsilon - \hat\varepsilon|^2$ a pixel, held-out images")
         left.legend(frameon=False, fontsize=8.0)
         right.set_ylabel(f"ratio to {networks[0]}")
         for axes in (left, right):
-            axes.set_xscale("log")
-            axes.set_xlim(sigma[0], sigma[-1])
-            axes.set_xlabel(r"noise level $\sigma$  (reverse run: left to right)")
+            run_axis(axes, sigma, SIGMA_LABEL)
         if title:
             figure.suptitle(title, fontsize=10.0)
     return figure
@@ -69,12 +68,6 @@ _WORDS = {"none": "without label", "class": "with its class"}
 
 def _has_classes(curves: dict[tuple[str, str], Any]) -> bool:
     return any(condition == "class" for _, condition in curves)
-
-
-def _error(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standard error of the mean over images; 0 for one image, which has none."""
-    count = values.shape[1]
-    return np.asarray(values.std(axis=1, ddof=1) / np.sqrt(count) if count > 1 else np.zeros(len(values)))
 
 
 def _band(

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..information import DecidedInformation
-from .style import GREY, PURPLE, house_style, new_figure
+from .style import GREY, PURPLE, SIGMA_LABEL, house_style, new_figure, run_axis
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -66,9 +66,7 @@ def draw_information(
         right.set_ylabel(r"$-dI/d\log\sigma$ by wavelength (nat)")
         right.legend(frameon=False, fontsize=7.0)
         for axes in (left, right):
-            axes.set_xscale("log")
-            axes.set_xlim(sigma[0], sigma[-1])
-            axes.set_xlabel(r"noise level $\sigma$  (reverse run: left to right)")
+            run_axis(axes, sigma, SIGMA_LABEL)
         if title:
             figure.suptitle(title, fontsize=10.0)
     return figure

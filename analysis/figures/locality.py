@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .style import BLUE, GREY, RED, TIME_LABEL, frame, house_style, new_figure, shown_level
+from .style import BLUE, GREY, RED, TIME_LABEL, frame, house_style, new_figure, run_axis, shown_level
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,9 +36,7 @@ def draw_locality(dataset: "xr.Dataset", title: str | None = None) -> Figure:
         _draw_radii(middle, dataset)
         _draw_defects(right, dataset)
         for axes in (middle, right):
-            axes.set_xscale("log")
-            axes.set_xlim(times[0], times[-1])
-            axes.set_xlabel(TIME_LABEL)
+            run_axis(axes, times, TIME_LABEL)
         response = np.sqrt(dataset["response_power"].mean("trajectory").to_numpy())
         rows, columns = (size // 2 for size in response.shape[-2:])
         reach = min(_REACH, rows, columns)

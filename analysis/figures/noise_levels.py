@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from ..statistics import nan_median
 from .dynamics import NULL_LINE, RunVariable, draw_null, draw_panels, draw_shells, shell_curves
 from .samples import draw_image
-from .style import GREY, house_style, new_figure, shown_level
+from .style import GREY, SIGMA_LABEL, house_style, new_figure, run_axis, shown_level
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["draw_noise_levels", "draw_relative_softening", "mark_levels"]
 
-_SIGMA = RunVariable("sigma", r"\sigma", r"noise level $\sigma$  (reverse run: left to right)", r"1 / $\sigma$")
+_SIGMA = RunVariable("sigma", r"\sigma", SIGMA_LABEL, r"1 / $\sigma$")
 _MARKS: dict[str, tuple[str, str, Any]] = {
     "sigma_c": (r"$\sigma_c$", GREY, (0, (4, 3))),
     "sigma_first": (r"first peak of $\xi_{\mathrm{eq}}$", GREY, (0, (7, 2, 1.5, 2))),
@@ -75,9 +75,7 @@ def draw_relative_softening(dataset: "xr.Dataset", title: str | None = None) -> 
         if null is not None:
             draw_shells(axes, sigma, shells, null, lambda n: "_", linestyle=NULL_LINE)
             axes.plot([], [], color=GREY, linestyle=NULL_LINE, label="Gaussian null")
-        axes.set_xscale("log")
-        axes.set_xlim(sigma[0], sigma[-1])
-        axes.set_xlabel(_SIGMA.label)
+        run_axis(axes, sigma, _SIGMA.label)
         axes.set_ylabel(r"$\sigma\lambda_n$, median over trajectories")
         mark_levels([axes], dataset, _MARKS)
         axes.legend(ncols=2)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from ...atomic import atomic_path
 from ...errors import InvalidInputError
@@ -21,17 +23,18 @@ __all__ = [
     "GREY",
     "PURPLE",
     "RED",
+    "SIGMA_LABEL",
     "TIME_LABEL",
     "Style",
     "figure_style",
     "frame",
     "house_style",
-    "shown_level",
 ]
-__all__ += ["new_figure", "save_figure", "shown_level"]
+__all__ += ["new_figure", "run_axis", "save_figure", "shown_level"]
 
 BLUE, RED, PURPLE, GREY = "#0072B2", "#D55E00", "#882255", "#8A8A8A"
 TIME_LABEL = "diffusion time $t$  (reverse run: left to right)"
+SIGMA_LABEL = r"noise level $\sigma$  (reverse run: left to right)"
 
 Style = Literal["screen", "paper", "slides"]
 
@@ -130,6 +133,14 @@ def frame(axes: Axes) -> None:
     axes.set_yticks([])
     axes.grid(visible=False)
     axes.spines[:].set(visible=True, color=GREY, linewidth=0.6)
+
+
+def run_axis(axes: Axes, levels: ArrayLike, label: str) -> None:
+    """A logarithmic axis of times or noise levels in the order of a run, from the first of ``levels`` to the last."""
+    ends = np.asarray(levels)
+    axes.set_xscale("log")
+    axes.set_xlim(ends[0], ends[-1])
+    axes.set_xlabel(label)
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 160) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis import log_time_derivative
+from ..analysis.statistics import standard_error
 from ..errors import InvalidInputError
 from ..messages import has_terminal, tell
 from ..validation import integer
@@ -230,4 +231,4 @@ def sample_report(dataset: "xr.Dataset") -> str:
 
 
 def _mean_and_error(values: NDArray[Any]) -> str:
-    return f"{values.mean():.3f} ± {values.std(ddof=1) / math.sqrt(len(values)):.3f}"
+    return f"{values.mean():.3f} ± {standard_error(values):.3f}"

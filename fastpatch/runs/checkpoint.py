@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..atomic import atomic_path
-from ..digests import append_digest, check_digest
+from ..digests import append_digest
 from ..errors import InvalidInputError, ResultFileError
 from ..messages import reason
+from ..npz_file import read_npz
 from .state_file import first_difference
 
 __all__ = ["RunCheckpoint", "interruptible"]
@@ -54,14 +55,11 @@ class RunCheckpoint:
         if not self.path.exists():
             return None
         try:
-            check_digest(self.path)
-            with self.path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as content:
-                if str(content["format"]) != _FORMAT:
-                    raise ValueError(f"its format is {content['format']}")
-                identity, step = str(content["identity"]), int(content["step"])
-                arrays = {name: content[name] for name in content.files if name.startswith(_ARRAY)}
-        # A flipped bit may meet any layer of ZIP and NumPy's formats, each with exceptions of its own.
-        except Exception as error:
+            content = read_npz(self.path)
+            if str(content.get("format")) != _FORMAT:
+                raise ValueError(f"its format is {content.get('format')}")
+            identity, step = str(content["identity"]), int(content["step"])
+        except (ValueError, KeyError, TypeError) as error:
             raise ResultFileError(
                 f"{self.path} is no readable checkpoint ({reason(error)}); expected {_FORMAT}, or another path"
             ) from None
@@ -70,7 +68,7 @@ class RunCheckpoint:
                 f"{self.path} belongs to another run ({first_difference(identity, self.identity)}); "
                 "expected the same arguments, or another checkpoint"
             )
-        return step, {name.removeprefix(_ARRAY): values for name, values in arrays.items()}
+        return step, {name.removeprefix(_ARRAY): values for name, values in content.items() if name.startswith(_ARRAY)}
 
     def is_due(self) -> bool:
         """Whether the last save, or the start, is half a minute ago."""

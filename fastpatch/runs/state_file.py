@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..atomic import atomic_path
-from ..digests import append_digest, check_digest
+from ..digests import append_digest
 from ..errors import InvalidInputError, ResultFileError
-from ..messages import reason
+from ..npz_file import read_npz
 
 __all__ = ["check_state", "first_difference", "read_state", "write_state"]
 
@@ -33,21 +33,14 @@ def read_state(path: Path) -> tuple[NDArray[Any], int, float, str]:
     if not path.is_file():
         raise ResultFileError(f"{path} is {'no file' if path.exists() else 'not there'}; expected a checkpoint")
     try:
-        check_digest(path)
-        # NpzFile itself rather than np.load, which would take a plain array, too.
-        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as content:
-            if str(content["format"]) != _FORMAT:
-                raise ResultFileError(f"{path} has format {content['format']}; expected {_FORMAT}")
-            found = {name: content[name] for name in ("x", "step", "time", "identity")}
+        found = read_npz(path, ("format", "x", "step", "time", "identity"))
+        if str(found["format"]) != _FORMAT:
+            raise ValueError(f"its format is {found['format']}")
         for name, kinds in (("step", "iu"), ("time", "f"), ("identity", "U")):
             if found[name].ndim or found[name].dtype.kind not in kinds:
                 raise ValueError(f"{name} has shape {found[name].shape} and dtype {found[name].dtype}")
-    except ResultFileError:
-        raise
-    # A flipped bit may meet any layer of ZIP and NumPy's formats, each with exceptions of its own.
-    except Exception as error:
-        why = reason(error)
-        raise ResultFileError(f"{path} is not a readable checkpoint ({why}); expected {_FORMAT}") from None
+    except ValueError as error:
+        raise ResultFileError(f"{path} is not a readable checkpoint ({error}); expected {_FORMAT}") from None
     return found["x"], found["step"].item(), found["time"].item(), found["identity"].item()
 
 

@@ -1,11 +1,12 @@
 """The Gaussian closure beside a simulation: the zero of lambda_0, S(k, t) and xi_x, measured and predicted."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import theory
+from ..analysis.statistics import standard_error
 from ..analysis.structure_factor import structure_factor
 from ..dictionary import PatchDictionary
 from ..models import PatchModel
@@ -72,13 +73,13 @@ def compare_closure(
     return xr.Dataset(
         {
             "lambda_0": (curve, lambda_0.mean(axis=0)),
-            "lambda_0_error": (curve, _standard_error(lambda_0)),
+            "lambda_0_error": (curve, standard_error(lambda_0)),
             "lambda_0_closure": (curve, at_records["lambda_0"].to_numpy()),
             "xi_x": (curve, xi_x.mean(axis=0)),
-            "xi_x_error": (curve, _standard_error(xi_x)),
+            "xi_x_error": (curve, standard_error(xi_x)),
             "xi_x_closure": (curve, at_records["xi_x"].to_numpy()),
             "S": (spectrum, S.mean(axis=0)),
-            "S_error": (spectrum, _standard_error(S)),
+            "S_error": (spectrum, standard_error(S)),
             "S_closure": (spectrum, predicted),
         },
         coords={"time": recorded, "spectrum_time": kept, "shell": np.arange(S.shape[-1])},
@@ -90,10 +91,6 @@ def compare_closure(
             "trajectories": count,
         },
     )
-
-
-def _standard_error(values: NDArray[Any]) -> NDArray[np.float64]:
-    return np.asarray(values.std(axis=0, ddof=1) / np.sqrt(len(values)))
 
 
 def _radial(S: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..analysis.figures.style import TIME_LABEL, house_style, new_figure
+from ..analysis.statistics import standard_error
 from .denoising import crossfitted
 from .image_denoisers import SIZES
 
@@ -139,8 +140,7 @@ def _counted(name: str, values: NDArray[Any], count: int) -> str:
 
 def _with_error(values: NDArray[Any]) -> str:
     found = _finite(values)
-    error = found.std(ddof=1) / np.sqrt(found.size) if found.size > 1 else np.nan
-    return f"{found.mean():.4f}({1e4 * error:.0f})"
+    return f"{found.mean():.4f}({1e4 * standard_error(found):.0f})"
 
 
 def _finite(values: NDArray[Any]) -> NDArray[Any]:

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from ..analysis.figures.style import BLUE, RED, TIME_LABEL, house_style, new_figure
+from ..analysis.statistics import standard_error
 from ..provenance import environment
 from .denoising import Lazy, compare_denoisers, described
 
@@ -100,10 +101,10 @@ def draw_locality_test(dataset: "xr.Dataset", title: str) -> Figure:
             left.plot(times, error.sel(denoiser=_NETWORK), color=BLUE, marker="o", markersize=3.0, label="network")
             left.plot(times, error.sel(denoiser=_MACHINE), color=RED, linestyle="--", label="patch machine")
             excess = (part["mse"].sel(denoiser=_NETWORK) - part["mse"].sel(denoiser=_MACHINE)).to_numpy()
-            bar = excess.std(axis=1, ddof=1) / np.sqrt(excess.shape[1]) if excess.shape[1] > 1 else None
             right.errorbar(
-                times, excess.mean(axis=1), bar, color=BLUE, marker="o", markersize=3.0, label="excess of the error"
-            )
+                times, excess.mean(axis=1), standard_error(excess, axis=1),
+                color=BLUE, marker="o", markersize=3.0, label="excess of the error",
+            )  # fmt: skip
             distance = part["distance"].sel(denoiser=_NETWORK).mean("image")
             right.plot(times, distance, color=RED, linestyle="--", label="squared distance of the outputs")
             left.set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel=f"squared error, {split} images")
@@ -119,8 +120,7 @@ def draw_locality_test(dataset: "xr.Dataset", title: str) -> Figure:
 
 def _mean(values: NDArray[Any]) -> str:
     """Mean and standard error over images, 1e-5 the last digit."""
-    error = values.std(ddof=1) / np.sqrt(values.size) if values.size > 1 else np.nan
-    return f"{values.mean():.5f} ({error:.5f})"
+    return f"{values.mean():.5f} ({standard_error(values):.5f})"
 
 
 def _finite(values: NDArray[Any]) -> NDArray[Any]:

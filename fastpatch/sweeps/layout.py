@@ -20,6 +20,7 @@ from zarr.buffer import cpu
 from zarr.storage import MemoryStore
 
 from ..atomic import atomic_path
+from ..npz_file import read_npz
 from ..runs.dataset import DIRECTIONS, LABELS
 from .point import Parameters, Point, Recording
 from .shards import power_of_two
@@ -166,9 +167,6 @@ def write_staged(path: Path, result: "xr.Dataset") -> None:
 def read_staged(path: Path) -> dict[str, NDArray[Any]] | None:
     """The variables of a staged point; None if the file is missing or damaged. Nothing in it is unpickled."""
     try:
-        # Opened here, for NumPy leaves a damaged file open.
-        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as content:
-            return {name: content[name] for name in VARIABLES}
-    # A flipped bit may meet any layer of ZIP and NumPy's formats, each with exceptions of its own.
-    except Exception:
+        return read_npz(path, VARIABLES)
+    except ValueError:
         return None

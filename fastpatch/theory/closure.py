@@ -28,6 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..analysis.correlation import radial_average
 from ..analysis.correlation_length import length_from_correlation
+from ..analysis.statistics import standard_error
 from ..dictionary import PatchDictionary
 from ..errors import InvalidInputError
 from ..models.gaussian import GaussianModel
@@ -178,7 +179,7 @@ def white_critical_time(
     of_type(schedule, "schedule", VPSchedule)
     rates = white_crossings(response)
     times = np.array([math.nan if math.isnan(rate) else schedule.time_of(float(rate)) for rate in rates])
-    return Estimate(float(times.mean()), float(times.std(ddof=1) / math.sqrt(len(times))))
+    return Estimate(float(times.mean()), float(standard_error(times)))
 
 
 def _solved(
@@ -237,8 +238,7 @@ class _Requested:
 
 def _estimate(fine: NDArray[np.float64], coarse: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     """The mean over replicates and its error, to which the first replicate adds that of the steps."""
-    spread = fine.std(axis=0, ddof=1) / math.sqrt(len(fine))
-    return fine.mean(axis=0), np.hypot(spread, fine[0] - coarse[0])
+    return fine.mean(axis=0), np.hypot(standard_error(fine), fine[0] - coarse[0])
 
 
 def sign_correlation_length(

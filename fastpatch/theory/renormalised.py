@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import quad
 from scipy.special import ndtri, softmax
 
+from ..analysis.statistics import standard_error
 from ..dictionary import PatchDictionary
 from ..memory import require_memory
 from ..process import VPSchedule
@@ -132,5 +133,5 @@ def renormalised_dispersion(
         value = beta * (bare - coupling * mean_sech2(coupling * volume) * symbol)
         return Estimate(value, np.zeros_like(value))
     symbols = pattern_symbols(patches.dictionary, k) @ patches.gains(levels).T
-    error = symbols.std(axis=-1, ddof=1) / math.sqrt(patches.replicates)
+    error = standard_error(symbols, axis=-1)
     return Estimate(beta * (bare - coupling * symbols.mean(axis=-1)), beta * coupling * error)

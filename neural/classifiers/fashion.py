@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ...errors import InvalidInputError, ResultFileError
 from ..data import CLASS_NAMES, SIDE
 from ..shipped import shipped_file
-from ..tensor_file import check_tensors, read_tensors
+from ..tensor_file import network_with, read_tensors
 from .base import check_images
 from .perceptron import FashionPerceptron
 
@@ -89,8 +89,7 @@ class FashionClassifier:
         if net is None:
             expected = " or ".join(repr(one.architecture) for one in candidates)
             raise ResultFileError(f"{source} holds the architecture {found!r}; expected {expected}")
-        check_tensors(tensors, net.state_dict(), source, net.NAME)
-        net.load_state_dict(tensors)
+        net = network_with(net, tensors, source, net.NAME)
         # Channels last is the layout in which both oneDNN and cuDNN convolve fastest.
         return cls(net.to(device, memory_format=torch.channels_last), card)  # type: ignore[call-overload]
 

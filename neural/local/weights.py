@@ -5,7 +5,7 @@ from typing import Any
 
 from ...errors import FastpatchError, ResultFileError
 from ..shipped import shipped_file
-from ..tensor_file import check_tensors, read_tensors
+from ..tensor_file import network_with, read_tensors
 from .network import LocalNetwork
 
 __all__ = ["load_weights", "shipped_weights"]
@@ -31,9 +31,7 @@ def load_weights(path: str | Path) -> tuple[LocalNetwork, dict[str, Any]]:
     if net is None or named != net.architecture:
         expected = LocalNetwork().architecture
         raise ResultFileError(f"{source} holds the architecture {named!r}; expected one like {expected!r}")
-    check_tensors(tensors, net.state_dict(), source, LocalNetwork.NAME)
-    net.load_state_dict(tensors)
-    return net.eval(), card
+    return network_with(net, tensors, source, LocalNetwork.NAME), card
 
 
 def shipped_weights(size: int = 5) -> Path:

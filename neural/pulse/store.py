@@ -5,7 +5,6 @@ computed together follows from the settings alone, so that a resumed experiment 
 written.
 """
 
-import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...atomic import atomic_path, exclusive_directory, writable_directory
-from ...digests import append_digest, check_digest
 from ...errors import InvalidInputError, ResultFileError
 from ...identity import differences
 from ...messages import reason
+from ...npz_file import read_npz, write_npz
 from .push import PUSHES
 
 __all__ = ["SampleStore", "Strips", "Unguided"]
@@ -152,24 +151,16 @@ class SampleStore:
 
 
 def _write(path: Path, **arrays: NDArray[Any]) -> None:
-    # Through memory: a full disk is then the OSError that `atomic_path` reports.
-    content = io.BytesIO()
-    np.savez(content, **arrays)  # type: ignore[arg-type]  # none of them is named allow_pickle
-    with atomic_path(path, follow_links=False) as temporary:
-        temporary.write_bytes(content.getbuffer())
-        append_digest(temporary)
+    write_npz(path, arrays, follow_links=False)
 
 
 def _read(path: Path, **expected: tuple[int | None, ...]) -> list[NDArray[Any]]:
     """The arrays of these names and shapes, None for any length: whole numbers for steps, and finite float32."""
     try:
-        check_digest(path)
-        with path.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as file:
-            arrays = [file[name] for name in expected]
-    # A flipped bit may meet any layer of ZIP and NumPy's formats, each with exceptions of its own.
-    except Exception as error:
+        arrays = list(read_npz(path, expected).values())
+    except ValueError as error:
         raise ResultFileError(
-            f"{path} is not readable ({reason(error)}); expected samples of this experiment, which are computed again "
+            f"{path} is not readable ({error}); expected samples of this experiment, which are computed again "
             "where the file is removed"
         ) from None
     for array, (name, shape) in zip(arrays, expected.items(), strict=True):

@@ -7,7 +7,7 @@ from ...errors import ResultFileError
 from ..data import Variant
 from ..score_training import save_network as save_weights
 from ..shipped import shipped_file
-from ..tensor_file import check_tensors, read_card, read_tensors
+from ..tensor_file import network_with, read_card, read_tensors
 from .network import Padding, Prediction, UNet
 
 __all__ = ["load_weights", "read_card", "save_weights", "shipped_weights"]
@@ -29,9 +29,7 @@ def load_weights(path: str | Path) -> tuple[UNet, dict[str, Any]]:
         raise ResultFileError(
             f"{source} holds the architecture {architecture!r}; expected {UNet().architecture!r}, or circular, or of v"
         )
-    check_tensors(tensors, net.state_dict(), source, UNet.NAME)
-    net.load_state_dict(tensors)
-    return net.eval(), card
+    return network_with(net, tensors, source, UNet.NAME), card
 
 
 def shipped_weights(variant: Variant = "binarised") -> Path:

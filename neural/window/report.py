@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ...analysis import correlation_length, fastest_growth
+from ...analysis.statistics import standard_error
 from ..classifiers.base import Classifier
 from .measured import GuidanceWindow
 from .trial import Block, StepErrors, TrialSettings
@@ -182,7 +183,7 @@ def _steps(steps: Sequence[StepErrors], settings: TrialSettings) -> list[dict[st
     if not steps:
         return []
     errors = np.concatenate([block.errors for block in steps], axis=-1)
-    spread = errors.std(axis=-1, ddof=1) / math.sqrt(errors.shape[-1])
+    spread = standard_error(errors, axis=-1)
     return [
         {
             "solver": solver,

@@ -1,11 +1,13 @@
 """Options of the commands on images, and the images themselves."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...errors import InvalidInputError
+from ...messages import tell
 from .. import options
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
     from ...neural.data import Split
 
-__all__ = ["HeldOut", "Images", "Threshold", "both_sets", "training_images"]
+__all__ = ["HeldOut", "Images", "Threshold", "at_time", "both_sets", "training_images"]
 
 Images = Annotated[
     Path | None,
@@ -24,6 +26,11 @@ HeldOut = Annotated[
     Path | None, typer.Option(help="Images to denoise, with --images; Fashion-MNIST's test images by default.")
 ]
 Threshold = Annotated[float, typer.Option(help="Grey value above which a pixel of --images counts as +1.")]
+
+
+def at_time(quiet: bool) -> Callable[[str, float], None] | None:
+    """Tells, unless ``quiet``, which denoiser is done at which time."""
+    return None if quiet else lambda name, t: tell(f"{name}, t = {t:.3g}")
 
 
 def training_images(images: Path | None, threshold: float, data: Path | None) -> "NDArray[np.float32]":

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import InvalidInputError
+from ...messages import tell
 from .. import options
-from .common import HeldOut, Images, Threshold, both_sets
+from .common import HeldOut, Images, Threshold, at_time, both_sets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,8 +54,6 @@ def compare(
     end images which each denoiser's own flow reaches from the same noise. What is finished is kept in --out: an
     interrupted run goes on from there. Writes denoisers.nc and denoisers.png, flows.nc and ends.png.
     """
-    import sys
-
     from ...analysis.figures import save_figure
     from ...process import log_time_grid
     from ...results import save
@@ -67,17 +66,13 @@ def compare(
     training, test = both_sets(images, held_out, count, threshold, data)
     denoisers, versions, reference = _denoisers(training, images, weights, beside or [], only)
 
-    def progress(name: str, done: str) -> None:
-        if not quiet:
-            print(f"{name}, {done}", file=sys.stderr)
-
     shared: dict[str, Any] = {"seed": seed, "folder": out, "counts": {"patches 7": fewer}, "versions": versions}
     dataset = compare_denoisers(
         denoisers,
         test,
         log_time_grid(t_max, t_min, levels - 1),
         reference=reference,
-        progress=lambda name, t: progress(name, f"t = {t:.3g}"),
+        progress=at_time(quiet),
         **shared,
     )
     save(dataset, out / "denoisers.nc")
@@ -91,7 +86,7 @@ def compare(
             count,
             log_time_grid(_FLOW_T_MAX, t_min, _FLOW_STEPS),
             reference=reference,
-            progress=lambda name, n: progress(name, f"{n} flows"),
+            progress=None if quiet else lambda name, n: tell(f"{name}, {n} flows"),
             **shared,
         )
         save(found, out / "flows.nc")

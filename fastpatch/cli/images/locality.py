@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .. import options
-from .common import HeldOut, Images, Threshold, both_sets
+from .common import HeldOut, Images, Threshold, at_time, both_sets
 
 __all__ = ["locality"]
 
@@ -34,8 +34,6 @@ def locality(
     The machine has the least error that such a network can have, on the images that it is made of. What is finished is
     kept in --out: an interrupted run goes on from there. Writes locality.nc and locality.png.
     """
-    import sys
-
     with options.packages_for("the network"):
         from ...neural.local.model import LocalModel
         from ...neural.local.weights import shipped_weights
@@ -53,10 +51,6 @@ def locality(
     training, test = both_sets(images, held_out, count, threshold, data)
     size = network.net.size
 
-    def progress(name: str, t: float) -> None:
-        if not quiet:
-            print(f"{name}, t = {t:.3g}", file=sys.stderr)
-
     dataset = compare_with_machine(
         network,
         lambda: PatchModel(PatchDictionary.from_images(training, size)),
@@ -65,7 +59,7 @@ def locality(
         seed=seed,
         version=sha256(training.tobytes()).hexdigest(),
         folder=out,
-        progress=progress,
+        progress=at_time(quiet),
     )
     save(dataset, out / "locality.nc")
     title = f"network of {size}×{size} pixels and patch machine of {len(training)} images"

@@ -98,6 +98,7 @@ def _test_images(
 
 def _table(dataset: "xr.Dataset") -> str:
     from ...analysis.figures.held_out import loss_curves
+    from ...analysis.statistics import standard_error
 
     curves = loss_curves(dataset)
     names = [name if condition == "none" else f"{name}, class" for name, condition in curves]
@@ -108,7 +109,6 @@ def _table(dataset: "xr.Dataset") -> str:
         cells = []
         for values in curves.values():
             row = values[at]
-            error = row.std(ddof=1) / np.sqrt(len(row)) if len(row) > 1 else np.nan
-            cells.append(f"{f'{row.mean():.4g}({error:.1g})':>{width}}")
+            cells.append(f"{f'{row.mean():.4g}({standard_error(row):.1g})':>{width}}")
         lines.append(f"{sigma:10.4g}" + "".join(cells))
     return "\n".join(lines)
