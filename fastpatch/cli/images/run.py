@@ -34,9 +34,8 @@ def run(
     threads: options.Threads = None,
     record_every: options.RecordEvery = 1,
     snapshots: options.Snapshots = 5,
-    unet: Annotated[
-        bool, typer.Option(help="With Fashion-MNIST on its own lattice, runs of the shipped U-Net beside.")
-    ] = True,
+    unet: Annotated[bool, typer.Option(help="With Fashion-MNIST on its own lattice, runs of the U-Net beside.")] = True,
+    weights: Annotated[Path | None, typer.Option(help="That U-Net's weights; the shipped ones by default.")] = None,
     data: options.Data = None,
     out: options.Out = Path("runs/images"),
     quiet: options.Quiet = False,
@@ -80,21 +79,24 @@ def run(
         beside = {"progress": not quiet and has_terminal(), **arguments}
         runs = {MACHINE: dataset, NULL: simulate(GaussianModel.from_dictionary(dictionary, lattice), **beside)}
         save(runs[NULL], out / "null.nc")
+        written = [out / "null.nc"]
         if unet and images is None and lattice == (found.shape[1], found.shape[2]):
             beside["record_every"] = max(record_every, -(-steps // _NETWORK_RECORDS))
-            runs[NETWORK] = simulate(_shipped_unet(), checkpoint=out / "unet.checkpoint", **beside)
+            runs[NETWORK] = simulate(_unet(weights), checkpoint=out / "unet.checkpoint", **beside)
             save(runs[NETWORK], out / "unet.nc")
+            written.append(out / "unet.nc")
             (out / "unet.checkpoint").unlink(missing_ok=True)
         predicted = predicted_times(dictionary, lattice)
         save_figure(draw_runs(runs, predicted["closure"].value, title), out / "comparison.png")
         lengths = correlation_length(found[:: max(1, len(found) // _IMAGES_MEASURED)])
-        return image_report(runs, predicted, float(found.mean(dtype="float64")), float(np.median(lengths)))
+        text = image_report(runs, predicted, float(found.mean(dtype="float64")), float(np.median(lengths)))
+        return f"{text}\nwrote " + ", ".join(map(str, (*written, out / "comparison.png")))
 
     run_experiment(model, out, title, report=report, quiet=quiet, **arguments)
 
 
-def _shipped_unet() -> Any:
+def _unet(weights: Path | None) -> Any:
     with options.packages_for("the U-Net"):
         from ...neural.unet.model import UNetModel
         from ...neural.unet.weights import shipped_weights
-    return UNetModel.load(shipped_weights("binarised"))
+    return UNetModel.load(weights or shipped_weights("binarised"))
