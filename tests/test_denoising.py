@@ -187,16 +187,8 @@ def test_the_commands(tmp_path, capsys):
     for name, seed in (("train", 0), ("test", 1)):
         np.save(tmp_path / f"{name}.npy", np.where(blobs(60, side=12, seed=seed) > 0, 200, 30).astype(np.uint8))
     runner, data = CliRunner(), ["--images", str(tmp_path / "train.npy")]
-    arguments = [
-        "--held-out",
-        str(tmp_path / "test.npy"),
-        "--count",
-        "3",
-        "--levels",
-        "2",
-        "--out",
-        str(tmp_path / "c"),
-    ]
+    held_out = ["--held-out", str(tmp_path / "test.npy"), "--count", "3", "--levels", "2"]
+    arguments = [*held_out, "--out", str(tmp_path / "c")]
     done = runner.invoke(app, ["images", "compare", *data, *arguments, "--quiet"], catch_exceptions=False)
     assert done.exit_code == 0
     assert "co-located patches 5" in done.output
@@ -212,3 +204,27 @@ def test_the_commands(tmp_path, capsys):
     assert stored.sizes["y"] == 12
     with pytest.raises(InvalidInputError, match="expected both or neither"):
         runner.invoke(app, ["images", "compare", *data], catch_exceptions=False)
+
+
+def test_other_networks_stand_beside(tmp_path):
+    pytest.importorskip("torch", reason="torch is not installed")
+    from typer.testing import CliRunner
+
+    from fastpatch.cli import app
+    from fastpatch.neural.unet.network import UNet
+    from fastpatch.neural.unet.weights import save_weights
+
+    for name, seed in (("train", 0), ("test", 1)):
+        np.save(tmp_path / f"{name}.npy", np.where(blobs(20, side=8, seed=seed) > 0, 200, 30).astype(np.uint8))
+    for name, prediction in (("paper", "epsilon"), ("other", "v")):
+        save_weights(tmp_path / f"{name}.safetensors", UNet(prediction=prediction), {"variant": "binarised"})
+    arguments = ["images", "compare", "--images", str(tmp_path / "train.npy"), "--held-out", str(tmp_path / "test.npy")]
+    arguments += ["--count", "2", "--levels", "2", "--weights", str(tmp_path / "paper.safetensors"), "--only", "U-Net"]
+    arguments += ["--beside", str(tmp_path / "other.safetensors"), "--only", "other", "--no-flows", "--quiet"]
+    done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "c")], catch_exceptions=False)
+    assert done.exit_code == 0
+    found = fp.load(tmp_path / "c" / "denoisers.nc")
+    assert found["denoiser"].to_numpy().tolist() == ["U-Net", "other"]
+    assert float(abs(found["distance"].sel(denoiser="other")).min()) > 0.0
+    with pytest.raises(InvalidInputError, match="whose name is taken"):
+        CliRunner().invoke(app, [*arguments, "--beside", str(tmp_path / "other.safetensors")], catch_exceptions=False)
