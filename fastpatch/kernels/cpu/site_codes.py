@@ -39,9 +39,11 @@ def _weigh(codes, log2_counts, tables, weights):
             code >>= _BITS
         weights[k] = logit
         top = max(top, logit)
-    total = 0.0
+    # A loop of its own, which is vectorised; the sum is taken in order.
     for k in range(len(codes)):
         weights[k] = exp2(max(weights[k] - top, -1e4))
+    total = 0.0
+    for k in range(len(codes)):
         total += weights[k]
     return total
 
