@@ -33,8 +33,8 @@ def shipped(tmp_path_factory):
     (folder / "pretrained").mkdir()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        net = UNet()
-    save_weights(folder / "pretrained" / "unet-binarised.safetensors", net, {"variant": "binarised", "epochs": 2})
+        net = UNet(prediction="v")
+    save_weights(folder / "pretrained" / "unet-binarised-v.safetensors", net, {"variant": "binarised", "epochs": 2})
     return folder
 
 
@@ -116,7 +116,7 @@ def test_analyze_writes_table_figures_and_data(garments, tmp_path, capsys):
         "final root mean square",
     ):
         assert line in result.output
-    assert "binarised Fashion-MNIST, 2 epochs of training" in dataset.attrs["title"]
+    assert "U-Net, predicting v, binarised Fashion-MNIST, 2 epochs of training" in dataset.attrs["title"]
 
     model = UNetModel.load(shipped_weights())
     assert analysis_report(dataset, model) in result.output
@@ -167,9 +167,13 @@ def test_a_directory_that_the_user_names_must_hold_the_data(tmp_path):
 
 
 def test_without_weights_says_how_to_train():
-    assert shipped_weights("binarised").name == "unet-binarised.safetensors"
-    with pytest.raises(FastpatchError, match=r"no weights of the grey model; expected .*`fastpatch unet train --grey`"):
-        invoke("sample", "--grey")
+    assert shipped_weights("binarised").name == "unet-binarised-v.safetensors"
+    for prediction in ("v", "epsilon"):
+        command = f"train --grey --prediction {prediction}`"
+        with pytest.raises(
+            FastpatchError, match=f"no weights of the grey model that predicts {prediction}; .*{command}"
+        ):
+            invoke("sample", "--grey", "--prediction", prediction)
 
 
 def test_times_without_a_transition(no_data, tmp_path):

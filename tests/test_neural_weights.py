@@ -3,6 +3,7 @@
 import json
 from copy import deepcopy
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -11,6 +12,7 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from fastpatch.errors import OutputError, ResultFileError  # noqa: E402
+from fastpatch.neural.unet.model import UNetModel  # noqa: E402
 from fastpatch.neural.unet.network import UNet  # noqa: E402
 from fastpatch.neural.unet.weights import load_weights, read_card, save_weights, shipped_weights  # noqa: E402
 
@@ -111,8 +113,17 @@ def test_unwritable_place(tmp_path):
 
 
 @pytest.mark.parametrize("variant", ["binarised", "grey"])
-def test_both_models_ship(variant):
-    net, card = load_weights(shipped_weights(variant))
+@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+def test_all_models_ship(variant, prediction):
+    net, card = load_weights(shipped_weights(variant, prediction))
     assert card["variant"] == variant
     assert card["epochs"] == len(card["loss_per_epoch"]) > 0
-    assert net.architecture == UNet().architecture
+    assert net.architecture == UNet(prediction=prediction).architecture
+
+
+@pytest.mark.parametrize("variant", ["binarised", "grey"])
+def test_the_shipped_networks_know_that_noise_is_noise(variant):
+    """lambda_0 = 1/2 at t = 50, where nothing of the data is left."""
+    x = np.random.default_rng(0).normal(size=(2, 28, 28)).astype(np.float32)
+    found = UNetModel.load(shipped_weights(variant)).mode_derivatives(x, 50.0, [0])
+    np.testing.assert_allclose(found, 0.5, atol=1e-4)

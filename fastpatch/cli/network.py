@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..neural.data import Split, Variant
     from ..neural.unet.model import UNetModel
+    from ..neural.unet.network import Prediction
 
 __all__ = [
     "analysis_report",
@@ -29,6 +30,7 @@ __all__ = [
     "sample_statistics",
     "title",
     "variant_of",
+    "weights_of",
 ]
 
 # Times at which the local response is measured: the transition lies between the first and the last.
@@ -72,10 +74,21 @@ def variant_of(grey: bool, weights: Path | None) -> "Variant":
     return asked
 
 
+def weights_of(weights: Path | None, variant: "Variant", prediction: "Prediction") -> Path:
+    """The named file, or the one that is shipped."""
+    from ..neural.unet.weights import shipped_weights
+
+    return shipped_weights(variant, prediction) if weights is None else weights
+
+
 def title(model: "UNetModel") -> str:
     """What the figures are of."""
-    epochs = model.card.get("epochs")
-    return f"U-Net, {model.card.get('variant')} Fashion-MNIST, {epochs} epoch{'' if epochs == 1 else 's'} of training"
+    card = model.card
+    trained = [earlier.get("epochs") for earlier in (card.get("continues"),) if earlier and "architecture" in earlier]
+    epochs = " + ".join(str(count) for count in (*trained, card.get("epochs")))
+    plural = "" if epochs == "1" else "s"
+    of_v = ", predicting v" if model.net.prediction == "v" else ""
+    return f"U-Net{of_v}, {card.get('variant')} Fashion-MNIST, {epochs} epoch{plural} of training"
 
 
 def find_images(split: "Split", variant: "Variant", data: Path | None) -> NDArray[np.float32] | None:

@@ -16,6 +16,13 @@ _Weights = Annotated[
     Path | None, typer.Option(help="A safetensors file of `fastpatch unet train`; else the one that is shipped.")
 ]
 
+_Prediction = Annotated[
+    Literal["v", "epsilon"],
+    typer.Option(
+        help="Which of the networks that ship: the one that predicts v, or the paper's, which predicts the noise."
+    ),
+]
+
 _SIDE = 28
 
 
@@ -43,7 +50,7 @@ def train(
     """Train, or go on with an interrupted training of the same settings found in --out.
 
     It may be stopped or killed at any time. After every epoch the weights and their card are in
-    OUT/unet-binarised.safetensors or OUT/unet-grey.safetensors.
+    OUT/unet-binarised.safetensors or OUT/unet-grey.safetensors, with -v before the dot where it predicts v.
     """
     with options.packages_for("training"):
         from ..neural.data import image_hash, load_images
@@ -71,6 +78,7 @@ def train(
 def analyze(
     grey: _Grey = False,
     weights: _Weights = None,
+    prediction: _Prediction = "v",
     data: options.Data = None,
     t_max: options.TMax = 50.0,
     t_min: options.TMin = 1e-3,
@@ -97,7 +105,6 @@ def analyze(
     """
     with options.packages_for("analysing a network"):
         from ..neural.unet.model import UNetModel
-        from ..neural.unet.weights import shipped_weights
 
     from ..process import log_time_grid
     from ..validation import integer
@@ -108,7 +115,7 @@ def analyze(
     integer(probes, "probes", minimum=2)
     integer(sites, "sites", minimum=1, maximum=_SIDE**2)
     model = UNetModel.load(
-        shipped_weights(variant) if weights is None else weights,
+        network.weights_of(weights, variant, prediction),
         method=derivatives,
         device=None if device == "auto" else device,
     )
@@ -144,6 +151,7 @@ def analyze(
 def sample(
     grey: _Grey = False,
     weights: _Weights = None,
+    prediction: _Prediction = "v",
     data: options.Data = None,
     count: Annotated[int, typer.Option(help="Number of samples.")] = 64,
     t_max: options.TMax = 10.0,
@@ -162,7 +170,6 @@ def sample(
     """
     with options.packages_for("sampling"):
         from ..neural.unet.model import UNetModel
-        from ..neural.unet.weights import shipped_weights
 
     from ..process import log_time_grid
     from . import network
@@ -170,7 +177,7 @@ def sample(
 
     variant = network.variant_of(grey, weights)
     model = UNetModel.load(
-        shipped_weights(variant) if weights is None else weights, device=None if device == "auto" else device
+        network.weights_of(weights, variant, prediction), device=None if device == "auto" else device
     )
     train_images, test_images = (network.find_images(split, variant, data) for split in ("train", "test"))
     run_experiment(

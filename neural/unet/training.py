@@ -21,6 +21,7 @@ from ..score_training import ScoreTraining
 from ..trainer import TrainingDivergedError
 from .network import UNet, vp_amplitudes
 from .settings import TrainingSettings
+from .weights import file_stem
 
 __all__ = ["TrainingDivergedError", "denoising_loss", "train"]
 
@@ -56,9 +57,9 @@ def train(
         Clean images (N, 1, H, W), float32 or float64, finite; H and W multiples of `UNet.TOTAL_STRIDE`.
     out
         Directory of the two files: ``unet-<variant>.checkpoint`` with everything needed to go on, written every
-        ``checkpoint_minutes`` and after each epoch, and ``unet-<variant>.safetensors``, the weights after the
-        last complete epoch with their card. Both are replaced in one step, so the process may be killed at any time.
-        A finished training goes on if called again with more epochs.
+        ``checkpoint_minutes`` and after each epoch, and ``unet-<variant>.safetensors``, the weights after the last
+        complete epoch with their card; stems end with ``-v`` for a network that predicts v. Both are replaced in one
+        step, so the process may be killed at any time. A finished training goes on if called again with more epochs.
     device
         See `resolve_device`. Changing the device between two sessions is allowed, but not reproducible.
     data_sha256
@@ -93,7 +94,7 @@ def train(
             lambda: UNet(settings.padding, settings.prediction),
             settings,
             directory,
-            f"unet-{settings.variant}",
+            file_stem(settings.variant, settings.prediction),
             resolve_device(device),
             data_sha256,
             earlier,

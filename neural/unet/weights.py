@@ -10,7 +10,12 @@ from ..shipped import shipped_file
 from ..tensor_file import network_with, read_card, read_tensors
 from .network import Padding, Prediction, UNet
 
-__all__ = ["load_weights", "read_card", "save_weights", "shipped_weights"]
+__all__ = ["file_stem", "load_weights", "read_card", "save_weights", "shipped_weights"]
+
+
+def file_stem(variant: Variant, prediction: Prediction) -> str:
+    """What the files of a network of these images and this prediction are called."""
+    return f"unet-{variant}" if prediction == "epsilon" else f"unet-{variant}-{prediction}"
 
 
 def load_weights(path: str | Path) -> tuple[UNet, dict[str, Any]]:
@@ -32,7 +37,12 @@ def load_weights(path: str | Path) -> tuple[UNet, dict[str, Any]]:
     return network_with(net, tensors, source, UNet.NAME), card
 
 
-def shipped_weights(variant: Variant = "binarised") -> Path:
-    """The file of weights that comes with the package; `ResultFileError` where this installation has none."""
-    command = f"fastpatch unet train{' --grey' if variant == 'grey' else ''}"
-    return shipped_file(f"unet-{variant}.safetensors", f"weights of the {variant} model", command)
+def shipped_weights(variant: Variant = "binarised", prediction: Prediction = "v") -> Path:
+    """The file of weights that comes with the package; `ResultFileError` where this installation has none.
+
+    The network that predicts v has the less loss on held-out images and is exact at large t; the paper's predicts the
+    noise, ``"epsilon"`` (docs/networks.md compares them).
+    """
+    command = f"fastpatch unet train{' --grey' if variant == 'grey' else ''} --prediction {prediction}"
+    name = f"{file_stem(variant, prediction)}.safetensors"
+    return shipped_file(name, f"weights of the {variant} model that predicts {prediction}", command)

@@ -117,6 +117,8 @@ def _denoisers(
         networks: dict[str, Model] = {}
         if images is None or weights is not None:
             networks["U-Net"] = UNetModel.load(weights or shipped_weights("binarised"))
+        if images is None and weights is None:
+            networks["U-Net of the noise"] = UNetModel.load(shipped_weights("binarised", "epsilon"))
         for path in beside:
             if path.stem in networks or path.stem in found:
                 raise InvalidInputError(f"--beside is {path}, whose name is taken; expected files of different names")
