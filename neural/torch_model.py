@@ -14,10 +14,11 @@ from ..process import VPSchedule
 from ..validation import floating_field, integer, positive_time, shell_numbers
 from .devices import reproducible, resolve_device
 from .jvp import jacobian_products
+from .probes.differentiation import quadratic_forms
 
 __all__ = ["Method", "TorchModel"]
 
-Method = Literal["jvp", "finite-difference"]
+Method = Literal["jvp", "vjp", "finite-difference"]
 
 # Evaluations carried at once: more leave the CPU's caches, and each pair of a field and a tangent takes 5 MB.
 _BATCH = 32
@@ -35,9 +36,11 @@ class TorchModel:
     schedule
         The forward process of which it is the score; ``VPSchedule()`` by default.
     method
-        How `mode_derivatives` are taken: ``"jvp"``, exact forward-mode derivatives, or ``"finite-difference"``, the
-        paper's central differences with the step max(5e-5, 1e-3 sigma^2) (App. C.8), whose rounding in float32 is
-        some 0.3 % of the largest derivative, hence all of a soft mode's. Both cost about the same.
+        How `mode_derivatives` are taken: ``"jvp"`` and ``"vjp"``, exact by forward and by reverse mode, or
+        ``"finite-difference"``, the paper's central differences with the step max(5e-5, 1e-3 sigma^2) (App. C.8), whose
+        rounding in float32 is some 0.3 % of the largest derivative, hence all of a soft mode's. Reverse mode needs a
+        score that torch can differentiate so, and the memory of its graph for ``batch`` fields; of convolutions on a
+        CPU it is the fastest. `jacobian_products` are by forward mode always.
     device, dtype
         Where (see `resolve_device`) and in which precision the score is evaluated, whatever that of the fields.
     batch
@@ -122,12 +125,24 @@ class TorchModel:
         """lambda_v = v^T (db/dx) v along the unit-norm modes of `fourier_modes`, (..., n_shells, directions)."""
         field, numbers = floating_field(x), shell_numbers(shells)
         modes, position = distinct_modes((field.shape[-2], field.shape[-1]), numbers, diagonal)
-        if self.method == "finite-difference":
+        if self.method == "vjp":
+            derivatives = self._by_reverse_mode(field, positive_time(t), modes)
+        elif self.method == "finite-difference":
             step = finite_difference_step(self.schedule.sigma2(positive_time(t)))
             derivatives = directional_derivatives(lambda y: self.drift(y, t), field, modes, step)
         else:
             derivatives = np.einsum("...mij,mij->...m", self.jacobian_products(field, t, modes), modes)
         return np.asarray(derivatives[..., position], dtype=field.dtype)
+
+    def _by_reverse_mode(self, field: NDArray[Any], t: float, modes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """lambda_v (..., M) along modes (M, L1, L2)."""
+        with reproducible(self._device, tf32=False):
+            found = quadratic_forms(
+                lambda part: self._checked(_channels_last(part), t), self._tensor(field), self._tensor(modes),
+                batch=self._batch, method="vjp",
+            ).values  # fmt: skip
+        along = self.schedule.rate(t) * (-0.5 * np.square(modes).sum(axis=(-2, -1)) - found)
+        return np.asarray(along).reshape(*field.shape[:-2], len(modes))
 
     def _checked(self, x: Tensor, t: float) -> Tensor:
         score = self._of_tensor(x, t)

@@ -19,7 +19,7 @@ class TrainedModel(TorchModel):
     """The score of a network of fields (B, 1, H, W) and times, evaluated in the precision of its weights.
 
     ``net`` has a method ``score(x, t)`` and is moved to the device; ``card`` is what its file of weights says of it.
-    The other parameters are those of `TorchModel`.
+    The other parameters are those of `TorchModel`; derivatives by reverse mode, which these networks allow.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class TrainedModel(TorchModel):
         net: nn.Module,
         card: Mapping[str, Any] | None = None,
         *,
-        method: Method = "jvp",
+        method: Method = "vjp",
         device: str | torch.device | None = "cpu",
         batch: int = 32,
     ) -> None:
@@ -39,7 +39,7 @@ class TrainedModel(TorchModel):
         super().__init__(network.score, method=method, device=target, dtype=dtype, batch=batch)
 
     @classmethod
-    def load(cls, path: str | Path, *, method: Method = "jvp", device: str | torch.device | None = "cpu") -> Self:
+    def load(cls, path: str | Path, *, method: Method = "vjp", device: str | torch.device | None = "cpu") -> Self:
         """The model of a file of weights; raises what the network's ``load_weights`` and `TorchModel` raise."""
         net, card = cls._read(path)
         return cls(net, card, method=method, device=device)

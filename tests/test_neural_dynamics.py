@@ -40,8 +40,9 @@ def both(dictionary, schedule=None, **options):
 
 @pytest.mark.parametrize("t", [8.0, 2.0, 0.4, 0.02])
 @pytest.mark.parametrize("beta", [1.0, 2.5])
-def test_forward_mode_derivatives_are_the_closed_form(dictionary, t, beta):
-    closed, network = both(dictionary, fp.VPSchedule(beta), dtype=torch.float64)
+@pytest.mark.parametrize("method", ["jvp", "vjp"])
+def test_exact_derivatives_are_the_closed_form(dictionary, method, t, beta):
+    closed, network = both(dictionary, fp.VPSchedule(beta), dtype=torch.float64, method=method)
     x = field(2, 8, 10)
     np.testing.assert_allclose(network.score(x, t), closed.score(x, t), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(network.drift(x, t), closed.drift(x, t), rtol=1e-9, atol=1e-9)
@@ -112,6 +113,7 @@ def test_derivatives_leave_no_graph_and_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.mode_derivatives(field(6, 6), 1.0)
+        TorchModel(lambda x, t: net(x), method="vjp").mode_derivatives(field(6, 6), 1.0)
     assert net.weight.grad is None
 
 
@@ -125,8 +127,8 @@ def test_is_a_model_with_modes(dictionary):
 
 
 def test_refuses_unsuitable_scores_and_options(dictionary):
-    with pytest.raises(InvalidInputError, match="method is 'vjp'; expected one of 'jvp', 'finite-difference'"):
-        both(dictionary, method="vjp")
+    with pytest.raises(InvalidInputError, match="method is 'exact'; expected one of 'jvp', 'vjp', 'finite-d"):
+        both(dictionary, method="exact")
     with pytest.raises(BackendUnavailableError if not torch.cuda.is_available() else InvalidInputError):
         both(dictionary, device="cuda:99" if not torch.cuda.is_available() else "quantum")
     wrong = TorchModel(lambda x, t: x[..., :-1])
@@ -162,8 +164,9 @@ def test_unet_runs_like_any_model(unet, tmp_path):
     assert identity["weights_sha256"] != UNetModel(UNet()).describe()["weights_sha256"]
 
 
-def test_unet_derivative_is_that_of_the_drift_it_runs_on(unet):
-    model = UNetModel(unet)
+@pytest.mark.parametrize("method", ["jvp", "vjp"])
+def test_unet_derivative_is_that_of_the_drift_it_runs_on(unet, method):
+    model = UNetModel(unet, method=method)
     x, t, step = field(1, 8, 8), 0.5, 1e-2
     v = fourier_modes((8, 8), [2])[0, 0]
     slope = (model.drift(x + step * v, t) - model.drift(x - step * v, t)) / (2.0 * step)

@@ -89,8 +89,9 @@ def analyze(
     seed: options.Seed = 0,
     record_every: options.RecordEvery = 6,
     derivatives: Annotated[
-        Literal["jvp", "finite-difference"], typer.Option(help="Exact, or by the paper's differences.")
-    ] = "jvp",
+        Literal["vjp", "jvp", "finite-difference"],
+        typer.Option(help="Exact by reverse or by forward mode, or by the paper's differences."),
+    ] = "vjp",
     probes: Annotated[int, typer.Option(help="Random-phase probes of the dispersion, a field and time.")] = 8,
     sites: Annotated[int, typer.Option(help="Sites whose impulse response is taken, a field and time.")] = 16,
     null: options.Null = True,

@@ -33,9 +33,10 @@ def read_state(path: Path) -> tuple[NDArray[Any], int, float, str]:
     if not path.is_file():
         raise ResultFileError(f"{path} is {'no file' if path.exists() else 'not there'}; expected a checkpoint")
     try:
-        found = read_npz(path, ("format", "x", "step", "time", "identity"))
-        if str(found["format"]) != _FORMAT:
-            raise ValueError(f"its format is {found['format']}")
+        named = str(read_npz(path, ("format",))["format"])
+        if named != _FORMAT:
+            raise ResultFileError(f"{path} has format {named}; expected {_FORMAT}")
+        found = read_npz(path, ("x", "step", "time", "identity"))
         for name, kinds in (("step", "iu"), ("time", "f"), ("identity", "U")):
             if found[name].ndim or found[name].dtype.kind not in kinds:
                 raise ValueError(f"{name} has shape {found[name].shape} and dtype {found[name].dtype}")
