@@ -11,11 +11,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 run: $(VENV)/.run  ## the paper's patch experiment, into runs/patch
 	$(BIN)/fastpatch patch
 
-test: $(VENV)/.test  ## the default tests, a few minutes
-	$(BIN)/python -m pytest
+test: $(VENV)/.test  ## the default tests, by two processes: some minutes
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: $(VENV)/.test  ## the long tests too
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or not slow"
 
 bench: $(VENV)/.bench  ## the benchmarks, the comparison with other frameworks and the README's plot, half an hour
 	$(BIN)/python -m bench.run

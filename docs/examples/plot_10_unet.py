@@ -3,7 +3,7 @@ A trained U-Net under the same measurement
 ==========================================
 
 The paper's U-Net on binarised Fashion-MNIST, as a model: the same call simulates it, the same observables are taken,
-with derivatives by forward-mode differentiation. Few steps and trajectories here; ``fastpatch unet analyze`` takes
+with exact derivatives. Few steps and trajectories here; ``fastpatch unet analyze`` takes
 more.
 """
 
