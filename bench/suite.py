@@ -1,6 +1,7 @@
 """One run of the pytest-benchmark suite, as records and as a table."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -63,7 +64,9 @@ def run_suite(arguments: Sequence[str] = ("bench",), *, show_progress: bool = Tr
             *("--benchmark-only", "--benchmark-quiet", f"--benchmark-json={report}"),
             *arguments,
         ]
-        done = subprocess.run(command, cwd=ROOT, stdout=None if show_progress else subprocess.PIPE, text=True)
+        # Of a pytest that this is a test of, nothing: as one of several processes it would not time anything.
+        own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        done = subprocess.run(command, cwd=ROOT, stdout=None if show_progress else subprocess.PIPE, text=True, env=own)
         if done.returncode != 0:
             raise BenchmarkError(
                 f"the benchmarks ended with pytest's exit status {done.returncode}; expected 0{_tail(done.stdout)}"
