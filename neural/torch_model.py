@@ -162,7 +162,7 @@ class TorchModel:
 def _channels_last(x: Tensor) -> Tensor:
     """x (B, 1, H, W) so that torch convolves with the channels last, 1.3 times as fast on a CPU.
 
-    Of one channel both layouts are the same memory, and torch goes by the strides; derivatives keep to the common
-    layout, since torch's forward mode of group norm refuses this one.
+    Of one channel both layouts are the same memory, and torch goes by the strides; forward derivatives keep to the
+    common layout, since torch's forward mode of group norm refuses this one.
     """
     return x.as_strided(x.shape, (x.shape[2] * x.shape[3], 1, x.shape[3], 1))

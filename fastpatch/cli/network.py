@@ -83,9 +83,11 @@ def weights_of(weights: Path | None, variant: "Variant", prediction: "Prediction
 
 def title(model: "UNetModel") -> str:
     """What the figures are of."""
-    card = model.card
-    trained = [earlier.get("epochs") for earlier in (card.get("continues"),) if earlier and "architecture" in earlier]
-    epochs = " + ".join(str(count) for count in (*trained, card.get("epochs")))
+    card, epochs = model.card, str(model.card.get("epochs"))
+    # The card of weights that predict something else keeps their architecture, and their epochs are not counted.
+    before = card.get("continues") or {}
+    if "architecture" in before:
+        epochs = f"{before['epochs']} + {epochs}"
     plural = "" if epochs == "1" else "s"
     of_v = ", predicting v" if model.net.prediction == "v" else ""
     return f"U-Net{of_v}, {card.get('variant')} Fashion-MNIST, {epochs} epoch{plural} of training"

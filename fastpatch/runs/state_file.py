@@ -33,10 +33,12 @@ def read_state(path: Path) -> tuple[NDArray[Any], int, float, str]:
     if not path.is_file():
         raise ResultFileError(f"{path} is {'no file' if path.exists() else 'not there'}; expected a checkpoint")
     try:
-        named = str(read_npz(path, ("format",))["format"])
-        if named != _FORMAT:
-            raise ResultFileError(f"{path} has format {named}; expected {_FORMAT}")
-        found = read_npz(path, ("x", "step", "time", "identity"))
+        found = read_npz(path)
+        if str(found.get("format", _FORMAT)) != _FORMAT:
+            raise ResultFileError(f"{path} has format {found['format']}; expected {_FORMAT}")
+        missing = [name for name in ("format", "x", "step", "time", "identity") if name not in found]
+        if missing:
+            raise ValueError(f"it holds no {missing[0]}")
         for name, kinds in (("step", "iu"), ("time", "f"), ("identity", "U")):
             if found[name].ndim or found[name].dtype.kind not in kinds:
                 raise ValueError(f"{name} has shape {found[name].shape} and dtype {found[name].dtype}")

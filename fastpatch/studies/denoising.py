@@ -226,8 +226,9 @@ def described(denoiser: Lazy) -> dict[str, Any] | None:
 def kept_name(name: str, denoiser: Lazy, versions: Mapping[str, str] | None) -> str:
     """What the files of a denoiser's kept results begin with: its name, and what tells it from others of that name."""
     version = (versions or {}).get(name)
-    if version is None and described(denoiser) is not None:
-        version = json.dumps(described(denoiser), sort_keys=True)
+    # Of a network, the description holds the digest of its weights: it is asked for once.
+    if version is None and (told := described(denoiser)) is not None:
+        version = json.dumps(told, sort_keys=True)
     words = "".join(letter if letter.isalnum() else "-" for letter in name)
     return words if version is None else f"{words}-{sha256(version.encode()).hexdigest()[:12]}"
 

@@ -1,6 +1,7 @@
 """Options of the commands on images, and the images themselves."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from ...neural.data import Split
 
-__all__ = ["HeldOut", "Images", "Threshold", "at_time", "both_sets", "training_images"]
+__all__ = ["HeldOut", "Images", "Threshold", "at_time", "both_sets", "training_images", "version_of"]
 
 Images = Annotated[
     Path | None,
@@ -31,6 +32,11 @@ Threshold = Annotated[float, typer.Option(help="Grey value above which a pixel o
 def at_time(quiet: bool) -> Callable[[str, float], None] | None:
     """Tells, unless ``quiet``, which denoiser is done at which time."""
     return None if quiet else lambda name, t: tell(f"{name}, t = {t:.3g}")
+
+
+def version_of(images: "NDArray[np.float32]") -> str:
+    """What tells denoisers that are made of these images from others of the same name."""
+    return sha256(images.tobytes()).hexdigest()
 
 
 def training_images(images: Path | None, threshold: float, data: Path | None) -> "NDArray[np.float32]":

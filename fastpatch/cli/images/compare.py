@@ -1,6 +1,7 @@
 """``fastpatch images compare``."""
 
-from hashlib import sha256
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 from ...errors import InvalidInputError
 from ...messages import tell
 from .. import options
-from .common import HeldOut, Images, Threshold, at_time, both_sets
+from .common import HeldOut, Images, Threshold, at_time, both_sets, version_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,28 +108,30 @@ def _denoisers(
     from ...studies.image_denoisers import image_denoisers
 
     found: dict[str, Lazy] = dict(image_denoisers(training))
-    versions = dict.fromkeys(found, sha256(training.tobytes()).hexdigest())
+    versions = dict.fromkeys(found, version_of(training))
+    networks: dict[str, Callable[[], Model]] = {}
     if images is None or weights is not None or beside:
         with options.packages_for("the U-Net"):
             from ...neural.local.model import LocalModel
             from ...neural.local.weights import shipped_weights as shipped_local
             from ...neural.unet.model import UNetModel
             from ...neural.unet.weights import shipped_weights
-        networks: dict[str, Model] = {}
         if images is None or weights is not None:
-            networks["U-Net"] = UNetModel.load(weights or shipped_weights("binarised"))
+            networks["U-Net"] = lambda: UNetModel.load(weights or shipped_weights("binarised"))
         if images is None and weights is None:
-            networks["U-Net of the noise"] = UNetModel.load(shipped_weights("binarised", "epsilon"))
+            networks["U-Net of the noise"] = lambda: UNetModel.load(shipped_weights("binarised", "epsilon"))
         for path in beside:
             if path.stem in networks or path.stem in found:
                 raise InvalidInputError(f"--beside is {path}, whose name is taken; expected files of different names")
-            networks[path.stem] = UNetModel.load(path)
+            networks[path.stem] = partial(UNetModel.load, path)
         if images is None:
-            networks["network of 5x5"] = LocalModel.load(shipped_local())
+            networks["network of 5x5"] = lambda: LocalModel.load(shipped_local())
         found = {**networks, **found}
     if only:
         unknown = sorted(set(only) - set(found))
         if unknown:
             raise InvalidInputError(f"--only is {unknown[0]!r}; expected one of {', '.join(found)}")
         found = {name: maker for name, maker in found.items() if name in only}
+    # Networks that are wanted are loaded at once: their weights are what kept results are told apart by.
+    found |= {name: load() for name, load in networks.items() if name in found}
     return found, versions, "U-Net" if "U-Net" in found else None

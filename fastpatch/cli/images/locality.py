@@ -1,13 +1,12 @@
 """``fastpatch images locality``."""
 
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .. import options
-from .common import HeldOut, Images, Threshold, at_time, both_sets
+from .common import HeldOut, Images, Threshold, at_time, both_sets, version_of
 
 __all__ = ["locality"]
 
@@ -57,7 +56,7 @@ def locality(
         {"training": training[:count], "held-out": test},
         log_time_grid(t_max, t_min, levels - 1),
         seed=seed,
-        version=sha256(training.tobytes()).hexdigest(),
+        version=version_of(training),
         folder=out,
         progress=at_time(quiet),
     )
