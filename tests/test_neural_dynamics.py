@@ -107,6 +107,23 @@ def test_never_more_pairs_at_once_than_the_batch(batch, largest):
     assert max(seen) * tangents_at_once == largest
 
 
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_transposed_products_of_a_score_that_is_no_gradient(batch):
+    matrix = np.random.default_rng(4).standard_normal((12, 12))
+    weights = torch.from_numpy(matrix)
+    model = TorchModel(lambda x, t: (x.reshape(-1, 12) @ weights.T).view_as(x), dtype=torch.float64, batch=batch)
+    x, v, each = field(2, 4, 3, 4), field(5, 3, 4), field(2, 4, 5, 3, 4)
+    forward, back = -0.5 * np.eye(12) - matrix, -0.5 * np.eye(12) - matrix.T
+    shared = np.broadcast_to((v.reshape(5, 12) @ forward.T).reshape(5, 3, 4), each.shape)
+    np.testing.assert_allclose(model.jacobian_products(x, 1.0, v), shared, rtol=1e-10, atol=1e-12)
+    shared = np.broadcast_to((v.reshape(5, 12) @ back.T).reshape(5, 3, 4), each.shape)
+    np.testing.assert_allclose(model.transposed_products(x, 1.0, v), shared, rtol=1e-10, atol=1e-12)
+    own = (each.reshape(-1, 12) @ back.T).reshape(each.shape)
+    np.testing.assert_allclose(model.transposed_products(x, 1.0, each), own, rtol=1e-10, atol=1e-12)
+    single = model.transposed_products(x[0, 0], 1.0, each[0, 0])
+    np.testing.assert_allclose(single, own[0, 0], rtol=1e-10, atol=1e-12)
+
+
 def test_derivatives_leave_no_graph_and_no_warning():
     net = torch.nn.Conv2d(1, 1, 3, padding=1)
     model = TorchModel(lambda x, t: net(x))
@@ -137,6 +154,10 @@ def test_refuses_unsuitable_scores_and_options(dictionary):
     _, network = both(dictionary)
     with pytest.raises(InvalidInputError, match=r"directions has shape \(3, 8, 7\); expected \(M, 8, 8\)"):
         network.jacobian_products(field(8, 8), 1.0, field(3, 8, 7))
+    with pytest.raises(InvalidInputError, match=r"expected \(M, 8, 8\), or that for every one of \(2,\) fields"):
+        network.transposed_products(field(2, 8, 8), 0.5, field(3, 4, 8, 8))
+    with pytest.raises(InvalidInputError, match=r"directions has shape \(2, 3, 8, 8\); expected \(M, 8, 8\)$"):
+        network.jacobian_products(field(2, 8, 8), 0.5, field(2, 3, 8, 8))
     with pytest.raises(InvalidInputError, match=r"t is 0\.0"):
         network.drift(field(8, 8), 0.0)
 

@@ -93,7 +93,7 @@ def analyze(
         typer.Option(help="Exact by reverse or by forward mode, or by the paper's differences."),
     ] = "vjp",
     probes: Annotated[int, typer.Option(help="Random-phase probes of the dispersion, a field and time.")] = 8,
-    sites: Annotated[int, typer.Option(help="Sites whose impulse response is taken, a field and time.")] = 16,
+    sites: Annotated[int, typer.Option(help="Sites whose receptive field is taken, a field and time.")] = 16,
     null: options.Null = True,
     device: options.Device = "auto",
     out: options.Out = Path("runs/unet-analysis"),

@@ -18,6 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ...errors import InvalidInputError
 from ..jvp import jacobian_products
+from ..vjp import transposed_products
 
 __all__ = ["Differentiation", "QuadraticForms", "choose_differentiation", "float32_weights"]
 __all__ += ["is_out_of_memory", "quadratic_forms"]
@@ -70,8 +71,8 @@ def quadratic_forms(
             products = jacobian_products(function, x, directions, batch)
             return QuadraticForms(_contracted(products, directions), "jvp")
         if method == "vjp":
-            parts = [_reverse(function, fields, directions) for fields in torch.split(x, batch)]
-            return QuadraticForms(torch.cat(parts).cpu().numpy(), "vjp")
+            products = transposed_products(function, x, directions, batch)
+            return QuadraticForms(_contracted(products, directions), "vjp")
         if method == "finite-difference":
             found = [_differences(function, fields, directions, step) for fields in torch.split(x, batch)]
             values, error = (np.concatenate(one) for one in zip(*found, strict=True))
@@ -114,16 +115,6 @@ def float32_weights(net: Any) -> Any:
         return net
     short = [p for p in net.parameters() if p.is_floating_point() and p.dtype.itemsize < torch.float32.itemsize]
     return copy.deepcopy(net).float() if short else net
-
-
-def _reverse(function: Function, fields: Tensor, directions: Tensor) -> Tensor:
-    """v^T (J^T v) by one backward pass a direction through one graph, (B, M), float64."""
-    with torch.enable_grad():
-        point = fields.detach().requires_grad_(True)
-        value = function(point)
-        found = [torch.autograd.grad(value, point, v.expand_as(value), retain_graph=True)[0] for v in directions]
-    forms = [(back.double() * v.double()).flatten(1).sum(1) for back, v in zip(found, directions, strict=True)]
-    return torch.stack(forms, dim=1).detach()
 
 
 def _differences(

@@ -6,11 +6,13 @@ network's is not. Its diagonal is then the dispersion of the convolution nearest
 of the responses over all sites, and the power off the diagonal is what that convolution leaves out.
 
 **Estimator.** A random-phase probe z is a real field with :math:`|\hat z_k| = 1` at every wave vector and independent
-uniform phases (random signs where k = -k). One Jacobian-vector product gives, at all k at once,
+uniform phases (random signs where k = -k). One product with the transposed Jacobian, a backward pass, gives at all k at
+once
 
-.. math:: r(k) = \frac{(F J z)_k}{\hat z_k} = \tilde J_{kk} + \sum_{q\ne k} \tilde J_{kq}\,\frac{\hat z_q}{\hat z_k}.
+.. math:: r(k) = \overline{\Bigl(\frac{(F J^\top z)_k}{\hat z_k}\Bigr)}
+               = \tilde J_{kk} + \sum_{q\ne k} \tilde J_{qk}\,\frac{\hat z_k}{\hat z_q}.
 
-The sum has mean zero and variance :math:`P(k) = \sum_{q\ne k} |\tilde J_{kq}|^2`. So the mean of r over S probes is
+The sum has mean zero and variance :math:`P(k) = \sum_{q\ne k} |\tilde J_{qk}|^2`. So the mean of r over S probes is
 unbiased with the standard error sqrt(P(k)/S), its sample variance is an unbiased estimate of the off-diagonal power,
 and for an equivariant map a single probe is exact.
 
@@ -18,6 +20,7 @@ Plane waves wrap around. For a network that does not, sites at opposite borders 
 to each other, which lowers the averaged response at displacement u by a factor of (1 - |u_y|/L1)(1 - |u_x|/L2).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,22 +81,20 @@ def local_dispersion(model: TorchModel, x: ArrayLike, t: float, *, probes: int =
     """Measure lambda(k) of the drift's Jacobian at the fields ``x`` (..., L1, L2), each on its own.
 
     Every field has ``probes`` >= 2 probes of its own, so that the errors of a mean over fields are independent. Costs
-    one Jacobian-vector product a field and probe. Raises `InvalidInputError` or `DtypeError` for unsuitable fields,
+    one backward pass a field and probe. Raises `InvalidInputError` or `DtypeError` for unsuitable fields,
     times or numbers of probes.
     """
     field = floating_field(x)
     count = integer(probes, "probes", minimum=2)
     rng = np.random.default_rng(integer(seed, "seed", minimum=0))
-    flat = field.reshape(-1, *field.shape[-2:])
-    symbol, off_diagonal = np.empty(flat.shape, dtype=np.complex128), np.empty(flat.shape)
-    for index, one in enumerate(flat):
-        z = random_phase_probes((field.shape[-2], field.shape[-1]), count, rng)
-        responses = scipy.fft.fft2(model.jacobian_products(one, t, z)) / scipy.fft.fft2(z)
-        symbol[index] = responses.mean(axis=0)
-        off_diagonal[index] = (np.abs(responses - symbol[index]) ** 2).sum(axis=0) / (count - 1)
-    return LocalDispersion(
-        positive_time(t), symbol.reshape(field.shape), off_diagonal.reshape(field.shape), probes=count
+    lattice = (field.shape[-2], field.shape[-1])
+    z = random_phase_probes(lattice, math.prod(field.shape[:-2]) * count, rng).reshape(
+        *field.shape[:-2], count, *lattice
     )
+    responses = np.conj(scipy.fft.fft2(model.transposed_products(field, t, z)) / scipy.fft.fft2(z))
+    symbol = responses.mean(axis=-3)
+    off_diagonal = (np.abs(responses - symbol[..., None, :, :]) ** 2).sum(axis=-3) / (count - 1)
+    return LocalDispersion(positive_time(t), symbol, off_diagonal, probes=count)
 
 
 def random_phase_probes(shape: tuple[int, int], count: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -15,18 +15,19 @@ __all__ = ["containing_radius", "participating_sites", "predicted_critical_time"
 def response_power(
     model: TorchModel, x: ArrayLike, t: float, *, sites: int = 32, seed: int = 0, periodic: bool = False
 ) -> NDArray[np.float64]:
-    r"""Mean squared response of the data term to an impulse, by displacement, (..., 2 L1 - 1, 2 L2 - 1).
+    r"""Mean squared response of the data term to its surroundings, by displacement, (..., 2 L1 - 1, 2 L2 - 1).
 
-    .. math:: \rho(u) = \frac1n \sum_{j} A_{j+u,\,j}^2, \qquad
+    .. math:: \rho(u) = \frac1n \sum_{i} A_{i,\,i+u}^2, \qquad
               A = \beta\Bigl(-\frac12 + \frac1{\sigma^2}\Bigr) I - \frac{\partial b}{\partial x}
 
-    over n random sites j, the same for every field of ``x`` (..., L1, L2); with ``sites = L1 L2`` over all. Zero
+    over n random sites i, the same for every field of ``x`` (..., L1, L2); with ``sites = L1 L2`` over all. Zero
     displacement is at [L1 - 1, L2 - 1]. A is beta alpha/sigma^2 times the Jacobian of the posterior mean: the linear
     terms of the drift, by which every pixel responds to itself in any network, are left out. Each response is exact,
-    so that the only error is that of the sample of sites.
+    by reverse mode, so that the only error is that of the sample of sites.
 
-    These are columns of the Jacobian. The field that a pixel *receives* from is a row, the same for any exact score
-    because the Jacobian of a gradient is symmetric; a trained score is one only approximately, which is not checked.
+    These are rows of the Jacobian: the field that a pixel receives from. The field that it acts on is a column, the
+    same for any exact score because the Jacobian of a gradient is symmetric; a trained score is one only
+    approximately, which is not checked.
     ``periodic`` takes displacements by minimum image, for a network that wraps around.
     """
     field = floating_field(x)
@@ -38,7 +39,7 @@ def response_power(
     impulses = impulses.reshape(count, L1, L2)
     schedule = model.schedule
     linear = schedule.rate(t) * (-0.5 + 1.0 / schedule.sigma2(t))
-    squared = (linear * impulses - model.jacobian_products(field, t, impulses)) ** 2
+    squared = (linear * impulses - model.transposed_products(field, t, impulses)) ** 2
     power = np.zeros((*field.shape[:-2], 2 * L1 - 1, 2 * L2 - 1))
     for index, (i, j) in enumerate(zip(*np.divmod(chosen, L2), strict=True)):
         response = squared[..., index, :, :]
