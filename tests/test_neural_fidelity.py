@@ -65,9 +65,17 @@ def test_figures(tmp_path):
     dataset = compare_with_data(samples, images(30, 1), images(20, 2))
     dataset = dataset.assign(final=(("trajectory", "y", "x"), samples))
     grid = draw_samples(dataset, "eleven")
-    shown = [axes.images[0].get_array() for axes in grid.axes if axes.images]
-    assert len(grid.axes) == 12
-    np.testing.assert_array_equal(np.array(shown), samples)
+    (axes,) = grid.axes
+    wall = np.asarray(axes.images[0].get_array())
+    H, W = samples.shape[1:]
+    assert wall.shape == (3 * (H + 2), 4 * (W + 2), 3)
+    assert wall[: H + 2, W + 1 : W + 3].min() == 1.0  # the gap between two images
+    for number, sample in enumerate(samples):
+        row, column = divmod(number, 4)
+        found = wall[row * (H + 2) + 1 :, column * (W + 2) + 1 :][:H, :W]
+        shade = np.clip(0.5 + 0.5 * sample, 0.0, 1.0)
+        np.testing.assert_allclose(found, np.repeat(shade[..., None], 3, axis=2))
+    assert wall[-H - 2 :, -W - 2 :].min() == 1.0  # the twelfth place is empty
     for name, figure in (("samples", grid), ("statistics", draw_fidelity(dataset))):
         save_figure(figure, tmp_path / f"{name}.png")
         assert (tmp_path / f"{name}.png").stat().st_size > 5_000

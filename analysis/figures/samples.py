@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from .image_wall import draw_image_wall
 from .style import BLUE, GREY, RED, frame, house_style, new_figure, shown_level
 
 if TYPE_CHECKING:
@@ -24,18 +25,13 @@ def draw_samples(dataset: "xr.Dataset", title: str | None = None) -> Figure:
     classes = dataset["class_label"].to_numpy() if "class_label" in dataset else None
     columns = int(np.ceil(np.sqrt(len(fields)))) if classes is None else int(np.unique_counts(classes).counts.max())
     rows = -(-len(fields) // columns)
+    wall = np.full((rows * columns, *fields.shape[1:]), np.nan)
+    wall[: len(fields)] = fields
     with house_style():
         side = max(0.62, 4.4 / columns)  # wide enough for the title
-        figure = new_figure(side * columns, side * rows + 0.3)
-        grid = np.asarray(figure.subplots(rows, columns, squeeze=False))
-        for axes in grid.flat[len(fields) :]:
-            axes.set_axis_off()
-        for axes, field in zip(grid.flat, fields, strict=False):
-            draw_image(axes, field)
-        if classes is not None:
-            for axes, index in zip(grid[:, 0], classes[::columns], strict=True):
-                axes.set_ylabel(f"class {index}", fontsize="small")
-        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.0, hspace=0.0)  # type: ignore[union-attr, call-arg]
+        figure = new_figure(side * columns + (0.0 if classes is None else 0.6), side * rows + 0.3)
+        labels = [] if classes is None else [f"class {index}" for index in classes[::columns]]
+        draw_image_wall(figure.subplots(), wall.reshape(rows, columns, *fields.shape[1:]), row_labels=labels)
         if title:
             figure.suptitle(title, fontsize="medium")
     return figure
@@ -47,12 +43,8 @@ def draw_denoising(dataset: "xr.Dataset", title: str | None = None) -> Figure:
     times = dataset["snapshot_time"].to_numpy()
     with house_style():
         figure = new_figure(0.95 * len(times) + 0.1, 0.95 * len(fields) + 0.55)
-        grid = np.asarray(figure.subplots(len(fields), len(times), squeeze=False))
-        for row, trajectory in zip(grid, fields, strict=True):
-            for axes, field in zip(row, trajectory, strict=True):
-                draw_image(axes, field, limit=2.0)
-        for axes, t in zip(grid[0], times, strict=True):
-            axes.set_title(f"$t$ = {shown_level(t)}", fontsize="small")
+        labels = [f"$t$ = {shown_level(t)}" for t in times]
+        draw_image_wall(figure.subplots(), fields, limit=2.0, column_labels=labels)
         figure.suptitle(title or "Denoising, reverse run from left to right", fontsize="medium")
     return figure
 
@@ -68,10 +60,7 @@ def draw_fidelity(dataset: "xr.Dataset") -> Figure:
     with house_style():
         figure = new_figure(9.6, 4.9)
         top, bottom = np.asarray(figure.subfigures(2, 1, height_ratios=[1.0, 1.5]))
-        grid = np.asarray(top.subplots(2, len(samples), squeeze=False))
-        for column, pair in zip(grid.T, zip(samples, nearest, strict=True), strict=True):
-            for axes, field in zip(column, pair, strict=True):
-                draw_image(axes, field)
+        draw_image_wall(top.subplots(), np.stack([samples, nearest]))
         top.suptitle("Samples, and below each the training image nearest to it", fontsize="medium")
         left, middle, right = bottom.subplots(1, 3)
         _histograms(left, dataset["sample_mean"].to_numpy(), dataset["reference_mean"].to_numpy())
