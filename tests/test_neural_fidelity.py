@@ -78,4 +78,4 @@ def test_figures(tmp_path):
     assert wall[-H - 2 :, -W - 2 :].min() == 1.0  # the twelfth place is empty
     for name, figure in (("samples", grid), ("statistics", draw_fidelity(dataset))):
         save_figure(figure, tmp_path / f"{name}.png")
-        assert (tmp_path / f"{name}.png").stat().st_size > 5_000
+        assert (tmp_path / f"{name}.png").stat().st_size > 3_000
