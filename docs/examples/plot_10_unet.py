@@ -11,10 +11,10 @@ import matplotlib.pyplot as plt
 import torch
 
 import fastpatch as fp
-from fastpatch.neural.unet import UNetModel, load_weights, shipped_weights
+from fastpatch.neural.unet import UNetModel
 
 torch.set_num_threads(2)
-model = UNetModel(*load_weights(shipped_weights("binarised")))
+model = UNetModel.shipped("binarised")
 times = fp.log_time_grid(steps=250)
 ds = fp.simulate(model, shape=(28, 28), trajectories=4, times=times, record_every=25, shells=range(4), snapshots=5)
 

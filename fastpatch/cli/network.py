@@ -12,11 +12,13 @@ from ..analysis.statistics import standard_error
 from ..errors import InvalidInputError
 from ..messages import has_terminal, tell
 from ..validation import integer
+from . import options
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from ..neural.data import Split, Variant
+    from ..neural.torch_model import Method
     from ..neural.unet.model import UNetModel
     from ..neural.unet.network import Prediction
 
@@ -29,8 +31,8 @@ __all__ = [
     "sample_report",
     "sample_statistics",
     "title",
+    "unet_model",
     "variant_of",
-    "weights_of",
 ]
 
 # Times at which the local response is measured: the transition lies between the first and the last.
@@ -74,11 +76,21 @@ def variant_of(grey: bool, weights: Path | None) -> "Variant":
     return asked
 
 
-def weights_of(weights: Path | None, variant: "Variant", prediction: "Prediction") -> Path:
-    """The named file, or the one that is shipped."""
-    from ..neural.unet.weights import shipped_weights
+def unet_model(
+    grey: bool, weights: Path | None, prediction: "Prediction", device: str, method: "Method" = "vjp"
+) -> "tuple[UNetModel, Variant]":
+    """The network of the named file, or the one that is shipped, on ``device`` ("auto": CUDA where there is one).
 
-    return shipped_weights(variant, prediction) if weights is None else weights
+    With the images that it is compared with (`variant_of`).
+    """
+    with options.packages_for("the U-Net"):
+        from ..neural.unet.model import UNetModel
+
+    variant = variant_of(grey, weights)
+    place = None if device == "auto" else device
+    if weights is None:
+        return UNetModel.shipped(variant, prediction, method=method, device=place), variant
+    return UNetModel.load(weights, method=method, device=place), variant
 
 
 def title(model: "UNetModel") -> str:

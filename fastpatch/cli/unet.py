@@ -104,22 +104,14 @@ def analyze(
     Writes result.nc, figure3.png, denoising.png and locality.png. Where the training images are found, their Gaussian
     null stands beside the network.
     """
-    with options.packages_for("analysing a network"):
-        from ..neural.unet.model import UNetModel
-
     from ..process import log_time_grid
     from ..validation import integer
     from . import network
     from .experiment import run_experiment
 
-    variant = network.variant_of(grey, weights)
     integer(probes, "probes", minimum=2)
     integer(sites, "sites", minimum=1, maximum=_SIDE**2)
-    model = UNetModel.load(
-        network.weights_of(weights, variant, prediction),
-        method=derivatives,
-        device=None if device == "auto" else device,
-    )
+    model, variant = network.unet_model(grey, weights, prediction, device, derivatives)
     times = log_time_grid(t_max, t_min, steps)
     images = network.find_images("train", variant, data)
     run_experiment(
@@ -169,17 +161,11 @@ def sample(
     At t = 10 nothing of the data is left, and 80 steps from there give the statistics of 500 from t = 50 within errors
     (docs/networks.md). Writes result.nc, samples.png, denoising.png and statistics.png.
     """
-    with options.packages_for("sampling"):
-        from ..neural.unet.model import UNetModel
-
     from ..process import log_time_grid
     from . import network
     from .experiment import run_experiment
 
-    variant = network.variant_of(grey, weights)
-    model = UNetModel.load(
-        network.weights_of(weights, variant, prediction), device=None if device == "auto" else device
-    )
+    model, variant = network.unet_model(grey, weights, prediction, device)
     train_images, test_images = (network.find_images(split, variant, data) for split in ("train", "test"))
     run_experiment(
         model,

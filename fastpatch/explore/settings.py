@@ -95,9 +95,9 @@ class UNetSettings:
     look: ClassVar[Look] = DIFFUSION
 
     def model(self) -> "Model":
-        from ..neural.unet import UNetModel, load_weights, shipped_weights
+        from ..neural.unet import UNetModel
 
-        return UNetModel(*load_weights(shipped_weights(self.variant)))
+        return UNetModel.shipped(self.variant)
 
     def null(self) -> None:
         """Its data are not part of the package, so neither are their second moments."""
@@ -120,8 +120,8 @@ class UNetSettings:
     def code(self) -> str:
         return (
             "import fastpatch as fp\n"
-            "from fastpatch.neural.unet import UNetModel, load_weights, shipped_weights\n\n"
-            f'model = UNetModel(*load_weights(shipped_weights("{self.variant}")))\n'
+            "from fastpatch.neural.unet import UNetModel\n\n"
+            f'model = UNetModel.shipped("{self.variant}")\n'
         ) + _simulating(self)
 
     def simulate(self) -> "xr.Dataset":

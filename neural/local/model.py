@@ -1,7 +1,7 @@
 """The network of one neighbourhood as a model, so that `fastpatch.simulate` and every observable work on it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from ...errors import InvalidInputError
 from ...validation import floating_field, positive_time
 from ..trained_model import TrainedModel
 from .network import LocalNetwork
-from .weights import load_weights
+from .weights import load_weights, shipped_weights
 
 __all__ = ["LocalModel"]
 
@@ -20,6 +20,11 @@ class LocalModel(TrainedModel):
     """`LocalNetwork` as a model on lattices with sides of at least P. The parameters are those of `TrainedModel`."""
 
     net: LocalNetwork
+
+    @classmethod
+    def shipped(cls) -> Self:
+        """The one of 5x5 pixels that ships; `ResultFileError` where this installation has none."""
+        return cls.load(shipped_weights())
 
     @classmethod
     def _read(cls, path: str | Path) -> tuple[LocalNetwork, dict[str, Any]]:

@@ -1,12 +1,18 @@
 """The U-Net of App. D.3 as a model, so that `fastpatch.simulate` and every observable work on it."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
 
 from ...errors import InvalidInputError
+from ..torch_model import Method
 from ..trained_model import TrainedModel
-from .network import UNet
-from .weights import load_weights
+from .network import Prediction, UNet
+from .weights import load_weights, shipped_weights
+
+if TYPE_CHECKING:
+    from ..data import Variant
 
 __all__ = ["UNetModel"]
 
@@ -18,6 +24,21 @@ class UNetModel(TrainedModel):
     """
 
     net: UNet
+
+    @classmethod
+    def shipped(
+        cls,
+        variant: "Variant" = "binarised",
+        prediction: Prediction = "v",
+        *,
+        method: Method = "vjp",
+        device: str | torch.device | None = "cpu",
+    ) -> Self:
+        """The one that ships: of binarised or of grey images, the paper's ("epsilon") or that which predicts v.
+
+        Raises `ResultFileError` where this installation has none, and what `load` raises.
+        """
+        return cls.load(shipped_weights(variant, prediction), method=method, device=device)
 
     @classmethod
     def _read(cls, path: str | Path) -> tuple[UNet, dict[str, Any]]:

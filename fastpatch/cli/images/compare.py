@@ -113,19 +113,17 @@ def _denoisers(
     if images is None or weights is not None or beside:
         with options.packages_for("the U-Net"):
             from ...neural.local.model import LocalModel
-            from ...neural.local.weights import shipped_weights as shipped_local
             from ...neural.unet.model import UNetModel
-            from ...neural.unet.weights import shipped_weights
         if images is None or weights is not None:
-            networks["U-Net"] = lambda: UNetModel.load(weights or shipped_weights("binarised"))
+            networks["U-Net"] = UNetModel.shipped if weights is None else partial(UNetModel.load, weights)
         if images is None and weights is None:
-            networks["U-Net of the noise"] = lambda: UNetModel.load(shipped_weights("binarised", "epsilon"))
+            networks["U-Net of the noise"] = partial(UNetModel.shipped, prediction="epsilon")
         for path in beside:
             if path.stem in networks or path.stem in found:
                 raise InvalidInputError(f"--beside is {path}, whose name is taken; expected files of different names")
             networks[path.stem] = partial(UNetModel.load, path)
         if images is None:
-            networks["network of 5x5"] = lambda: LocalModel.load(shipped_local())
+            networks["network of 5x5"] = LocalModel.shipped
         found = {**networks, **found}
     if only:
         unknown = sorted(set(only) - set(found))

@@ -35,7 +35,6 @@ def locality(
     """
     with options.packages_for("the network"):
         from ...neural.local.model import LocalModel
-        from ...neural.local.weights import shipped_weights
 
     from ...analysis.figures import save_figure
     from ...dictionary import PatchDictionary
@@ -46,7 +45,7 @@ def locality(
     from ..experiment import set_threads
 
     set_threads(threads)
-    network = LocalModel.load(shipped_weights() if weights is None else weights)
+    network = LocalModel.shipped() if weights is None else LocalModel.load(weights)
     training, test = both_sets(images, held_out, count, threshold, data)
     size = network.net.size
 

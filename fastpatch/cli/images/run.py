@@ -98,5 +98,4 @@ def run(
 def _unet(weights: Path | None) -> Any:
     with options.packages_for("the U-Net"):
         from ...neural.unet.model import UNetModel
-        from ...neural.unet.weights import shipped_weights
-    return UNetModel.load(weights or shipped_weights("binarised"))
+    return UNetModel.shipped() if weights is None else UNetModel.load(weights)
