@@ -15,8 +15,8 @@ from .dictionary_file import read_patterns
 from .errors import DtypeError, InvalidInputError
 from .frozen import FrozenArrays
 from .html_repr import fields_html
-from .memory import require_memory
-from .validation import boolean, finite_float, integer, plain_array
+from .random_patterns import random_patterns
+from .validation import integer, plain_array
 
 __all__ = ["PatchDictionary"]
 
@@ -111,31 +111,7 @@ class PatchDictionary(FrozenArrays):
 
         Raises `InvalidInputError` for an even size, a mass outside [0, 1], or a dictionary left empty.
         """
-        n_random = integer(n_random, "n_random", minimum=0, maximum=2**62)
-        side = integer(size, "size", minimum=1, maximum=2**31)
-        flips = boolean(sign_flips, "sign_flips")
-        if side % 2 == 0:
-            raise InvalidInputError(f"size is {side}; expected an odd pattern size")
-        mass = finite_float(uniform_mass, "uniform_mass")
-        if not 0.0 <= mass <= 1.0:
-            raise InvalidInputError(f"uniform_mass is {mass}; expected a probability in [0, 1]")
-        if n_random == 0 and mass < 1.0:
-            raise InvalidInputError(
-                f"n_random is 0 and uniform_mass is {mass}; expected uniform_mass = 1 without random patterns"
-            )
-        # The draws in int64 and float64, then all patterns in float64.
-        require_memory(8.0 * n_random * side**2 * (3 + flips), f"a dictionary of {n_random} random patterns takes")
-        rng = np.random.default_rng(integer(seed, "seed", minimum=0))
-        drawn = 2.0 * rng.integers(0, 2, size=(n_random, side, side)) - 1.0
-        blocks: list[NDArray[Any]] = []
-        priors: list[NDArray[np.float64]] = []
-        if mass < 1.0:
-            blocks.append(np.concatenate([drawn, -drawn]) if flips else drawn)
-            priors.append(np.full(len(blocks[0]), (1.0 - mass) / len(blocks[0])))
-        if mass > 0.0:
-            blocks.append(np.stack([np.ones((side, side)), -np.ones((side, side))]))
-            priors.append(np.full(2, mass / 2.0))
-        return cls(np.concatenate(blocks), np.concatenate(priors))
+        return cls(*random_patterns(n_random, sign_flips, uniform_mass, size, seed))
 
     @classmethod
     def load(cls, path: str | Path) -> "PatchDictionary":
@@ -190,7 +166,7 @@ class PatchDictionary(FrozenArrays):
         if (labels is None) != (classes is None):
             raise InvalidInputError("only one of labels and classes is given; expected both or neither")
         if labels is not None:
-            found = _of_classes(found, plain_array(labels, "labels"), np.atleast_1d(classes))
+            found = image_patches.of_classes(found, plain_array(labels, "labels"), np.atleast_1d(classes))
         if not signs or side > sign_patterns.LARGEST_CODED_SIZE:
             patterns, counts = image_patches.grey_patches(found, side, boundary)
         elif boundary == "padded":
@@ -319,15 +295,6 @@ class PatchDictionary(FrozenArrays):
                 yield sign_patterns.decode(self.__dict__["codes"][block], self.size)
             else:
                 yield self.patterns[block]
-
-
-def _of_classes(images: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
-    if labels.shape != (len(images),):
-        raise InvalidInputError(f"labels has shape {labels.shape}; expected ({len(images)},), one an image")
-    chosen = np.isin(labels, classes)
-    if not chosen.any():
-        raise InvalidInputError(f"no image has a label among {classes.tolist()}; expected labels that occur")
-    return images[chosen]
 
 
 def _checked_prior(prior: ArrayLike | None, count: int) -> NDArray[np.float64]:

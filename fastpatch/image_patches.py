@@ -12,7 +12,7 @@ from .sign_patterns import code_dtype, decode
 from .validation import integer
 
 __all__ = ["MOST_PATTERN_BYTES", "Boundary", "checked_images", "coded_patches", "colocated_codes", "grey_patches"]
-__all__ += ["overlap_shapes", "padded_codes", "padded_patches"]
+__all__ += ["of_classes", "overlap_shapes", "padded_codes", "padded_patches"]
 
 Boundary = Literal["periodic", "interior", "padded"]
 
@@ -58,6 +58,16 @@ def checked_images(images: ArrayLike, size: Any, boundary: str) -> tuple[NDArray
             )
         signs = signs and bool((np.abs(part) == 1).all())
     return found, side, signs
+
+
+def of_classes(images: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
+    """The images (N, ...) whose entry of ``labels`` (N,) is among ``classes``."""
+    if labels.shape != (len(images),):
+        raise InvalidInputError(f"labels has shape {labels.shape}; expected ({len(images)},), one an image")
+    chosen = np.isin(labels, classes)
+    if not chosen.any():
+        raise InvalidInputError(f"no image has a label among {classes.tolist()}; expected labels that occur")
+    return images[chosen]
 
 
 def coded_patches(images: NDArray[Any], size: int, boundary: str) -> tuple[NDArray[Any], NDArray[np.int64]]:

@@ -2,12 +2,14 @@
 
 from .dictionary import draw_snapshots
 from .dispersion import draw_dispersion
+from .dose_response import draw_dose_response
 from .dynamics import draw_dynamics
 from .held_out import draw_held_out
 from .information import draw_information
+from .kicks import draw_kicks
 from .locality import draw_locality
 from .noise_levels import draw_noise_levels, draw_relative_softening
-from .pulse import draw_condition_gains, draw_dose_response, draw_kicks, draw_pulse_figure
+from .pulse_figure import draw_condition_gains, draw_pulse_figure
 from .samples import draw_denoising, draw_fidelity, draw_samples
 from .style import figure_style, save_figure
 from .trial import draw_trial
