@@ -204,12 +204,16 @@ class TestFigure1:
 
     def test_shows_the_strip_above_and_the_panels_below(self, dataset):
         figure = draw_noise_levels(dataset, "title", trajectory=2)
-        strip, panels = figure.axes[:5], figure.axes[5:8]
+        strip, panels = figure.axes[0], figure.axes[1:4]
         # xi_eq has an axis of its own.
-        assert [axes.get_ylabel()[:18] for axes in figure.axes[8:]] in ([], [r"$\xi_{\mathrm{eq}}$"[:18]])
-        for axes, image in zip(strip, dataset["denoised"].isel(trajectory=2).to_numpy(), strict=True):
+        assert [axes.get_ylabel()[:18] for axes in figure.axes[4:]] in ([], [r"$\xi_{\mathrm{eq}}$"[:18]])
+        images = dataset["denoised"].isel(trajectory=2).to_numpy()
+        wall, side = np.asarray(strip.get_images()[0].get_array()), images.shape[-1]
+        assert len(strip.get_xticklabels()) == len(images) == 5
+        for n, image in enumerate(images):
             expected = np.clip(0.5 + 0.5 * np.moveaxis(image, 0, -1), 0.0, 1.0)
-            np.testing.assert_allclose(axes.get_images()[0].get_array(), expected, rtol=1e-6)
+            found = wall[1:-1, n * (side + 2) + 1 :][:, :side]
+            np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), rtol=1e-6)
         sigma = dataset["sigma"].to_numpy()
         for axes in panels:
             assert axes.get_xscale() == "log"
@@ -232,7 +236,7 @@ class TestFigure1:
         assert marked({"sigma_first": 2.0}) == ({2.0}, {(1.5, 3.0)})
         assert marked({"sigma_first": np.nan, "sigma_c_low": np.nan}) == ({2.0}, set())
         assert marked({"sigma_first": np.nan, "sigma_c": np.nan}) == (set(), set())
-        for axes in draw_noise_levels(dataset).axes[5:8]:
+        for axes in draw_noise_levels(dataset).axes[1:4]:
             assert any(np.allclose(line.get_xdata(), 2.0) for line in axes.get_lines())
 
     def test_relative_softening_removes_the_free_part(self, dataset):
@@ -253,7 +257,7 @@ class TestFigure1:
         figures = fp.plot(found)
         lines = {
             line.get_label(): np.asarray(line.get_ydata())
-            for axes in figures["figure1"].axes[5:8]
+            for axes in figures["figure1"].axes[1:4]
             for line in axes.get_lines()
             if line.get_label() == "Gaussian null" and axes.get_ylabel().startswith(r"$|\lambda_n|$")
         }

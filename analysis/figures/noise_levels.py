@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..statistics import nan_median
 from .dynamics import NULL_LINE, RunVariable, draw_null, draw_panels, draw_shells, shell_curves
-from .samples import draw_image
+from .image_wall import draw_image_wall
 from .style import GREY, SIGMA_LABEL, house_style, new_figure, run_axis, shown_level
 
 if TYPE_CHECKING:
@@ -38,10 +38,8 @@ def draw_noise_levels(dataset: "xr.Dataset", title: str | None = None, trajector
         below: Any = figure
         if len(images):
             above, below = np.asarray(figure.subfigures(2, 1, height_ratios=[1.0, 2.9]))
-            strip = np.atleast_1d(above.subplots(1, len(images)))
-            for axes, image, sigma in zip(strip, images, dataset["snapshot_sigma"].to_numpy(), strict=True):
-                draw_image(axes, image)
-                axes.set_title(rf"$\sigma$ = {shown_level(sigma)}", fontsize="small")
+            levels = [rf"$\sigma$ = {shown_level(sigma)}" for sigma in dataset["snapshot_sigma"].to_numpy()]
+            draw_image_wall(above.subplots(), images[None], column_labels=levels)
         panels = below.subplots(1, 3).tolist()
         draw_panels(panels, dataset, _SIGMA)
         null = _relative_null(dataset)

@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from .pulse_style import GREEN, METRICS
-from .samples import draw_image
-from .style import BLUE, GREY, PURPLE, RED, house_style, new_figure, shown_level
+from .style import BLUE, GREY, PURPLE, RED, frame, house_style, new_figure, shown_level
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -94,13 +93,22 @@ def _draw_strips(figure: Any, dataset: "xr.Dataset") -> None:
     for pair, (index, reason) in zip(grid.reshape(len(chosen), 2, -1), chosen.items(), strict=True):
         for row, images, text in zip(pair, strips[:, index], ("no pulse", "pulse"), strict=True):
             for axes, image, inside in zip(row, images, window, strict=True):
-                draw_image(axes, image)
+                _draw_image(axes, image)
                 if inside and text == "pulse":
                     axes.spines[:].set(color=RED, linewidth=2.0)
             row[0].set_ylabel(text, fontsize="small")
         pair[0, 0].set_ylabel(f"{names[index]}\n{reason}\nno pulse", fontsize="small")
     for axes, level in zip(grid[0], sigma, strict=True):
         axes.set_title(rf"$\sigma$ = {shown_level(level)}", fontsize="small")
+
+
+def _draw_image(axes: Axes, field: NDArray[Any]) -> None:
+    """A field (H, W) or (1, H, W) in grey, or (3, H, W) in colour, from -1 to 1."""
+    if field.ndim == 3 and len(field) == 3:
+        axes.imshow(np.clip(0.5 + 0.5 * np.moveaxis(field, 0, -1), 0.0, 1.0), interpolation="nearest")
+    else:
+        axes.imshow(field.reshape(field.shape[-2:]), cmap="gray", vmin=-1.0, vmax=1.0, interpolation="nearest")
+    frame(axes)
 
 
 def _draw_differences(axes: Axes, at: "xr.Dataset", metric: str, *, null: bool) -> None:

@@ -9,12 +9,12 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from .image_wall import draw_image_wall
-from .style import BLUE, GREY, RED, frame, house_style, new_figure, shown_level
+from .style import BLUE, GREY, RED, house_style, new_figure, shown_level
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["draw_denoising", "draw_fidelity", "draw_image", "draw_samples"]
+__all__ = ["draw_denoising", "draw_fidelity", "draw_samples"]
 
 _MOST_ROWS, _MOST_NEIGHBOURS = 4, 12
 
@@ -86,12 +86,3 @@ def _histograms(axes: Axes, samples: NDArray[Any], reference: NDArray[Any]) -> N
     axes.hist(reference, bins=edges, density=True, color=GREY, alpha=0.45, label="held-out data")
     axes.hist(samples, bins=edges, density=True, histtype="step", color=BLUE, linewidth=1.4, label="samples")
     axes.set_ylabel("density")
-
-
-def draw_image(axes: Axes, field: NDArray[Any], limit: float = 1.0) -> None:
-    """A field (H, W) or (1, H, W) in grey, or (3, H, W) in colour, from -``limit`` to ``limit``."""
-    if field.ndim == 3 and len(field) == 3:
-        axes.imshow(np.clip(0.5 + 0.5 / limit * np.moveaxis(field, 0, -1), 0.0, 1.0), interpolation="nearest")
-    else:
-        axes.imshow(field.reshape(field.shape[-2:]), cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
-    frame(axes)

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ..analysis.figures.image_wall import draw_image_wall
 from ..analysis.figures.style import TIME_LABEL, house_style, new_figure
 from ..analysis.statistics import standard_error
 from .denoising import crossfitted
@@ -111,16 +112,10 @@ def draw_ends(dataset: "xr.Dataset") -> Figure:
     shown = min(_ENDS, dataset.sizes["image"])
     with house_style():
         figure = new_figure(0.72 * shown + 1.9, 0.78 * len(names))
-        panels = figure.subplots(len(names), shown, squeeze=False)
-        for row, name in zip(panels, names, strict=True):
-            for n, axes in enumerate(row):
-                image = dataset["end"].sel(denoiser=name).isel(image=n).to_numpy()
-                if np.isfinite(image).all():
-                    axes.imshow(image, cmap="gray", vmin=-1.0, vmax=1.0, interpolation="nearest")
-                axes.set(xticks=[], yticks=[])
-            agreement = np.median(_finite(dataset["end_r2"].sel(denoiser=name).to_numpy()))
-            label = f"{name}\n$R^2$ = {agreement:.2f}"
-            row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7.0)
+        agreement = [np.median(_finite(dataset["end_r2"].sel(denoiser=name).to_numpy())) for name in names]
+        labels = [f"{name}\n$R^2$ = {value:.2f}" for name, value in zip(names, agreement, strict=True)]
+        ends = dataset["end"].sel(denoiser=names).transpose("denoiser", "image", "y", "x").to_numpy()
+        draw_image_wall(figure.subplots(), ends[:, :shown], row_labels=labels)
     return figure
 
 
