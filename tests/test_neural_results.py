@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from typer.testing import CliRunner
 
 import fastpatch as fp
 from fastpatch.cli import experiment
-from fastpatch.cli.network import analysis_report, beside_data
+from fastpatch.cli.network import analysis_report, beside_data, title
 from fastpatch.cli.unet import app
 from fastpatch.errors import FastpatchError
 
@@ -191,3 +192,14 @@ def test_without_torch_says_what_to_install(command, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(FastpatchError, match=r"needs torch, which is not installed; expected `pip install .fastpatch"):
         invoke(command)
+
+
+def test_title_counts_the_epochs_of_the_network_that_another_began_as():
+    def of(card):
+        return title(SimpleNamespace(card={"variant": "grey", **card}, net=SimpleNamespace(prediction="v")))
+
+    noise = {"epochs": 9, "architecture": {}, "continues": {"epochs": 4}}
+    assert of({"epochs": 1}).endswith("grey Fashion-MNIST, 1 epoch of training")
+    assert of({"epochs": 2, "continues": noise}).endswith("9 + 2 epochs of training")
+    # Gone on with twice, from files of weights.
+    assert of({"epochs": 5, "continues": {"epochs": 2, "continues": noise}}).endswith("9 + 5 epochs of training")

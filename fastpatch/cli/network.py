@@ -95,11 +95,12 @@ def unet_model(
 
 def title(model: "UNetModel") -> str:
     """What the figures are of."""
-    card, epochs = model.card, str(model.card.get("epochs"))
-    # The card of weights that predict something else keeps their architecture, and their epochs are not counted.
-    before = card.get("continues") or {}
-    if "architecture" in before:
-        epochs = f"{before['epochs']} + {epochs}"
+    card = before = model.card
+    epochs = str(card.get("epochs"))
+    while before := before.get("continues") or {}:
+        # Of weights that predict something else: their card keeps its architecture, and their epochs are not counted.
+        if "architecture" in before:
+            epochs = f"{before['epochs']} + {epochs}"
     plural = "" if epochs == "1" else "s"
     of_v = ", predicting v" if model.net.prediction == "v" else ""
     return f"U-Net{of_v}, {card.get('variant')} Fashion-MNIST, {epochs} epoch{plural} of training"
