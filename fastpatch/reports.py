@@ -178,7 +178,7 @@ def point_line(label: str, point: CriticalPoint) -> str:
     """One critical time, its interval, and the share of the resamples in which it exists, as a line of the table."""
     interval = "" if math.isnan(point.low) else f"[{point.low:.4g}, {point.high:.4g}]"
     found = "" if math.isnan(point.found) else f"{100.0 * point.found:.0f} %"
-    return f"  {label:<34}{shown(point.time):>14}{interval:>20}{found:>9}".rstrip()
+    return f"  {label:<34}{shown(point.time):>14} {interval:>19}{found:>9}".rstrip()
 
 
 def _number(value: float) -> float | None:

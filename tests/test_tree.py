@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from image_cases import FASHION, blobs
+from numba import njit
 from numpy.lib.stride_tricks import sliding_window_view
 
 import fastpatch as fp
 from fastpatch.analysis import fourier_modes
+from fastpatch.kernels.cpu.intrinsics import X86, restore_control, subnormals_as_zero
 from fastpatch.kernels.tree import PatchTree, TreeKernels, driver
 from fastpatch.noise import standard_normals
 from fastpatch.threads import thread_limit
@@ -99,6 +101,24 @@ def test_the_search_and_the_sums_agree(case, monkeypatch):
             monkeypatch.undo()
             for one, other in zip(expected, found, strict=True):
                 np.testing.assert_allclose(other, one, rtol=0, atol=1e-12)
+
+
+@pytest.mark.skipif(not X86, reason="only x86 counts subnormal numbers as zero")
+def test_subnormal_numbers_count_as_zero_in_kernels_that_say_so_and_nowhere_else(case):
+    @njit
+    def multiply(a, b, out):
+        control = subnormals_as_zero()
+        out[0] = a[0] * b[0]
+        restore_control(control)
+        out[1] = a[0] * b[0]
+
+    small = np.array([1e-30], dtype=np.float32)
+    out = np.empty(2, dtype=np.float32)
+    multiply(small, small * np.float32(1e20), out)
+    assert out[0] == 0.0 < out[1]
+    images, _, kernels = case
+    kernels.posterior_mean(images[:1].astype(np.float32), slope(0.15))
+    assert (small * np.float32(1e-10)).item() > 0.0
 
 
 @pytest.fixture(scope="module")

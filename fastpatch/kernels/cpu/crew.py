@@ -1,7 +1,6 @@
 """How the threads of a `Crew` share out work and wait for one another, without Python."""
 
 import ctypes
-import platform
 import sys
 
 from llvmlite import binding, ir
@@ -11,6 +10,7 @@ from numba.np.arrayobj import make_array
 
 from ..jit import kernel
 from ..pool import ARRIVED, CLAIMED, GIVEN_UP
+from .intrinsics import X86
 
 __all__ = ["claim", "meet"]
 
@@ -18,7 +18,6 @@ __all__ = ["claim", "meet"]
 _LOOKS = 1000
 
 _YIELD = "fastpatch_yield"
-_X86 = platform.machine().lower() in ("x86_64", "amd64", "x86", "i686")
 
 # The system's own way to let another thread run on this core. Machine code from the cache finds it by this name.
 _library = ctypes.WinDLL("kernel32") if sys.platform == "win32" else ctypes.CDLL(None)
@@ -53,7 +52,7 @@ def _pause(typing_context):
     """A moment's rest for a core that waits in a loop."""
 
     def codegen(context, builder, signature, arguments):
-        if _X86:
+        if X86:
             nothing = ir.FunctionType(ir.VoidType(), [])
             builder.call(builder.module.declare_intrinsic("llvm.x86.sse2.pause", fnty=nothing), [])
         return context.get_dummy_value()

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..cpu.intrinsics import restore_control, subnormals_as_zero
 from ..jit import entry, kernel
 from .leaves import BLOCK
 from .posterior import contract
@@ -19,12 +20,13 @@ def evaluate(x, sites, begin, end, slope, tree, pairs, space, least, mean, respo
     Of the sites ``sites[begin:end]``, which are numbered through the batch. ``mean`` is flat, ``response``
     (B, P P, H W) flat, or empty if not wanted. ``slope`` is alpha / sigma^2 in units of log 2. A site whose total
     weight is below ``least`` relative to the likeliest signs, so that patterns may have been lost to underflow, gets
-    the mean NaN.
+    the mean NaN; what is lost elsewhere to subnormal numbers, which count as zero, is less than rounding.
     ``pairs`` and ``space`` are working space (`driver`). Nothing depends on which sites share a block.
     """
     windows, rows, lanes, sums, shares, block_response = space
     plus, minus, up, down = lanes[0], lanes[1], lanes[2], lanes[3]
     area = x.shape[1] * x.shape[2]
+    control = subnormals_as_zero()
     for first in range(begin, end, BLOCK):
         last = min(first + BLOCK, end)
         gather_windows(x, sites, first, last, tree[0], windows)
@@ -38,6 +40,7 @@ def evaluate(x, sites, begin, end, slope, tree, pairs, space, least, mean, respo
             respond(tree, rows, sums, plus, minus, lanes[4:7], shares, block_response)
             for lane in range(last - first):
                 _place(tree[0], 3, block_response[:, lane], sites[first + lane], area, response)
+    restore_control(control)
 
 
 @entry()
