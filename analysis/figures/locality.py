@@ -22,9 +22,9 @@ def draw_locality(dataset: "xr.Dataset", title: str | None = None) -> Figure:
     r"""Four panels from the variables of `fastpatch.neural.measure_locality`.
 
     Top left: :math:`\sigma^2\lambda(k, t)`, the mean over trajectories and over wave vectors of equal length, one curve
-    a time. Top middle: radii that hold 90 and 95 % of the squared impulse response, and the radius of a disc of as many
+    a time. Top middle: radii that hold 90 and 95 % of the squared response, and the radius of a disc of as many
     sites as participate; medians over trajectories, which are shown faintly. Top right: off-diagonal share and shift
-    defect. Bottom: the root mean squared impulse response by displacement, each on its own scale.
+    defect. Bottom: the root mean squared response to a pixel by its displacement, each on its own scale.
     """
     times = dataset["snapshot_time"].to_numpy()
     with house_style():
@@ -46,7 +46,7 @@ def draw_locality(dataset: "xr.Dataset", title: str | None = None) -> Figure:
             axes.imshow(shown, cmap="magma", vmin=0.0, interpolation="nearest")
             axes.set_title(f"$t$ = {shown_level(t)}", fontsize="small", color=colour)
             frame(axes)
-        bottom.suptitle(rf"Impulse response of the data term, r.m.s., $\pm${reach} sites", fontsize="medium")
+        bottom.suptitle(rf"Response of the data term to the pixels around, r.m.s., $\pm${reach} sites", fontsize="medium")
         if title:
             figure.suptitle(title, fontsize="large")
     return figure

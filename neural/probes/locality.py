@@ -86,7 +86,7 @@ _VARIABLES: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("dispersion_error", ("ky", "kx"), "standard error of the real part of lambda(k)", "1 / diffusion time"),
     ("off_diagonal_share", (), "share of the data term's power off the diagonal in Fourier space", "1"),
     ("shift_defect", (), "failure of the posterior mean to commute with shifts", "1"),
-    ("response_power", ("dy", "dx"), "mean squared impulse response of the data term", "1 / diffusion time^2"),
+    ("response_power", ("dy", "dx"), "mean squared response of the data term by displacement", "1 / diffusion time^2"),
     ("receptive_radius", ("share",), "radius that holds a share of the squared response", "lattice sites"),
     ("receptive_sites", (), "participating sites of the squared response", "lattice sites"),
 )
