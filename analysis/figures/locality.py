@@ -46,7 +46,9 @@ def draw_locality(dataset: "xr.Dataset", title: str | None = None) -> Figure:
             axes.imshow(shown, cmap="magma", vmin=0.0, interpolation="nearest")
             axes.set_title(f"$t$ = {shown_level(t)}", fontsize="small", color=colour)
             frame(axes)
-        bottom.suptitle(rf"Response of the data term to the pixels around, r.m.s., $\pm${reach} sites", fontsize="medium")
+        bottom.suptitle(
+            rf"R.m.s. response of the data term to the pixels around, $\pm${reach} sites", fontsize="medium"
+        )
         if title:
             figure.suptitle(title, fontsize="large")
     return figure
