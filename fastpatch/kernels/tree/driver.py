@@ -82,7 +82,16 @@ class TreeKernels:
             self._contract(view, x, sites, base2, mean, response)
         self._contract(self.tree, x, sites, base2, mean, response)
         lost = sites[np.isnan(mean[sites])]
-        self._search(x, lost, base2, _UNLIMITED, mean, response)
+        if name == "float64" or not lost.size:
+            self._search(x, lost, base2, _UNLIMITED, mean, response)
+            return mean, response
+        # In float64 hardly any site is lost, and a search without bound may pass by all patterns, one site at a time.
+        again, responses = self._evaluate(x.astype(np.float64), slope, lost, respond=respond)
+        mean[lost] = again[lost]
+        if respond:
+            field, site = np.divmod(lost, x[0].size)
+            shape = len(x), size * size, x[0].size
+            response.reshape(shape)[field, :, site] = responses.reshape(shape)[field, :, site]
         return mean, response
 
     @cached_property

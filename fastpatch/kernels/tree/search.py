@@ -25,7 +25,9 @@ def search(tree, masses, window, slope, cut, most, logits, shares, response, res
     """
     size = tree[0].size
     _fill_logits(window, slope, logits)
-    top = _descend(tree, masses, logits)
+    top = _descend(tree, masses, logits, most)
+    if np.isnan(top):
+        return top
     top, plus, minus = _walk(tree, masses, logits, top, cut, most, 0.0, 0.0, shares, False)
     mean = (plus - minus) / (plus + minus)
     if respond and not np.isnan(mean):
@@ -74,10 +76,11 @@ def _leaf_logit(entries, k, logits):
 
 
 @kernel()
-def _descend(tree, masses, logits):
-    """The logit of one of the heaviest patterns: that of the best path of a narrow beam.
+def _descend(tree, masses, logits, most):
+    """The logit of one of the heaviest patterns: that of the best path of a narrow beam, of at most ``most`` leaves.
 
-    The better it is, the more the search leaves out.
+    The better it is, the more the search leaves out. NaN where the beam's first node has more leaves: since none has a
+    higher bound, the search would come to it and give up.
     """
     _, numbers, firsts, entries, _ = tree
     nodes, totals = np.zeros((2, _BEAM), dtype=np.int64), np.empty((2, _BEAM))
@@ -106,7 +109,11 @@ def _descend(tree, masses, logits):
             totals[0, n], nodes[0, n] = totals[1, n], nodes[1, n]
     best = -np.inf
     for n in range(count):
-        for k in range(firsts[2][nodes[0, n]], firsts[2][nodes[0, n] + 1]):
+        begin, end = firsts[2][nodes[0, n]], firsts[2][nodes[0, n] + 1]
+        most -= end - begin
+        if most < 0:
+            return best if n > 0 else np.nan
+        for k in range(begin, end):
             best = max(best, totals[0, n] + _leaf_logit(entries, k, logits) + masses[3][k])
     return best
 
@@ -133,6 +140,8 @@ def _walk(tree, masses, logits, top, cut, most, for_plus, for_minus, shares, res
             if second + masses[1][b] < top - cut:
                 continue
             seen += firsts[1][b + 1] - firsts[1][b]
+            if seen > most:
+                return top, np.nan, np.nan
             for c in range(firsts[1][b], firsts[1][b + 1]):
                 third = second + logits[2, numbers[2][c]]
                 if third + masses[2][c] < top - cut:
