@@ -103,6 +103,18 @@ def test_the_search_and_the_sums_agree(case, monkeypatch):
                 np.testing.assert_allclose(other, one, rtol=0, atol=1e-12)
 
 
+def test_sites_lost_in_single_precision_are_those_of_double_precision(case, monkeypatch):
+    images, _, kernels = case
+    x = images[:2] + np.random.default_rng(4).standard_normal((2, 16, 16))
+    expected, expected_response = kernels.response(x.astype(np.float32).astype(np.float64), slope(0.4))
+    monkeypatch.setitem(driver._LEAST, "float32", 2.0)  # which no total reaches
+    monkeypatch.setattr(driver, "_AGAIN", 100)
+    mean, response = kernels.response(x.astype(np.float32), slope(0.4))
+    np.testing.assert_array_equal(mean, expected.astype(np.float32))
+    np.testing.assert_array_equal(response, expected_response.astype(np.float32))
+    np.testing.assert_array_equal(kernels.posterior_mean(x.astype(np.float32), slope(0.4)), mean)
+
+
 @pytest.mark.skipif(not X86, reason="only x86 counts subnormal numbers as zero")
 def test_subnormal_numbers_count_as_zero_in_kernels_that_say_so_and_nowhere_else(case):
     @njit
