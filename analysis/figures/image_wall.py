@@ -33,5 +33,7 @@ def draw_image_wall(
     axes.set_yticks(height * (np.arange(len(row_labels)) + 0.5) - 0.5, list(row_labels))
     axes.set_xticks(width * (np.arange(len(column_labels)) + 0.5) - 0.5, list(column_labels))
     axes.tick_params(length=0, labelsize="small", labeltop=True, labelbottom=False)
+    # Labels take their room at the left, which the layout does not know once the sides are equal.
+    axes.set_anchor("E" if row_labels else "C")
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)

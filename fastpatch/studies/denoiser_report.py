@@ -111,7 +111,7 @@ def draw_ends(dataset: "xr.Dataset") -> Figure:
     names = [str(name) for name in dataset["denoiser"].to_numpy()]
     shown = min(_ENDS, dataset.sizes["image"])
     with house_style():
-        figure = new_figure(0.72 * shown + 1.9, 0.78 * len(names))
+        figure = new_figure(0.72 * shown + 2.0, 0.76 * len(names))
         agreement = [np.median(_finite(dataset["end_r2"].sel(denoiser=name).to_numpy())) for name in names]
         labels = [f"{name}\n$R^2$ = {value:.2f}" for name, value in zip(names, agreement, strict=True)]
         ends = dataset["end"].sel(denoiser=names).transpose("denoiser", "image", "y", "x").to_numpy()
