@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from fastpatch.analysis.figures import held_out, pulse, style
+from fastpatch.analysis.figures import held_out, pulse_style, style
 
 explorer = pytest.importorskip("fastpatch.explore.figures", reason="Bokeh is not installed")
 
@@ -44,8 +44,8 @@ def test_any_two_colours_of_curves_differ_clearly(deficiency):
 @pytest.mark.parametrize(
     "panel",
     [
-        ["black", style.GREY, style.BLUE, pulse._ORANGE],
-        [style.BLUE, style.RED, pulse._GREEN],
+        ["black", style.GREY, style.BLUE, pulse_style.ORANGE],
+        [style.BLUE, style.RED, pulse_style.GREEN],
         held_out._COLOURS,
         ["#1f77b4", explorer._THEORY, explorer._CURSOR],
     ],
