@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .noise_levels import mark_levels
-from .pulse_style import GREEN, METRICS, ORANGE, draw_band
+from .pulse_style import GREEN, METRICS, ORANGE, draw_band, pulse_axis
 from .style import BLUE, GREY, PURPLE, RED, house_style, new_figure
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ def draw_dose_response(dataset: "xr.Dataset", title: str | None = None, *, null:
             axes.set_xlabel(r"noise level $\sigma$ of the pulse  (reverse run: left to right)")
             axes.set_ylabel(f"gain in {METRICS[metric]} over no guidance")
         for axes in panels:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_formatter("{x:g}")
-            axes.set_xlim(1.1 * sigma.max(), sigma.min() / 1.1)
+            pulse_axis(axes, sigma)
         handles = panels[0].get_legend_handles_labels()[0]
         figure.legend(handles=handles, loc="outside lower center", ncols=4)
         count = np.unique(dataset["position_evaluations"].to_numpy())

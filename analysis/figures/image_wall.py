@@ -27,7 +27,7 @@ def draw_image_wall(
     gap = max(1, H // 28)
     shades = np.clip(0.5 + 0.5 / limit * images.reshape(rows, columns, -1, H, W), 0.0, 1.0)
     wall = np.ones((rows, H + 2 * gap, columns, W + 2 * gap, 3))
-    wall[:, gap:-gap, :, gap:-gap] = np.moveaxis(np.nan_to_num(shades, nan=1.0), (0, 1, 2, 3, 4), (0, 2, 4, 1, 3))
+    wall[:, gap:-gap, :, gap:-gap] = np.nan_to_num(shades, nan=1.0).transpose(0, 3, 1, 4, 2)
     height, width = H + 2 * gap, W + 2 * gap
     axes.imshow(wall.reshape(rows * height, columns * width, 3), interpolation="nearest")
     axes.set_yticks(height * (np.arange(len(row_labels)) + 0.5) - 0.5, list(row_labels))

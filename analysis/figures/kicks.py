@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from .pulse_style import ORANGE, draw_band
+from .pulse_style import ORANGE, draw_band, pulse_axis
 from .style import BLUE, GREY, RED, house_style, new_figure
 
 if TYPE_CHECKING:
@@ -60,11 +60,9 @@ def draw_kicks(dataset: "xr.Dataset", title: str | None = None, *, null: bool = 
         force.set_ylabel("RMS over the pixels")
         response.set_ylabel("gain in target logit per RMS displacement")
         equal.set_ylabel(f"gain in target logit by a kick of {dataset.attrs['kick']:g}")
-        ends = np.concatenate([sigma, sigma if position is None else position])
+        levels = np.concatenate([sigma, sigma if position is None else position])
         for axes in (force, response, equal):
-            axes.set_xscale("log")
-            axes.xaxis.set_major_formatter("{x:g}")
-            axes.set_xlim(1.1 * ends.max(), ends.min() / 1.1)
+            pulse_axis(axes, levels)
             axes.set_xlabel(r"noise level $\sigma$")
             if len(beside) > 1:
                 axes.plot([], [], color="black", linestyle=(0, (4, 2)), label="dashed: Gaussian null")

@@ -32,7 +32,6 @@ __all__ = [
     "sample_statistics",
     "title",
     "unet_model",
-    "variant_of",
 ]
 
 # Times at which the local response is measured: the transition lies between the first and the last.
@@ -59,7 +58,7 @@ def response_times(times: NDArray[np.float64], record_every: int) -> NDArray[np.
     return np.asarray(recorded[nearest])
 
 
-def variant_of(grey: bool, weights: Path | None) -> "Variant":
+def _variant_of(grey: bool, weights: Path | None) -> "Variant":
     """Which images a network is compared with: ``--grey``, which a file of weights that says must not contradict.
 
     Raises `InvalidInputError` where it does, and what `read_card` raises.
@@ -81,12 +80,12 @@ def unet_model(
 ) -> "tuple[UNetModel, Variant]":
     """The network of the named file, or the one that is shipped, on ``device`` ("auto": CUDA where there is one).
 
-    With the images that it is compared with (`variant_of`).
+    With which images it is compared with: those of ``grey``, which the file must not contradict.
     """
     with options.packages_for("the U-Net"):
         from ..neural.unet.model import UNetModel
 
-    variant = variant_of(grey, weights)
+    variant = _variant_of(grey, weights)
     place = None if device == "auto" else device
     if weights is None:
         return UNetModel.shipped(variant, prediction, method=method, device=place), variant
