@@ -34,6 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import DtypeError, InvalidInputError
+from .norm_silu import NormSiLU
 
 __all__ = ["Padding", "Prediction", "UNet", "vp_amplitudes"]
 
@@ -71,18 +72,17 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width_in: int, width_out: int, time_dimension: int, padding: Padding) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(_GROUPS, width_in)
+        self.norm1 = NormSiLU(_GROUPS, width_in)
         self.conv1 = nn.Conv2d(width_in, width_out, 3, padding=1, padding_mode=padding)
         self.time_projection = nn.Linear(time_dimension, width_out)
-        self.norm2 = nn.GroupNorm(_GROUPS, width_out)
+        self.norm2 = NormSiLU(_GROUPS, width_out)
         self.conv2 = nn.Conv2d(width_out, width_out, 3, padding=1, padding_mode=padding)
         self.shortcut = nn.Identity() if width_in == width_out else nn.Conv2d(width_in, width_out, 1)
-        self.activation = nn.SiLU()
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        hidden = self.conv1(self.activation(self.norm1(x)))
+        hidden = self.conv1(self.norm1(x))
         hidden = hidden + self.time_projection(embedding)[:, :, None, None]
-        hidden = self.conv2(self.activation(self.norm2(hidden)))
+        hidden = self.conv2(self.norm2(hidden))
         return cast(Tensor, hidden + self.shortcut(x))
 
 
@@ -134,7 +134,7 @@ class UNet(nn.Module):
         self.up = nn.Upsample(scale_factor=2, mode="nearest")
         self.decoder2 = block(wide + wide, wide)
         self.decoder1 = block(wide + narrow, narrow)
-        self.head = nn.Sequential(nn.GroupNorm(_GROUPS, narrow), nn.SiLU(), conv(narrow, 1))
+        self.head = nn.Sequential(NormSiLU(_GROUPS, narrow), nn.Identity(), conv(narrow, 1))
 
     @property
     def architecture(self) -> dict[str, Any]:

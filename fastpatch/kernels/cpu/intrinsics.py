@@ -8,8 +8,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-__all__ = ["X86", "bits_of", "fma", "from_bits", "load", "nearest", "read", "restore_control", "rotate_left", "store"]
-__all__ += ["subnormals_as_zero", "sum_sixteens"]
+__all__ = ["X86", "bits_of", "fma", "from_bfloat16", "from_bits", "load", "nearest", "read", "restore_control"]
+__all__ += ["rotate_left", "store", "subnormals_as_zero", "sum_sixteens", "to_bfloat16"]
 
 X86 = platform.machine().lower() in ("x86_64", "amd64", "x86", "i686")
 # Flush to zero, and denormals are zero.
@@ -102,6 +102,33 @@ def from_bits(typing_context, pattern):
         return builder.bitcast(arguments[0], context.get_value_type(float_type))
 
     return float_type(pattern), codegen
+
+
+@intrinsic
+def from_bfloat16(typing_context, pattern):
+    """The float32 of a bfloat16, given as an unsigned integer of 16 bits."""
+
+    def codegen(context, builder, signature, arguments):
+        i32 = ir.IntType(32)
+        wide = builder.shl(builder.zext(arguments[0], i32), ir.Constant(i32, 16))
+        return builder.bitcast(wide, ir.FloatType())
+
+    return types.float32(types.uint16), codegen
+
+
+@intrinsic
+def to_bfloat16(typing_context, value):
+    """The nearest bfloat16 of a float32, ties to even, as an unsigned integer of 16 bits."""
+
+    def codegen(context, builder, signature, arguments):
+        i32 = ir.IntType(32)
+        bits = builder.bitcast(arguments[0], i32)
+        half = ir.Constant(i32, 16)
+        odd = builder.and_(builder.lshr(bits, half), ir.Constant(i32, 1))
+        rounded = builder.add(builder.add(bits, ir.Constant(i32, 0x7FFF)), odd)
+        return builder.trunc(builder.lshr(rounded, half), ir.IntType(16))
+
+    return types.uint16(types.float32), codegen
 
 
 @intrinsic
