@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from .devices import resolve_device
+from .devices import Precision, resolve_device
 from .identity import network_identity
 from .torch_model import Method, TorchModel
 
@@ -29,6 +29,7 @@ class TrainedModel(TorchModel):
         *,
         method: Method = "vjp",
         device: str | torch.device | None = "cpu",
+        precision: Precision = "float32",
         batch: int = 32,
     ) -> None:
         target = resolve_device(device)
@@ -36,13 +37,20 @@ class TrainedModel(TorchModel):
         self.net = network
         self.card = dict(card or {})
         dtype = next(net.parameters()).dtype
-        super().__init__(network.score, method=method, device=target, dtype=dtype, batch=batch)
+        super().__init__(network.score, method=method, device=target, dtype=dtype, precision=precision, batch=batch)
 
     @classmethod
-    def load(cls, path: str | Path, *, method: Method = "vjp", device: str | torch.device | None = "cpu") -> Self:
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        method: Method = "vjp",
+        device: str | torch.device | None = "cpu",
+        precision: Precision = "float32",
+    ) -> Self:
         """The model of a file of weights; raises what the network's ``load_weights`` and `TorchModel` raise."""
         net, card = cls._read(path)
-        return cls(net, card, method=method, device=device)
+        return cls(net, card, method=method, device=device, precision=precision)
 
     @classmethod
     @abstractmethod

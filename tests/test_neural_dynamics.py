@@ -146,6 +146,10 @@ def test_is_a_model_with_modes(dictionary):
 def test_refuses_unsuitable_scores_and_options(dictionary):
     with pytest.raises(InvalidInputError, match="method is 'exact'; expected one of 'jvp', 'vjp', 'finite-d"):
         both(dictionary, method="exact")
+    with pytest.raises(InvalidInputError, match="precision is 'float16'; expected 'float32' or 'bfloat16'"):
+        both(dictionary, precision="float16")
+    with pytest.raises(InvalidInputError, match=r"'bfloat16' and dtype is torch.float64; expected torch.float32"):
+        both(dictionary, precision="bfloat16", dtype=torch.float64)
     with pytest.raises(BackendUnavailableError if not torch.cuda.is_available() else InvalidInputError):
         both(dictionary, device="cuda:99" if not torch.cuda.is_available() else "quantum")
     wrong = TorchModel(lambda x, t: x[..., :-1])
@@ -192,6 +196,18 @@ def test_unet_derivative_is_that_of_the_drift_it_runs_on(unet, method):
     v = fourier_modes((8, 8), [2])[0, 0]
     slope = (model.drift(x + step * v, t) - model.drift(x - step * v, t)) / (2.0 * step)
     np.testing.assert_allclose(model.mode_derivatives(x, t, [2])[0, 0, 0], (slope * v).sum(), rtol=1e-3)
+
+
+def test_bfloat16_moves_the_runs_a_little_and_the_derivatives_not_at_all():
+    exact, fast = UNetModel.shipped(), UNetModel.shipped(precision="bfloat16")
+    x = field(3, 28, 28).astype(np.float32)
+    for t, far in ((8.0, 1e-4), (1.0, 0.02), (0.05, 0.05)):
+        score = exact.score(x, t)
+        difference = np.linalg.norm(fast.score(x, t) - score) / np.linalg.norm(score)
+        assert 0.0 < difference < far
+        np.testing.assert_array_equal(fast.mode_derivatives(x, t, [0, 2]), exact.mode_derivatives(x, t, [0, 2]))
+    assert fast.describe()["precision"] == "bfloat16"
+    assert "precision" not in exact.describe()
 
 
 def test_unet_refuses_other_lattices_before_it_runs(unet):

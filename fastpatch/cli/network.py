@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from ..neural.data import Split, Variant
+    from ..neural.devices import Precision
     from ..neural.torch_model import Method
     from ..neural.unet.model import UNetModel
     from ..neural.unet.network import Prediction
@@ -76,20 +77,29 @@ def _variant_of(grey: bool, weights: Path | None) -> "Variant":
 
 
 def unet_model(
-    grey: bool, weights: Path | None, prediction: "Prediction", device: str, method: "Method" = "vjp"
+    grey: bool,
+    weights: Path | None,
+    prediction: "Prediction",
+    device: str,
+    precision: "Precision | Literal['auto']",
+    method: "Method" = "vjp",
 ) -> "tuple[UNetModel, Variant]":
     """The network of the named file, or the one that is shipped, on ``device`` ("auto": CUDA where there is one).
 
     With which images it is compared with: those of ``grey``, which the file must not contradict.
     """
     with options.packages_for("the U-Net"):
+        from ..neural.devices import default_precision, resolve_device
         from ..neural.unet.model import UNetModel
 
     variant = _variant_of(grey, weights)
-    place = None if device == "auto" else device
+    place = resolve_device(None if device == "auto" else device)
+    chosen = default_precision(place) if precision == "auto" else precision
     if weights is None:
-        return UNetModel.shipped(variant, prediction, method=method, device=place), variant
-    return UNetModel.load(weights, method=method, device=place), variant
+        model = UNetModel.shipped(variant, prediction, method=method, device=place, precision=chosen)
+    else:
+        model = UNetModel.load(weights, method=method, device=place, precision=chosen)
+    return model, variant
 
 
 def title(model: "UNetModel") -> str:

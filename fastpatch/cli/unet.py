@@ -23,6 +23,13 @@ _Prediction = Annotated[
     ),
 ]
 
+_RunPrecision = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    typer.Option(
+        help="Of evaluations along runs, auto: bfloat16 where the device multiplies in it. Derivatives are float32."
+    ),
+]
+
 _SIDE = 28
 
 
@@ -95,6 +102,7 @@ def analyze(
     probes: Annotated[int, typer.Option(help="Random-phase probes of the dispersion, a field and time.")] = 8,
     sites: Annotated[int, typer.Option(help="Sites whose receptive field is taken, a field and time.")] = 16,
     null: options.Null = True,
+    precision: _RunPrecision = "auto",
     device: options.Device = "auto",
     out: options.Out = Path("runs/unet-analysis"),
     quiet: options.Quiet = False,
@@ -111,7 +119,7 @@ def analyze(
 
     integer(probes, "probes", minimum=2)
     integer(sites, "sites", minimum=1, maximum=_SIDE**2)
-    model, variant = network.unet_model(grey, weights, prediction, device, derivatives)
+    model, variant = network.unet_model(grey, weights, prediction, device, precision, derivatives)
     times = log_time_grid(t_max, t_min, steps)
     images = network.find_images("train", variant, data)
     run_experiment(
@@ -152,6 +160,7 @@ def sample(
     steps: options.Steps = 80,
     solver: options.SolverName = "euler-maruyama",
     seed: options.Seed = 0,
+    precision: _RunPrecision = "auto",
     device: options.Device = "auto",
     out: options.Out = Path("runs/unet-samples"),
     quiet: options.Quiet = False,
@@ -165,7 +174,7 @@ def sample(
     from . import network
     from .experiment import run_experiment
 
-    model, variant = network.unet_model(grey, weights, prediction, device)
+    model, variant = network.unet_model(grey, weights, prediction, device, precision)
     train_images, test_images = (network.find_images(split, variant, data) for split in ("train", "test"))
     run_experiment(
         model,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from ...errors import InvalidInputError
+from ..devices import Precision
 from ..torch_model import Method
 from ..trained_model import TrainedModel
 from .network import Prediction, UNet
@@ -33,12 +34,13 @@ class UNetModel(TrainedModel):
         *,
         method: Method = "vjp",
         device: str | torch.device | None = "cpu",
+        precision: Precision = "float32",
     ) -> Self:
         """The one that ships: of binarised or of grey images, the paper's ("epsilon") or that which predicts v.
 
         Raises `ResultFileError` where this installation has none, and what `load` raises.
         """
-        return cls.load(shipped_weights(variant, prediction), method=method, device=device)
+        return cls.load(shipped_weights(variant, prediction), method=method, device=device, precision=precision)
 
     @classmethod
     def _read(cls, path: str | Path) -> tuple[UNet, dict[str, Any]]:

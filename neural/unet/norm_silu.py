@@ -20,13 +20,16 @@ class NormSiLU(nn.GroupNorm):
     """SiLU of a group norm: (B, C, H, W) -> (B, C, H, W), with the weights of ``nn.GroupNorm``.
 
     With ``by_kernel`` set, a field of float32 or bfloat16 on a CPU takes a kernel, which knows first derivatives in
-    reverse mode and none of ``torch.func``'s transforms: enough for training. Everything else is torch's own.
+    reverse mode and none of ``torch.func``'s transforms: enough for training. So does one of bfloat16 where no
+    gradients are kept. Everything else is torch's own.
     """
 
     by_kernel = False
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.by_kernel and x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16):
+        evaluated = x.dtype == torch.bfloat16 and not torch.is_grad_enabled()
+        trained = self.by_kernel and x.dtype in (torch.float32, torch.bfloat16)
+        if x.device.type == "cpu" and (evaluated or trained):
             y: Tensor = _NormSiLU.apply(x, self.weight, self.bias, self.num_groups, self.eps)  # type: ignore[no-untyped-call]
             return y
         return nn.functional.silu(super().forward(x))
