@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 import fastpatch as fp
 from fastpatch.cli import experiment
-from fastpatch.cli.network import analysis_report, beside_data, title
 from fastpatch.cli.unet import app
+from fastpatch.cli.unet.analysis_report import analysis_report, beside_data
+from fastpatch.cli.unet.common import title
 from fastpatch.errors import FastpatchError
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
