@@ -111,6 +111,13 @@ def test_a_network_that_nobody_trains_takes_torchs_own_and_its_transforms():
     assert derivative.isfinite().all()
 
 
+def test_a_network_whose_weights_are_bfloat16_takes_torchs_own():
+    module, x = layer(16).bfloat16(), torch.randn(2, 16, 4, 4).bfloat16()
+    with torch.no_grad():
+        expected = torch.nn.functional.silu(torch.nn.functional.group_norm(x, 8, module.weight, module.bias))
+        assert torch.equal(module(x), expected)
+
+
 def test_second_derivatives_are_refused():
     x = torch.randn(1, 16, 4, 4, requires_grad=True)
     (first,) = torch.autograd.grad(take_kernels(layer(16))(x).square().sum(), x, create_graph=True)

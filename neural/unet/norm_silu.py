@@ -19,9 +19,9 @@ _SECONDS_AN_ELEMENT = 5e-10
 class NormSiLU(nn.GroupNorm):
     """SiLU of a group norm: (B, C, H, W) -> (B, C, H, W), with the weights of ``nn.GroupNorm``.
 
-    With ``by_kernel`` set, a field of float32 or bfloat16 on a CPU takes a kernel, which knows first derivatives in
-    reverse mode and none of ``torch.func``'s transforms: enough for training. So does one of bfloat16 where no
-    gradients are kept. Everything else is torch's own.
+    With ``by_kernel`` set, a field of float32 or bfloat16 on a CPU, and weights of float32, take a kernel, which knows
+    first derivatives in reverse mode and none of ``torch.func``'s transforms: enough for training. So does a field of
+    bfloat16 where no gradients are kept. Everything else is torch's own.
     """
 
     by_kernel = False
@@ -29,7 +29,7 @@ class NormSiLU(nn.GroupNorm):
     def forward(self, x: Tensor) -> Tensor:
         evaluated = x.dtype == torch.bfloat16 and not torch.is_grad_enabled()
         trained = self.by_kernel and x.dtype in (torch.float32, torch.bfloat16)
-        if x.device.type == "cpu" and (evaluated or trained):
+        if (evaluated or trained) and x.device.type == "cpu" and self.weight.dtype == torch.float32:
             y: Tensor = _NormSiLU.apply(x, self.weight, self.bias, self.num_groups, self.eps)  # type: ignore[no-untyped-call]
             return y
         return nn.functional.silu(super().forward(x))
@@ -49,7 +49,8 @@ class _NormSiLU(torch.autograd.Function):
         x = x.contiguous(memory_format=torch.channels_last)
         y = torch.empty_like(x)
         mean, scale = np.empty((2, len(x), len(weight)), np.float32)
-        _share(norm_silu, _flat(x), weight.numpy(), bias.numpy(), groups, np.float32(epsilon), _flat(y), mean, scale)
+        w, b = weight.detach().numpy(), bias.detach().numpy()
+        _share(norm_silu, _flat(x), w, b, groups, np.float32(epsilon), _flat(y), mean, scale)
         ctx.save_for_backward(x, weight, bias)
         ctx.rest = groups, mean, scale
         return y
@@ -62,8 +63,8 @@ class _NormSiLU(torch.autograd.Function):
         dx = torch.empty_like(x)
         dweight, dbias = np.empty((2, *mean.shape), np.float32)
         dy = dy.contiguous(memory_format=torch.channels_last)
-        arguments = _flat(x), _flat(dy), weight.numpy(), bias.numpy(), groups, mean, scale, _flat(dx), dweight, dbias
-        _share(norm_silu_gradient, *arguments)
+        w, b = weight.detach().numpy(), bias.detach().numpy()
+        _share(norm_silu_gradient, _flat(x), _flat(dy), w, b, groups, mean, scale, _flat(dx), dweight, dbias)
         return dx, torch.from_numpy(dweight.sum(axis=0)), torch.from_numpy(dbias.sum(axis=0)), None, None
 
 
@@ -74,4 +75,4 @@ def _share(kernel: Any, x: NDArray[Any], *arguments: Any) -> None:
 def _flat(field: Tensor) -> NDArray[Any]:
     """The elements of a field with the channels last, bfloat16 as unsigned integers."""
     flat = field.detach().permute(0, 2, 3, 1).reshape(-1)
-    return flat.view(torch.uint16).numpy() if field.dtype == torch.bfloat16 else flat.numpy()
+    return flat.view(torch.int16).numpy().view(np.uint16) if field.dtype == torch.bfloat16 else flat.numpy()
