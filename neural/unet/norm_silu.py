@@ -75,4 +75,4 @@ def _share(kernel: Any, x: NDArray[Any], *arguments: Any) -> None:
 def _flat(field: Tensor) -> NDArray[Any]:
     """The elements of a field with the channels last, bfloat16 as unsigned integers."""
     flat = field.detach().permute(0, 2, 3, 1).reshape(-1)
-    return flat.view(torch.int16).numpy().view(np.uint16) if field.dtype == torch.bfloat16 else flat.numpy()
+    return flat.view(torch.uint16).numpy() if field.dtype == torch.bfloat16 else flat.numpy()
