@@ -165,15 +165,18 @@ class TestBenchCheck:
 
 
 def test_a_slowed_kernel_is_caught_and_an_unchanged_one_is_not():
-    records = run_suite(["bench/slowed_step.py"], show_progress=False)
-    groups = {"baseline": [], "unchanged": [], "slowed": []}
-    for record in records:
-        groups[record.name.split("[")[1].split()[0]].append(replace(record, name="step"))
-    baseline = Baseline.of([[record] for record in groups["baseline"]])
-    for group, caught in (("unchanged", False), ("slowed", True)):
-        (verdict,) = compare(baseline, groups[group])
-        assert len(groups[group]) == 3
-        assert verdict.is_slower == caught, f"{group}: {verdict}"
+    # On a machine that is busy with other things the scatter may hide either: it has the three chances of a check.
+    for _ in range(3):
+        records = run_suite(["bench/slowed_step.py"], show_progress=False)
+        groups = {"baseline": [], "unchanged": [], "slowed": []}
+        for record in records:
+            groups[record.name.split("[")[1].split()[0]].append(replace(record, name="step"))
+        baseline = Baseline.of([[record] for record in groups["baseline"]])
+        assert list(map(len, groups.values())) == [9, 3, 3]
+        verdicts = {group: compare(baseline, groups[group])[0] for group in ("unchanged", "slowed")}
+        if not verdicts["unchanged"].is_slower and verdicts["slowed"].is_slower:
+            return
+    pytest.fail(f"{verdicts}")
 
 
 class TestReports:
