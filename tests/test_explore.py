@@ -196,13 +196,14 @@ def play_and_pause(page):
 
     Clicks are dispatched: a real one waits for a button that stands still, and each change of label replaces it.
     """
-    playwright = pytest.importorskip("playwright.sync_api")
+    from playwright.sync_api import TimeoutError as TooLate
+
     for _ in range(20):
         page.evaluate(f"() => {{ {model('scrub')}.value = 60 }}")
         wait(page, f"{model('status')}.text.startsWith('t = ') && {model('scrub')}.value == 60")
         page.get_by_text("play", exact=True).first.dispatch_event("click")
         wait(page, f"{model('scrub')}.value > 65")
-        with contextlib.suppress(playwright.TimeoutError):  # at the end of the run the button is "play" again
+        with contextlib.suppress(TooLate):  # at the end of the run the button is "play" again
             page.get_by_text("pause", exact=True).first.dispatch_event("click", timeout=2000)
         wait(page, f"!{model('play')}.active")
         if read(page, f"{model('scrub')}.value < {model('scrub')}.end"):

@@ -7,6 +7,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from fastpatch.neural.unet import UNet, denoising_loss  # noqa: E402
 from fastpatch.neural.unet.norm_silu import NormSiLU, take_kernels  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 # Rounding of one element, of which outputs and gradients have one or two.
 UNIT = {torch.float32: 2.0**-24, torch.bfloat16: 2.0**-9}
 
@@ -25,14 +27,7 @@ def value_and_gradients(module, x, dy):
     return [y.detach(), *torch.autograd.grad(y, (x, module.weight, module.bias), dy)]
 
 
-@pytest.fixture(params=[1, 2])
-def threads(request):
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
-
-
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", UNIT, ids=str)
 @pytest.mark.parametrize(
     ("channels", "sides", "groups"), [(64, (28, 28), 8), (24, (5, 3), 8), (6, (1, 1), 1), (3, (4, 4), 3)]
@@ -41,6 +36,7 @@ def threads(request):
     "layout", [torch.channels_last, torch.contiguous_format], ids=["channels last", "common layout"]
 )
 def test_agrees_with_torch_in_float64(dtype, channels, sides, groups, layout, threads):
+    torch.set_num_threads(threads)  # the fixture sets back what it found
     module = layer(channels, groups)
     x = (3.0 * torch.randn(5, channels, *sides) + 1.0).to(dtype).contiguous(memory_format=layout)
     dy = torch.randn(5, channels, *sides).to(dtype)
@@ -66,13 +62,10 @@ def test_an_offset_a_thousand_times_the_spread_keeps_the_variance():
 
 def test_bits_do_not_depend_on_the_threads():
     x, dy = torch.randn(32, 64, 28, 28), torch.randn(32, 64, 28, 28)
-    module, before, found = take_kernels(layer(64)), torch.get_num_threads(), []
+    module, found = take_kernels(layer(64)), []
     for count in (1, 2, 7):
         torch.set_num_threads(count)
-        try:
-            found.append(value_and_gradients(module, x, dy))
-        finally:
-            torch.set_num_threads(before)
+        found.append(value_and_gradients(module, x, dy))
     for other in found[1:]:
         assert all(torch.equal(mine, theirs) for mine, theirs in zip(other, found[0], strict=True))
 

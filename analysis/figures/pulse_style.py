@@ -1,4 +1,4 @@
-"""What the figures of a guidance pulse share: the names of its metrics, and a curve with its interval, an axis."""
+"""What the figures of a guidance pulse share: the names of its metrics, a curve with its interval, an axis."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..errors import BackendUnavailableError
 from ..validation import sides
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = [
     "Backend",
@@ -28,7 +31,8 @@ __all__ = [
     "Snapshots",
     "SolverName",
 ]
-__all__ += ["Steps", "TMax", "TMin", "Threads", "Trajectories", "packages_for", "sides"]
+__all__ += ["Steps", "TMax", "TMin", "Threads", "Trajectories", "chosen_device", "chosen_precision", "packages_for"]
+__all__ += ["sides"]
 
 Trajectories = Annotated[int, typer.Option(help="Independent trajectories.")]
 Steps = Annotated[int, typer.Option(help="Integration steps on the logarithmic grid.")]
@@ -72,3 +76,19 @@ def packages_for(purpose: str, extra: str = "neural") -> Iterator[None]:
         raise BackendUnavailableError(
             f'{purpose} needs {error.name}, which is not installed; expected `pip install "fastpatch[{extra}]"`'
         ) from error
+
+
+def chosen_device(name: str) -> "torch.device":
+    """What ``--device`` names, "auto" being CUDA where there is one; raises what `resolve_device` raises."""
+    from ..neural.devices import resolve_device
+
+    return resolve_device(None if name == "auto" else name)
+
+
+def chosen_precision(
+    name: Literal["auto", "float32", "bfloat16"], device: "torch.device"
+) -> Literal["float32", "bfloat16"]:
+    """What ``--precision`` names, "auto" being that in which the device is fastest (`default_precision`)."""
+    from ..neural.devices import default_precision
+
+    return default_precision(device) if name == "auto" else name

@@ -134,6 +134,7 @@ class UNet(nn.Module):
         self.up = nn.Upsample(scale_factor=2, mode="nearest")
         self.decoder2 = block(wide + wide, wide)
         self.decoder1 = block(wide + narrow, narrow)
+        # In files of weights the last convolution is number 2.
         self.head = nn.Sequential(NormSiLU(_GROUPS, narrow), nn.Identity(), conv(narrow, 1))
 
     @property

@@ -44,10 +44,10 @@ Batch = Annotated[int | None, typer.Option(help="Most images at once, less if me
 def load_network(weights: str | None, device: str) -> "EDM2Network":
     """The network of a file or release, or the one that is shipped, on ``device`` ("auto": CUDA where there is one)."""
     with options.packages_for("a network"):
-        from ...neural.devices import resolve_device
         from ...neural.edm2 import load, shipped_network
 
-    target = resolve_device(None if device == "auto" else device)
+        target = options.chosen_device(device)
+
     return load(shipped_network() if weights is None else weights).to(target)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ...errors import InvalidInputError
+from .. import options
 from . import common
 
 if TYPE_CHECKING:
@@ -26,9 +27,8 @@ def load_classifier(name: str, device: str) -> "Classifier":
     """One that is shipped, by the name of its architecture, or that of a file or directory."""
     from ...neural.classifiers import DINOv2, FashionClassifier
     from ...neural.classifiers.fashion import shipped_classifier
-    from ...neural.devices import resolve_device
 
-    target = resolve_device(None if device == "auto" else device)
+    target = options.chosen_device(device)
     if name in ARCHITECTURES:
         return FashionClassifier.load(shipped_classifier(cast("Architecture", name)), target)
     if Path(name).is_dir():

@@ -44,11 +44,11 @@ def train(
     """
     with options.packages_for("training"):
         from ...neural.data import image_hash, load_images, load_labels, pad_images
-        from ...neural.devices import default_precision, resolve_device
         from ...neural.edm2.settings import EDM2Settings
         from ...neural.edm2.training import train as run
 
-    target = resolve_device(None if device == "auto" else device)
+        target = options.chosen_device(device)
+
     settings = EDM2Settings(
         epochs=epochs,
         batch_size=batch_size,
@@ -60,7 +60,7 @@ def train(
         p_std=p_std,
         sigma_rel=_numbers(sigma_rel, "sigma_rel", float),
         seed=seed,
-        precision=default_precision(target) if precision == "auto" else precision,
+        precision=options.chosen_precision(precision, target),
         model_channels=model_channels,
         channel_mult=_numbers(channel_mult, "channel_mult", int),
         num_blocks=num_blocks,

@@ -34,10 +34,10 @@ def train_classifier(
         from ...neural.classifiers.training import ClassifierSettings
         from ...neural.classifiers.training import train_classifier as run
         from ...neural.data import image_hash, load_images, load_labels
-        from ...neural.devices import default_precision, resolve_device
         from ...neural.tensor_file import read_card
 
-    target = resolve_device(None if device == "auto" else device)
+        target = options.chosen_device(device)
+
     settings = ClassifierSettings(
         epochs=epochs,
         batch_size=batch_size,
@@ -45,7 +45,7 @@ def train_classifier(
         weight_decay=weight_decay,
         held_out=held_out,
         seed=seed,
-        precision=default_precision(target) if precision == "auto" else precision,
+        precision=options.chosen_precision(precision, target),
         architecture=architecture,
     )
     path = run(

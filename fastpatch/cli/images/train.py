@@ -38,11 +38,11 @@ def train(
     """
     with options.packages_for("training"):
         from ...neural.data import image_hash
-        from ...neural.devices import default_precision, resolve_device
         from ...neural.local.settings import LocalTrainingSettings
         from ...neural.local.training import train as run
 
-    target = resolve_device(None if device == "auto" else device)
+        target = options.chosen_device(device)
+
     settings = LocalTrainingSettings(
         patch_size=patch_size,
         width=width,
@@ -53,7 +53,7 @@ def train(
         batch_size=batch_size,
         learning_rate=learning_rate,
         seed=seed,
-        precision=default_precision(target) if precision == "auto" else precision,
+        precision=options.chosen_precision(precision, target),
     )
     found = training_images(images, threshold, data)
     digest = image_hash("train") if images is None else None

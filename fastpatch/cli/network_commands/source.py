@@ -55,10 +55,10 @@ def check_share(share: float) -> None:
 def load_denoiser(source: str, device: str, null_label: int | None = None, prompts: Path | None = None) -> "Denoiser":
     """The denoiser that SOURCE names, on its device; raises what `from_diffusers` and `edm2.load` raise."""
     with options.packages_for("a network"):
-        from ...neural.devices import resolve_device
         from ...neural.edm2 import RELEASES, load
 
-    target = resolve_device(None if device == "auto" else device)
+        target = options.chosen_device(device)
+
     texts = None if prompts is None else _lines(prompts)
     if source in RELEASES or Path(source).suffix in (".safetensors", ".pkl"):
         if null_label is not None or texts is not None:

@@ -44,7 +44,7 @@ def analyze(
     from ...process import log_time_grid
     from ...validation import integer
     from ..experiment import run_experiment
-    from . import analysis_report as parts
+    from .analysis_report import analysis_report, beside_data, locality, response_times
 
     integer(probes, "probes", minimum=2)
     integer(sites, "sites", minimum=1, maximum=common.SIDE**2)
@@ -55,10 +55,10 @@ def analyze(
         model,
         out,
         common.title(model),
-        report=lambda dataset: parts.analysis_report(dataset, model),
-        extend=lambda dataset: parts.locality(
+        report=lambda dataset: analysis_report(dataset, model),
+        extend=lambda dataset: locality(
             model,
-            dataset if images is None else parts.beside_data(dataset, images, model, null=null),
+            dataset if images is None else beside_data(dataset, images, model, null=null),
             probes=probes,
             sites=sites,
             seed=seed,
@@ -71,7 +71,7 @@ def analyze(
         times=times,
         seed=seed,
         record_every=record_every,
-        snapshots=parts.response_times(times, record_every),
+        snapshots=response_times(times, record_every),
         shells=range(shells + 1),
         solver=solver,
     )

@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from ...errors import InvalidInputError
 from ...messages import tell
 from .. import options
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ...neural.data import Split, Variant
     from ...neural.torch_model import Method
     from ...neural.unet.model import UNetModel
@@ -51,12 +52,12 @@ def load_model(
     With which images it is compared with: those of ``grey``, which the file must not contradict.
     """
     with options.packages_for("the U-Net"):
-        from ...neural.devices import default_precision, resolve_device
         from ...neural.unet.model import UNetModel
 
+        place = options.chosen_device(device)
+
     variant = _variant_of(grey, weights)
-    place = resolve_device(None if device == "auto" else device)
-    chosen = default_precision(place) if precision == "auto" else precision
+    chosen = options.chosen_precision(precision, place)
     if weights is None:
         model = UNetModel.shipped(variant, prediction, method=method, device=place, precision=chosen)
     else:
@@ -94,7 +95,7 @@ def title(model: "UNetModel") -> str:
     return f"U-Net{of_v}, {card.get('variant')} Fashion-MNIST, {epochs} epoch{plural} of training"
 
 
-def find_images(split: "Split", variant: "Variant", data: Path | None) -> NDArray[np.float32] | None:
+def find_images(split: "Split", variant: "Variant", data: Path | None) -> "NDArray[np.float32] | None":
     """The images (n, 28, 28) if they are on this machine, else None and a line on standard error.
 
     A directory that the user names must hold them.

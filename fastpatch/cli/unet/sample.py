@@ -34,7 +34,7 @@ def sample(
     """
     from ...process import log_time_grid
     from ..experiment import run_experiment
-    from . import sample_report as parts
+    from .sample_report import sample_report, sample_statistics
 
     model, variant = common.load_model(grey, weights, prediction, device, precision)
     train_images, test_images = (common.find_images(split, variant, data) for split in ("train", "test"))
@@ -42,8 +42,8 @@ def sample(
         model,
         out,
         common.title(model),
-        report=parts.sample_report,
-        extend=lambda dataset: parts.sample_statistics(
+        report=sample_report,
+        extend=lambda dataset: sample_statistics(
             dataset, train_images, test_images, binarised=variant == "binarised", seed=seed
         ),
         quiet=quiet,

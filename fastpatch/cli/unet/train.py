@@ -38,11 +38,11 @@ def train(
     """
     with options.packages_for("training"):
         from ...neural.data import image_hash, load_images
-        from ...neural.devices import default_precision, resolve_device
         from ...neural.unet.settings import TrainingSettings
         from ...neural.unet.training import train as run
 
-    target = resolve_device(None if device == "auto" else device)
+        target = options.chosen_device(device)
+
     settings = TrainingSettings(
         variant="grey" if grey else "binarised",
         epochs=epochs,
@@ -51,7 +51,7 @@ def train(
         seed=seed,
         padding=padding,
         prediction=prediction,
-        precision=default_precision(target) if precision == "auto" else precision,
+        precision=options.chosen_precision(precision, target),
     )
     images = load_images("train", settings.variant, data)
     path = run(images, settings, out, device=target, data_sha256=image_hash("train"), earlier=earlier, progress=True)
