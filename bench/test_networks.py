@@ -68,12 +68,11 @@ def test_edm2_derivatives(measure: Any, edm2: Any, at_once: int) -> None:
 def test_unet_training_step(measure: Any, precision: str) -> None:
     from fastpatch.neural.devices import default_precision
     from fastpatch.neural.unet import UNet, denoising_loss
-    from fastpatch.neural.unet.norm_silu import take_kernels
 
     if precision != default_precision(torch.device("cpu")) != "bfloat16":
         pytest.skip("this CPU does not multiply in bfloat16, which torch would emulate")
     count = 16
-    net: Any = take_kernels(UNet())
+    net: Any = UNet()
     net = net.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters())
     x0, noise = _noise(count, 1, 28, 28).sign(), _noise(count, 1, 28, 28)

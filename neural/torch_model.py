@@ -44,9 +44,9 @@ class TorchModel:
     device, dtype
         Where (see `resolve_device`) and in which precision the score is evaluated, whatever that of the fields.
     precision
-        ``"bfloat16"`` evaluates the score, and with it drift and runs, by torch's autocast: faster where the device
-        multiplies in bfloat16, and off by some 0.5 % of the network's output. Needs float32 as ``dtype``, in which
-        derivatives are taken always.
+        ``"bfloat16"`` takes the score, and with it drift and runs, and its derivatives by reverse mode by torch's
+        autocast: faster where the device multiplies in bfloat16, and off by some 0.5 % of the network's output. Needs
+        float32 as ``dtype``, in which forward mode and finite differences compute always.
     batch
         Most evaluations carried at once, which bounds the memory.
 
@@ -102,17 +102,14 @@ class TorchModel:
     def score(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """s(x, t), same shape and dtype as ``x`` (..., L1, L2)."""
         field, time = floating_field(x), positive_time(t)
-        faster = torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
-        with torch.no_grad(), reproducible(self._device, tf32=False), faster:
-            parts = torch.split(self._tensor(field), self._batch)
-            found = torch.cat([self._checked(_channels_last(part), time) for part in parts])
-        return self._array(found).reshape(field.shape).astype(field.dtype, copy=False)
+        with self._autocast():
+            return self._score(field, time)
 
     def drift(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """Reverse drift b = beta (-x/2 - s) (eq. 40), same shape and dtype as ``x``; time runs backwards along it."""
-        field = floating_field(x)
-        value = self.schedule.rate(positive_time(t)) * (-0.5 * field - self.score(field, t))
-        return np.asarray(value, dtype=field.dtype)
+        field, time = floating_field(x), positive_time(t)
+        with self._autocast():
+            return self._drift(field, time)
 
     def jacobian_products(self, x: ArrayLike, t: float, directions: ArrayLike) -> NDArray[np.float64]:
         """Exact responses (db/dx) v of the drift, (..., M, L1, L2), to directions v (M, L1, L2) on the lattice of x.
@@ -131,12 +128,12 @@ class TorchModel:
 
         By reverse mode, which of a convolutional network on a CPU takes half the time of `jacobian_products`. The
         directions v (M, L1, L2) are those of every field of ``x`` (..., L1, L2); (..., M, L1, L2) gives each its own.
-        For an exact score both products are the same, since its Jacobian is symmetric. Computed in the network's
-        precision and returned as float64.
+        For an exact score both products are the same, since its Jacobian is symmetric. Computed in ``precision`` and
+        returned as float64.
         """
         field, time, along = self._directions(x, t, directions, own=True)
         fields, flat = self._tensor(field), self._tensor(along)
-        with reproducible(self._device, tf32=False):
+        with reproducible(self._device, tf32=False), self._autocast():
             products = transposed_products(
                 lambda part: self._checked(_channels_last(part), time),
                 fields,
@@ -153,11 +150,23 @@ class TorchModel:
         modes, position = distinct_modes((field.shape[-2], field.shape[-1]), numbers, diagonal)
         if self.method == "finite-difference":
             step = finite_difference_step(self.schedule.sigma2(positive_time(t)))
-            derivatives = directional_derivatives(lambda y: self.drift(y, t), field, modes, step)
+            derivatives = directional_derivatives(lambda y: self._drift(y, t), field, modes, step)
         else:
             products = self.jacobian_products if self.method == "jvp" else self.transposed_products
             derivatives = np.einsum("...mij,mij->...m", products(field, t, modes), modes)
         return np.asarray(derivatives[..., position], dtype=field.dtype)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    def _score(self, field: NDArray[Any], t: float) -> NDArray[Any]:
+        with torch.no_grad(), reproducible(self._device, tf32=False):
+            parts = torch.split(self._tensor(field), self._batch)
+            found = torch.cat([self._checked(_channels_last(part), t) for part in parts])
+        return self._array(found).reshape(field.shape).astype(field.dtype, copy=False)
+
+    def _drift(self, field: NDArray[Any], t: float) -> NDArray[Any]:
+        return np.asarray(self.schedule.rate(t) * (-0.5 * field - self._score(field, t)), dtype=field.dtype)
 
     def _directions(
         self, x: ArrayLike, t: float, directions: ArrayLike, *, own: bool

@@ -1,4 +1,4 @@
-"""Group norm followed by SiLU; in training on a CPU by kernels, since torch's are slow with the channels last."""
+"""Group norm followed by SiLU; in bfloat16 on a CPU by kernels, since torch's are slow with the channels last."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...kernels.cpu.norm_silu import norm_silu, norm_silu_gradient
 from ...kernels.pool import share
 
-__all__ = ["NormSiLU", "take_kernels"]
+__all__ = ["NormSiLU"]
 
 # One thread, forward or backward; only whether a second thread is worth waking depends on it.
 _SECONDS_AN_ELEMENT = 5e-10
@@ -19,28 +19,21 @@ _SECONDS_AN_ELEMENT = 5e-10
 class NormSiLU(nn.GroupNorm):
     """SiLU of a group norm: (B, C, H, W) -> (B, C, H, W), with the weights of ``nn.GroupNorm``.
 
-    With ``by_kernel`` set, a field of float32 or bfloat16 on a CPU, and weights of float32, take a kernel, which knows
-    first derivatives in reverse mode and none of ``torch.func``'s transforms: enough for training. So does a field of
-    bfloat16 where no gradients are kept. Everything else is torch's own.
+    A field of bfloat16 on a CPU takes a kernel where the weights are float32, as under autocast. The kernel knows first
+    derivatives in reverse mode alone; under a transform of ``torch.func``, and for everything else, torch's own serve.
     """
 
-    by_kernel = False
-
     def forward(self, x: Tensor) -> Tensor:
-        evaluated = x.dtype == torch.bfloat16 and not torch.is_grad_enabled()
-        trained = self.by_kernel and x.dtype in (torch.float32, torch.bfloat16)
-        if (evaluated or trained) and x.device.type == "cpu" and self.weight.dtype == torch.float32:
+        mixed = x.dtype == torch.bfloat16 and self.weight.dtype == torch.float32
+        if mixed and x.device.type == "cpu" and not _transformed():
             y: Tensor = _NormSiLU.apply(x, self.weight, self.bias, self.num_groups, self.eps)  # type: ignore[no-untyped-call]
             return y
         return nn.functional.silu(super().forward(x))
 
 
-def take_kernels(net: nn.Module) -> nn.Module:
-    """``net``, of which from now on nothing is asked but values and gradients: its layers here take the kernels."""
-    for module in net.modules():
-        if isinstance(module, NormSiLU):
-            module.by_kernel = True
-    return net
+def _transformed() -> bool:
+    """Whether a transform of ``torch.func`` is at work, of which torch has no public question; where unknown, yes."""
+    return bool(getattr(torch._C, "_are_functorch_transforms_active", lambda: True)())
 
 
 class _NormSiLU(torch.autograd.Function):
@@ -73,6 +66,5 @@ def _share(kernel: Any, x: NDArray[Any], *arguments: Any) -> None:
 
 
 def _flat(field: Tensor) -> NDArray[Any]:
-    """The elements of a field with the channels last, bfloat16 as unsigned integers."""
-    flat = field.detach().permute(0, 2, 3, 1).reshape(-1)
-    return flat.view(torch.uint16).numpy() if field.dtype == torch.bfloat16 else flat.numpy()
+    """The elements of a field with the channels last, as unsigned integers: NumPy has no bfloat16."""
+    return field.detach().permute(0, 2, 3, 1).reshape(-1).view(torch.uint16).numpy()

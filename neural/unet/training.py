@@ -20,7 +20,6 @@ from ..devices import resolve_device
 from ..score_training import ScoreTraining
 from ..trainer import TrainingDivergedError
 from .network import UNet, vp_amplitudes
-from .norm_silu import take_kernels
 from .settings import TrainingSettings
 from .weights import file_stem
 
@@ -92,7 +91,7 @@ def train(
     with exclusive_directory(out, "training") as directory:
         session = _Session(
             fields.astype(np.float32, copy=False),
-            lambda: take_kernels(UNet(settings.padding, settings.prediction)),
+            lambda: UNet(settings.padding, settings.prediction),
             settings,
             directory,
             file_stem(settings.variant, settings.prediction),

@@ -31,7 +31,7 @@ def analyze(
     probes: Annotated[int, typer.Option(help="Random-phase probes of the dispersion, a field and time.")] = 8,
     sites: Annotated[int, typer.Option(help="Sites whose receptive field is taken, a field and time.")] = 16,
     null: options.Null = True,
-    precision: common.RunPrecision = "auto",
+    precision: common.Precision = "auto",
     device: options.Device = "auto",
     out: options.Out = Path("runs/unet-analysis"),
     quiet: options.Quiet = False,

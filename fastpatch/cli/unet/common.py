@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ...neural.torch_model import Method
     from ...neural.unet.model import UNetModel
 
-__all__ = ["SIDE", "Grey", "Prediction", "RunPrecision", "Weights", "find_images", "load_model", "title"]
+__all__ = ["SIDE", "Grey", "Precision", "Prediction", "Weights", "find_images", "load_model", "title"]
 
 Grey = Annotated[bool, typer.Option("--grey", help="Grey values instead of binarised ones.")]
 Weights = Annotated[
@@ -29,11 +29,9 @@ Prediction = Annotated[
         help="Which of the networks that ship: the one that predicts v, or the paper's, which predicts the noise."
     ),
 ]
-RunPrecision = Annotated[
+Precision = Annotated[
     Literal["auto", "float32", "bfloat16"],
-    typer.Option(
-        help="Of evaluations along runs, auto: bfloat16 where the device multiplies in it. Derivatives are float32."
-    ),
+    typer.Option(help="Of runs and of derivatives by reverse mode, auto: bfloat16 where the device multiplies in it."),
 ]
 
 SIDE = 28

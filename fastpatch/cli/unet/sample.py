@@ -22,7 +22,7 @@ def sample(
     steps: options.Steps = 80,
     solver: options.SolverName = "euler-maruyama",
     seed: options.Seed = 0,
-    precision: common.RunPrecision = "auto",
+    precision: common.Precision = "auto",
     device: options.Device = "auto",
     out: options.Out = Path("runs/unet-samples"),
     quiet: options.Quiet = False,

@@ -8,12 +8,10 @@ With g = dL/dy s (1 + z (1 - s)) the gradients are dL/dw = sum g xhat, dL/db = s
 
     dL/dx = (w g - <w g> - xhat <w g xhat>) / sqrt(variance + epsilon),   <.> the mean over a group.
 
-Fields are float32, or bfloat16 as unsigned integers of 16 bits; all arithmetic is float32. An image is one task.
+Fields are bfloat16, as unsigned integers of 16 bits; all arithmetic is float32. An image is one task.
 """
 
 import numpy as np
-from numba import types
-from numba.extending import overload
 
 from ..jit import entry, kernel
 from .exponentials import exp2
@@ -23,30 +21,6 @@ __all__ = ["norm_silu", "norm_silu_gradient"]
 
 _F = np.float32
 _LOG2_E = _F(1.4426950408889634)
-
-
-def _number(value):
-    """A field's element as float32."""
-    raise NotImplementedError("only inside kernels")
-
-
-@overload(_number)
-def _number_overload(value):
-    if value == types.uint16:
-        return lambda value: from_bfloat16(value)
-    return lambda value: value
-
-
-def _element(value, field):
-    """A float32 as an element of a field."""
-    raise NotImplementedError("only inside kernels")
-
-
-@overload(_element)
-def _element_overload(value, field):
-    if field.dtype == types.uint16:
-        return lambda value, field: to_bfloat16(value)
-    return lambda value, field: value
 
 
 @kernel(inline=True)
@@ -81,12 +55,12 @@ def norm_silu(crew, x, weight, bias, groups, epsilon, y, mean, scale):
         for p in range(pixels):
             at = first + p * channels
             for c in range(channels):
-                store(center, c, read(center, c) + _number(load(x, at + c)))
+                store(center, c, read(center, c) + from_bfloat16(load(x, at + c)))
         _group_means(center, groups, pixels)
         for p in range(pixels):
             at = first + p * channels
             for c in range(channels):
-                away = _number(load(x, at + c)) - read(center, c)
+                away = from_bfloat16(load(x, at + c)) - read(center, c)
                 store(variance, c, fma(away, away, read(variance, c)))
         _group_means(variance, groups, pixels)
         for c in range(channels):
@@ -96,8 +70,8 @@ def norm_silu(crew, x, weight, bias, groups, epsilon, y, mean, scale):
         for p in range(pixels):
             at = first + p * channels
             for c in range(channels):
-                z = fma(read(slope, c), _number(load(x, at + c)), read(offset, c))
-                store(y, at + c, _element(z * _sigmoid(z), y))
+                z = fma(read(slope, c), from_bfloat16(load(x, at + c)), read(offset, c))
+                store(y, at + c, to_bfloat16(z * _sigmoid(z)))
 
 
 @entry()
@@ -119,10 +93,10 @@ def norm_silu_gradient(crew, x, dy, weight, bias, groups, mean, scale, dx, dweig
         for p in range(pixels):
             here, at = p * channels, first + p * channels
             for c in range(channels):
-                value = _number(load(x, at + c))
+                value = from_bfloat16(load(x, at + c))
                 z = fma(read(slope, c), value, read(offset, c))
                 s = _sigmoid(z)
-                push = _number(load(dy, at + c)) * (s * fma(z, _F(1.0) - s, _F(1.0)))
+                push = from_bfloat16(load(dy, at + c)) * (s * fma(z, _F(1.0) - s, _F(1.0)))
                 store(g, here + c, push)
                 store(direct, c, read(direct, c) + push)
                 store(along, c, fma(push, value - read(center, c), read(along, c)))
@@ -139,5 +113,5 @@ def norm_silu_gradient(crew, x, dy, weight, bias, groups, mean, scale, dx, dweig
         for p in range(pixels):
             here, at = p * channels, first + p * channels
             for c in range(channels):
-                level = fma(read(tilt, c), -_number(load(x, at + c)), read(drop, c))
-                store(dx, at + c, _element(fma(read(slope, c), read(g, here + c), level), dx))
+                level = fma(read(tilt, c), -from_bfloat16(load(x, at + c)), read(drop, c))
+                store(dx, at + c, to_bfloat16(fma(read(slope, c), read(g, here + c), level)))
