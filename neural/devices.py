@@ -59,15 +59,17 @@ def device_name(device: torch.device) -> str:
 
 @contextmanager
 def reproducible(device: torch.device, *, tf32: bool = True) -> Iterator[None]:
-    """Convolutions that give the same bits every time; the CPU's always do for one number of threads.
+    """Convolutions that give the same bits every time, in the precision of their arguments.
 
-    ``tf32=False`` keeps a GPU from rounding the factors of float32 convolutions to ten bits, as it does by default.
+    A CPU's always do for one number of threads. The caller's autocast is left outside. ``tf32=False`` keeps a GPU from
+    rounding the factors of float32 convolutions to ten bits, as it does by default.
     """
-    if device.type == "cuda":
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32):
+    with torch.autocast(device.type, enabled=False):
+        if device.type == "cuda":
+            with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32):
+                yield
+        else:
             yield
-    else:
-        yield
 
 
 def _cpu_capabilities() -> dict[str, Any]:

@@ -159,12 +159,16 @@ def measured_modes(
 def network_differentiation(
     net: Denoiser, x: Tensor, sigma: float, class_labels: ArrayLike | Tensor | None = None
 ) -> Differentiation:
-    """How the drift of ``net`` can be differentiated, tried at one image ``x`` (1, C, H, W); its label comes first."""
+    """How the drift of ``net`` can be differentiated, tried at the first of the images ``x`` (B, C, H, W)."""
     target = placed(net, None)
-    label = None if class_labels is None else torch.as_tensor(class_labels)[:1].to(target)
-    return choose_differentiation(
-        partial(drift, net, sigma=sigma, class_labels=label), x[:1].to(target), _step(sigma, image_shape(net))
-    )
+    # Twice: a batch of one has no stride along it, and torch's forward mode accepts some of these alone.
+    labels = None if class_labels is None else torch.as_tensor(class_labels)[:1].repeat(2).to(target)
+    with reproducible(target, tf32=False):
+        return choose_differentiation(
+            partial(drift, net, sigma=sigma, class_labels=labels),
+            x[:1].repeat(2, 1, 1, 1).to(target),
+            _step(sigma, image_shape(net)),
+        )
 
 
 def _step(sigma: float, image: tuple[int, int, int]) -> float:

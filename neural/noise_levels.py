@@ -21,7 +21,7 @@ from .guidance import Guide
 from .kept_analysis import kept_method, kept_modes, kept_runs
 from .modes import Method, measured_modes
 from .probes.finite import check_runs
-from .probes.information import measure_information, trained_range
+from .probes.information import checked_inputs, measure_information, trained_range
 from .sampler import latents, sample
 from .window.units import clock_attributes
 
@@ -123,6 +123,9 @@ def analyze(
     count = integer(trajectories, "trajectories", minimum=1)
     kept = integer(snapshots, "snapshots", minimum=0)
     labels = np.repeat(np.array(chosen_classes(net, classes), dtype=np.int64), count) if net.label_dim else None
+    if integer(information_runs, "information_runs", minimum=0):
+        # Before hours of runs, not after them.
+        checked_inputs(net, images, image_labels, guide, information_runs)
     runs_in_all = count if labels is None else len(labels)
     seeds = range(integer(seed, "seed", minimum=0, maximum=2**64 - runs_in_all), seed + runs_in_all)
     least, most = trained_range(net)

@@ -155,8 +155,6 @@ def sample(
     with (
         torch.no_grad(),
         reproducible(target, tf32=False),
-        # Of the caller's: samples are float32 wherever they are asked for.
-        torch.autocast(target.type, enabled=False),
         progress_bar(total=len(noise), show=progress, leave=False, bar_format=_BAR) as bar,
     ):
 

@@ -101,15 +101,11 @@ class TorchModel:
 
     def score(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """s(x, t), same shape and dtype as ``x`` (..., L1, L2)."""
-        field, time = floating_field(x), positive_time(t)
-        with self._autocast():
-            return self._score(field, time)
+        return self._score(floating_field(x), positive_time(t), self.precision)
 
     def drift(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """Reverse drift b = beta (-x/2 - s) (eq. 40), same shape and dtype as ``x``; time runs backwards along it."""
-        field, time = floating_field(x), positive_time(t)
-        with self._autocast():
-            return self._drift(field, time)
+        return self._drift(floating_field(x), positive_time(t), self.precision)
 
     def jacobian_products(self, x: ArrayLike, t: float, directions: ArrayLike) -> NDArray[np.float64]:
         """Exact responses (db/dx) v of the drift, (..., M, L1, L2), to directions v (M, L1, L2) on the lattice of x.
@@ -133,7 +129,7 @@ class TorchModel:
         """
         field, time, along = self._directions(x, t, directions, own=True)
         fields, flat = self._tensor(field), self._tensor(along)
-        with reproducible(self._device, tf32=False), self._autocast():
+        with reproducible(self._device, tf32=False), self._autocast(self.precision):
             products = transposed_products(
                 lambda part: self._checked(_channels_last(part), time),
                 fields,
@@ -149,24 +145,26 @@ class TorchModel:
         field, numbers = floating_field(x), shell_numbers(shells)
         modes, position = distinct_modes((field.shape[-2], field.shape[-1]), numbers, diagonal)
         if self.method == "finite-difference":
-            step = finite_difference_step(self.schedule.sigma2(positive_time(t)))
-            derivatives = directional_derivatives(lambda y: self._drift(y, t), field, modes, step)
+            time = positive_time(t)
+            step = finite_difference_step(self.schedule.sigma2(time))
+            derivatives = directional_derivatives(lambda y: self._drift(y, time, "float32"), field, modes, step)
         else:
             products = self.jacobian_products if self.method == "jvp" else self.transposed_products
             derivatives = np.einsum("...mij,mij->...m", products(field, t, modes), modes)
         return np.asarray(derivatives[..., position], dtype=field.dtype)
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+    def _autocast(self, precision: Precision) -> torch.autocast:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
-    def _score(self, field: NDArray[Any], t: float) -> NDArray[Any]:
-        with torch.no_grad(), reproducible(self._device, tf32=False):
+    def _score(self, field: NDArray[Any], t: float, precision: Precision) -> NDArray[Any]:
+        with torch.no_grad(), reproducible(self._device, tf32=False), self._autocast(precision):
             parts = torch.split(self._tensor(field), self._batch)
             found = torch.cat([self._checked(_channels_last(part), t) for part in parts])
         return self._array(found).reshape(field.shape).astype(field.dtype, copy=False)
 
-    def _drift(self, field: NDArray[Any], t: float) -> NDArray[Any]:
-        return np.asarray(self.schedule.rate(t) * (-0.5 * field - self._score(field, t)), dtype=field.dtype)
+    def _drift(self, field: NDArray[Any], t: float, precision: Precision) -> NDArray[Any]:
+        score = self._score(field, t, precision)
+        return np.asarray(self.schedule.rate(t) * (-0.5 * field - score), dtype=field.dtype)
 
     def _directions(
         self, x: ArrayLike, t: float, directions: ArrayLike, *, own: bool
@@ -199,7 +197,9 @@ class TorchModel:
         return torch.from_numpy(flat).to(device=self._device, dtype=self._dtype)
 
     def _array(self, tensor: Tensor) -> NDArray[Any]:
-        return np.asarray(tensor.squeeze(-3).cpu().numpy())
+        # NumPy has no bfloat16.
+        exact = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+        return np.asarray(exact.squeeze(-3).cpu().numpy())
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed"
 from diffusers_cases import ARCHITECTURES, conditioning, network  # noqa: E402
 
 from fastpatch.errors import InvalidInputError  # noqa: E402
-from fastpatch.neural import denoisers  # noqa: E402
+from fastpatch.neural import denoisers, measure_information  # noqa: E402
+from fastpatch.neural.modes import measured_modes  # noqa: E402
 from fastpatch.neural.probes.differentiation import (  # noqa: E402
     choose_differentiation,
     float32_weights,
@@ -58,6 +59,35 @@ def test_against_float64_differences(architecture):
 def test_forward_mode_where_there_is_one():
     exact, x, _ = _case("DiT", torch.float64)
     assert choose_differentiation(exact, x[:1], 1e-4) == "jvp"
+
+
+def test_what_is_chosen_works_on_several_images():
+    """After the attention in the middle a group norm's strides are such as forward mode takes of a single image."""
+    net = diffusers.UNet2DModel(
+        sample_size=16, in_channels=3, out_channels=3, layers_per_block=1, block_out_channels=(16, 32),
+        norm_num_groups=4, down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2,
+    )  # fmt: skip
+    net = denoisers.from_diffusers(net, diffusers.DDPMScheduler())
+    x = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    found = measured_modes(net, x, 1.0, shells=[0, 1])
+    assert found.method in ("jvp", "vjp")
+    np.testing.assert_allclose(measured_modes(net, x[:1], 1.0, shells=[0, 1]).values, found.values[:1], atol=1e-5)
+
+
+def test_the_callers_autocast_is_left_outside():
+    net = denoisers.from_diffusers(network("group norm"), diffusers.DDPMScheduler())
+    x = torch.randn(2, *net.image_shape, generator=torch.Generator().manual_seed(1))
+    images = x.numpy()
+
+    def measured():
+        rates = measure_information(net, images, sigmas=[3.0, 1.0, 0.3])
+        return measured_modes(net, x, 1.0, shells=[0, 1], method="vjp").values, rates["total_rate"].to_numpy()
+
+    plain = measured()
+    with torch.autocast("cpu", torch.bfloat16):
+        within = measured()
+    for one, other in zip(plain, within, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_networks_that_cannot_be_differentiated_are_measured_by_differences():

@@ -28,8 +28,9 @@ from fastpatch.neural import GaussianDenoiser
 number = 3
 
 def net():
-    means = np.zeros((2, 1, 4, 4))
-    means[0], means[1] = 1.0, -1.0
+    from source_neighbour import MEANS
+
+    means = np.array(MEANS)
     return GaussianDenoiser(means, np.broadcast_to(0.01 * np.eye(16), (2, 16, 16)))
 
 def broken():
@@ -51,6 +52,7 @@ def saved(tmp_path_factory):
     np.save(directory / "images.npy", rng.standard_normal((12, 3, 8, 12)).astype(np.float32))
     np.save(directory / "labels.npy", np.arange(12) % 3)
     (directory / "source.py").write_text(SOURCE)
+    (directory / "source_neighbour.py").write_text("MEANS = [[[[1.0] * 4] * 4], [[[-1.0] * 4] * 4]]\n")
     return directory
 
 
@@ -85,6 +87,15 @@ def test_analysis_of_a_directory(saved, tmp_path):
     assert {path.name for path in tmp_path.glob("*.png")} == {"figure1.png", "softening.png", "information.png"}
 
 
+def test_analysis_without_information(saved, tmp_path):
+    found = run(
+        "analyze", saved, "--trajectories", 1, "--steps", 4, "--shells", 3, "--runs", 0, "--out", tmp_path, "--quiet"
+    )
+    assert found.exit_code == 0, found.output
+    assert "window" not in found.output
+    assert {path.name for path in tmp_path.glob("*.png")} == {"figure1.png", "softening.png"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -101,6 +112,7 @@ def test_analysis_of_a_directory(saved, tmp_path):
         (["window", "SAVED", "--steps", "many"], "steps is 'many'"),
         (["window", "SAVED", "--null-label", "3", "--guide", "SAVED/../other"], "the guide is for images 1x8x12"),
         (["analyze", "SAVED/unet/config.json"], "is not a directory"),
+        (["analyze", "SAVED"], "no unconditional counterpart; expected its null_label (--null-label)"),
     ],
 )
 def test_mistakes_end_in_one_sentence(saved, tmp_path, arguments, message):
@@ -113,6 +125,8 @@ def test_mistakes_end_in_one_sentence(saved, tmp_path, arguments, message):
     assert isinstance(found.exception, FastpatchError), found.output
     assert message in str(found.exception)
     assert "\n" not in str(found.exception)
+    # Nothing that the corrected command would stumble over, and no work that is lost.
+    assert not (tmp_path / "out" / "parts").exists()
 
 
 def test_an_object_in_python_is_a_source(saved, tmp_path):

@@ -218,6 +218,56 @@ def test_forward_mode_and_differences_are_in_float32_whatever_the_precision(meth
     np.testing.assert_array_equal(fast.mode_derivatives(x, 1.0, [0, 2]), exact.mode_derivatives(x, 1.0, [0, 2]))
 
 
+@pytest.mark.parametrize("method", ["jvp", "vjp", "finite-difference"])
+def test_the_callers_autocast_is_left_outside(method):
+    model = TorchModel(lambda x, t: torch.nn.functional.conv2d(x, torch.ones(1, 1, 3, 3), padding=1), method=method)
+    x = field(2, 8, 8).astype(np.float32)
+    score, slopes = model.score(x, 1.0), model.mode_derivatives(x, 1.0, [0, 2])
+    with torch.autocast("cpu", torch.bfloat16):
+        np.testing.assert_array_equal(model.score(x, 1.0), score)
+        np.testing.assert_array_equal(model.mode_derivatives(x, 1.0, [0, 2]), slopes)
+
+
+@pytest.mark.parametrize("method", ["jvp", "vjp", "finite-difference"])
+def test_a_score_is_told_a_float(method):
+    told = []
+
+    def score(x, t):
+        told.append(t)
+        return -x
+
+    model = TorchModel(score, method=method)
+    model.drift(field(8, 8), 1)
+    model.mode_derivatives(field(8, 8), 1, [0])
+    assert {type(t) for t in told} == {float}
+
+
+def test_a_score_of_bfloat16_is_a_score():
+    weight = torch.ones(1, 1, 3, 3) / 9.0
+    x = field(2, 8, 8).astype(np.float32)
+
+    def score(x, t):
+        return torch.nn.functional.conv2d(x, weight.to(x.dtype), padding=1)
+
+    exact = TorchModel(score, method="vjp")
+    for options in ({"precision": "bfloat16"}, {"dtype": torch.bfloat16}):
+        short = TorchModel(score, method="vjp", **options)
+        np.testing.assert_allclose(short.score(x, 1.0), exact.score(x, 1.0), atol=0.02)
+        found = short.mode_derivatives(x, 1.0, [0, 2])
+        np.testing.assert_allclose(found, exact.mode_derivatives(x, 1.0, [0, 2]), atol=0.02)
+
+
+def test_loading_leaves_the_callers_generator_alone():
+    from fastpatch.neural.local import LocalModel
+
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    for load in (UNetModel.shipped, LocalModel.shipped):
+        torch.manual_seed(0)
+        load()
+        assert torch.equal(torch.rand(1), expected)
+
+
 def test_unet_refuses_other_lattices_before_it_runs(unet):
     with pytest.raises(InvalidInputError, match="the lattice is 8x10; expected sides that are multiples of 4"):
         fp.simulate(UNetModel(unet), shape=(8, 10))

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ...errors import FastpatchError, InvalidInputError
 from ...messages import reason
 
-__all__ = ["ModelCall", "image_shape_of"]
+__all__ = ["ModelCall", "image_shape_of", "network_class"]
 
 
 class ModelCall:
@@ -23,9 +24,11 @@ class ModelCall:
     null_label
         The class index that stands for "no class"; it has to be the last one, and is then no class of its own.
     conditions, null_condition
-        Embeddings (K, L, D) of K prompts, which labels number, and (L, D) of the empty prompt.
+        Embeddings (K, L, D) of K prompts, which labels number, and (L, D) or (1, L, D) of the empty prompt.
     arguments
-        Further keyword arguments of every call; tensors of one row are repeated for the batch.
+        Further keyword arguments of every call; their tensors, also within mappings and lists, follow the images'
+        device and, of floating point, their dtype. One row is repeated for the batch, and beside ``conditions`` K + 1
+        rows are those of the prompts and, last, of none.
 
     Attributes
     ----------
@@ -43,15 +46,16 @@ class ModelCall:
         model: Any,
         *,
         null_label: int | None = None,
-        conditions: Tensor | None = None,
-        null_condition: Tensor | None = None,
+        conditions: ArrayLike | Tensor | None = None,
+        null_condition: ArrayLike | Tensor | None = None,
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
         self._model, self._answered = model, False
         self._arguments = dict(arguments or {})
-        self._accepted = set(inspect.signature(model.forward).parameters)
-        name, config = type(model).__name__, getattr(model, "config", {})
-        self.conditions, self._null_condition = conditions, null_condition
+        self._accepted = set(inspect.signature(_uncompiled(model).forward).parameters)
+        name, config = network_class(model), getattr(model, "config", {})
+        self.conditions = None if conditions is None else torch.as_tensor(conditions)
+        self._null_condition = None if null_condition is None else torch.as_tensor(null_condition)
         embeds = config.get("addition_embed_type")
         if embeds is not None and "added_cond_kwargs" not in self._arguments:
             raise InvalidInputError(
@@ -66,15 +70,9 @@ class ModelCall:
                 f"{name} needs embeddings of its prompts; expected prompts (--prompts on the command line) and a "
                 "pipeline with its text encoder, or conditions (K, L, D)"
             )
-        if conditions is not None:
-            if conditions.ndim != 3:
-                raise InvalidInputError(f"conditions have shape {tuple(conditions.shape)}; expected (K, L, D)")
-            width = config.get("cross_attention_dim")
-            if isinstance(width, int) and conditions.shape[-1] != width:
-                raise InvalidInputError(
-                    f"conditions have {conditions.shape[-1]} channels; expected the {width} of {name}"
-                )
-            self.label_dim, self.unconditional = len(conditions), null_condition is not None
+        if self.conditions is not None:
+            _check_conditions(self.conditions, self._null_condition, config, name)
+            self.label_dim, self.unconditional = len(self.conditions), null_condition is not None
             self._null: int | None = None
             return
         # DiT keeps one more embedding than it has classes, for none of them.
@@ -91,14 +89,14 @@ class ModelCall:
         self.unconditional = not classes or self._null is not None
 
     def __call__(self, x: Tensor, time: Tensor, labels: Tensor | None) -> Tensor:
-        given: dict[str, Any] = {name: _rows(value, len(x)) for name, value in self._arguments.items()}
+        given: dict[str, Any] = self._placed(self._arguments, x, labels)
         if "return_dict" in self._accepted:
             given["return_dict"] = False
         if self.conditions is not None:
             table = self.conditions.to(x.device, x.dtype)
             if labels is None:
                 assert self._null_condition is not None
-                rows = self._null_condition.to(x.device, x.dtype).repeat(len(x), 1, 1)
+                rows = self._null_condition.to(x.device, x.dtype).expand(len(x), *table.shape[1:])
             else:
                 rows = table[labels]
             given["encoder_hidden_states"] = rows
@@ -112,12 +110,27 @@ class ModelCall:
             if self._answered or isinstance(error, FastpatchError):
                 raise
             raise InvalidInputError(
-                f"{type(self._model).__name__} cannot be called with images, a time and {' and '.join(given)} "
+                f"{network_class(self._model)} cannot be called with images, a time and {' and '.join(given)} "
                 f"({reason(error)}); expected a model that can, or what else it needs as arguments"
             ) from error
         self._answered = True
         tensor: Tensor = found[0] if isinstance(found, tuple) else getattr(found, "sample", found)
         return tensor
+
+    def _placed(self, value: Any, x: Tensor, labels: Tensor | None) -> Any:
+        """An argument for the images x, where they are and in their dtype, a row for each."""
+        if isinstance(value, Mapping):
+            return {name: self._placed(one, x, labels) for name, one in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(self._placed(one, x, labels) for one in value)
+        if not isinstance(value, Tensor):
+            return value
+        here = value.to(x.device, x.dtype) if value.is_floating_point() else value.to(x.device)
+        if not here.ndim:
+            return here
+        if self.conditions is not None and len(here) == self.label_dim + 1:
+            return here[torch.full((len(x),), self.label_dim, device=x.device) if labels is None else labels]
+        return here.repeat(len(x), *[1] * (here.ndim - 1)) if len(here) == 1 else here
 
 
 def image_shape_of(model: Any, given: tuple[int, int, int] | None) -> tuple[int, int, int]:
@@ -143,7 +156,27 @@ def image_shape_of(model: Any, given: tuple[int, int, int] | None) -> tuple[int,
     return int(channels), int(height), int(width)
 
 
-def _rows(value: Any, count: int) -> Any:
-    if isinstance(value, Tensor) and value.ndim and len(value) == 1:
-        return value.repeat(count, *[1] * (value.ndim - 1))
-    return value
+def network_class(model: Any) -> str:
+    """The name of a model's class, of a compiled one that of what was compiled."""
+    return type(_uncompiled(model)).__name__
+
+
+def _uncompiled(model: Any) -> Any:
+    return getattr(model, "_orig_mod", model)
+
+
+def _check_conditions(conditions: Tensor, null_condition: Tensor | None, config: Any, name: str) -> None:
+    if conditions.ndim != 3:
+        raise InvalidInputError(f"conditions have shape {tuple(conditions.shape)}; expected (K, L, D)")
+    # What a model projects itself comes before its cross-attention.
+    widths = (config.get(key) for key in ("caption_channels", "encoder_hid_dim", "cross_attention_dim"))
+    width = next((one for one in widths if one is not None), None)
+    if isinstance(width, int) and conditions.shape[-1] != width:
+        raise InvalidInputError(f"conditions have {conditions.shape[-1]} channels; expected the {width} of {name}")
+    if null_condition is not None and tuple(null_condition.shape) not in (
+        tuple(conditions.shape[1:]), (1, *conditions.shape[1:])
+    ):  # fmt: skip
+        raise InvalidInputError(
+            f"null_condition has shape {tuple(null_condition.shape)}; expected {tuple(conditions.shape[1:])}, that of "
+            "one of the conditions"
+        )

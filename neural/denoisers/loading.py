@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ...errors import InvalidInputError
 from .adapter import AdaptedDenoiser
 from .diffusers_files import encode_prompts, find_parts, read_scheduler
-from .diffusers_model import ModelCall, image_shape_of
+from .diffusers_model import ModelCall, image_shape_of, network_class
 from .diffusers_scheduler import schedule_of
 from .predictions import Prediction
 from .schedules import NoiseSchedule
@@ -25,8 +26,8 @@ def from_diffusers(
     prediction: Prediction | None = None,
     image_shape: tuple[int, int, int] | None = None,
     null_label: int | None = None,
-    conditions: Tensor | None = None,
-    null_condition: Tensor | None = None,
+    conditions: ArrayLike | Tensor | None = None,
+    null_condition: ArrayLike | Tensor | None = None,
     prompts: Sequence[str] | None = None,
     negative_prompt: str = "",
     arguments: Mapping[str, Any] | None = None,
@@ -50,12 +51,14 @@ def from_diffusers(
         The class index that was trained to mean "no class", the last one; DiT's is known. Without it, a
         class-conditional model has no unconditional counterpart.
     conditions, null_condition
-        Prompt embeddings (K, L, D) and that of the empty prompt (L, D), for models with cross-attention; the labels of
-        the denoiser are indices of prompts.
+        Prompt embeddings (K, L, D) and that of the empty prompt (L, D) or (1, L, D), for models with cross-attention;
+        the labels of the denoiser are indices of prompts.
     prompts, negative_prompt
         Texts in their place, encoded by the pipeline's own text encoder.
     arguments
-        Further keyword arguments of every call of the model, such as ``added_cond_kwargs``.
+        Further keyword arguments of every call of the model, such as ``added_cond_kwargs``. Tensors in them are moved,
+        and those of floating point converted, as the images are; one row is repeated for the batch; beside
+        ``conditions``, K + 1 rows are those of the prompts, the last that of the empty one.
     dtype
         Of the weights; by default as they are loaded or given. The module is put into evaluation mode.
 
@@ -84,7 +87,7 @@ def from_diffusers(
             )
         schedule, predicted, own = found, prediction, None
     else:
-        schedule, predicted = schedule_of(found)
+        schedule, predicted = schedule_of(found, network_class(parts.model))
         own = found
     if prompts is not None:
         if conditions is not None or not prompts:
@@ -104,7 +107,7 @@ def from_diffusers(
         label_dim=call.label_dim,
         unconditional=call.unconditional,
         about={
-            "network": f"diffusers {type(model).__name__}",
+            "network": f"diffusers {network_class(model)}",
             "scheduler": None if own is None else type(own).__name__,
             **({} if prompts is None else {"prompts": list(prompts)}),
         },

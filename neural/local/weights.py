@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ...errors import FastpatchError, ResultFileError
 from ..shipped import shipped_file
 from ..tensor_file import network_with, read_tensors
@@ -22,14 +24,16 @@ def load_weights(path: str | Path) -> tuple[LocalNetwork, dict[str, Any]]:
     card, tensors = read_tensors(source)
     named = card.get("architecture")
     net = None
-    if isinstance(named, dict):
-        arguments = {key: named[key] for key in ("size", "width", "depth", "prediction") if key in named}
-        try:
-            net = LocalNetwork(**arguments)
-        except FastpatchError:
-            net = None
-    if net is None or named != net.architecture:
+    # Initial weights are random, and the caller's generator is not ours to move.
+    with torch.random.fork_rng(devices=[]):
         expected = LocalNetwork().architecture
+        if isinstance(named, dict):
+            arguments = {key: named[key] for key in ("size", "width", "depth", "prediction") if key in named}
+            try:
+                net = LocalNetwork(**arguments)
+            except FastpatchError:
+                net = None
+    if net is None or named != net.architecture:
         raise ResultFileError(f"{source} holds the architecture {named!r}; expected one like {expected!r}")
     return network_with(net, tensors, source, LocalNetwork.NAME), card
 

@@ -81,12 +81,11 @@ def quadratic_forms(
 
 
 def choose_differentiation(function: Function, x: Tensor, step: float) -> Differentiation:
-    """The first of forward mode, reverse mode and differences that works at one field ``x`` (1, …).
+    """The first of forward mode, reverse mode and differences that works at the fields ``x`` (B, …), all at once.
 
     Each must also agree to within a quarter with central differences of norm ``step`` along random directions, which
     the derivative of a network that detaches or converts its input does not, as far as the differences are certain.
-    The answer is that of differences alone
-    where all of them fail.
+    The answer is that of differences alone where all of them fail.
     """
     generator = torch.Generator().manual_seed(0)
     directions = torch.randn(_TRIALS, *x.shape[1:], generator=generator, dtype=torch.float64)
@@ -96,7 +95,7 @@ def choose_differentiation(function: Function, x: Tensor, step: float) -> Differ
     allowed = _TOLERANCE * np.linalg.norm(expected) + 4.0 * np.linalg.norm(error)
     for method in ("jvp", "vjp"):
         try:
-            found = quadratic_forms(function, x, directions, batch=1, method=method).values
+            found = quadratic_forms(function, x, directions, batch=len(x) * _TRIALS, method=method).values
         except (RuntimeError, NotImplementedError, TypeError) as error:
             if is_out_of_memory(error):
                 raise

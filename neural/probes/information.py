@@ -36,7 +36,7 @@ from .finite import checked_finite
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["information_levels", "measure_information", "trained_range"]
+__all__ = ["checked_inputs", "information_levels", "measure_information", "trained_range"]
 
 _BATCH = 32
 _WORDS = {
@@ -122,12 +122,7 @@ def measure_information(
     levels = information_levels(net) if sigmas is None else checked_levels(sigmas)[:-1]
     count, first = integer(runs, "runs", minimum=1), integer(seed, "seed", minimum=0, maximum=2**63)
     size = _BATCH if batch is None else integer(batch, "batch", minimum=1)
-    used: Guide | None = "zero-label" if guide is None and net.label_dim else guide
-    if used is not None:
-        check_guide(net, used)
-    if images is None and labels is not None:
-        raise InvalidInputError("labels are given without images; expected both, or neither")
-    given = None if images is None else given_images(net, images, labels, count)
+    used, given = checked_inputs(net, images, labels, guide, count)
     kept = KeptParts(
         checkpoint, {} if checkpoint is None else _identity(net, used, levels, count, first, sample_steps, given)
     )
@@ -153,6 +148,18 @@ def measure_information(
     return _dataset(
         net, used, levels, rates, shells, classes, evaluations, "samples" if images is None else "data", first
     )
+
+
+def checked_inputs(
+    net: Denoiser, images: ArrayLike | None, labels: ArrayLike | None, guide: Guide | None, runs: int
+) -> tuple[Guide | None, tuple[Tensor, Tensor | None] | None]:
+    """The guide and the images that `measure_information` uses of its arguments; raises what it says of them."""
+    used: Guide | None = "zero-label" if guide is None and net.label_dim else guide
+    if used is not None:
+        check_guide(net, used)
+    if images is None and labels is not None:
+        raise InvalidInputError("labels are given without images; expected both, or neither")
+    return used, None if images is None else given_images(net, images, labels, runs)
 
 
 def _rates(

@@ -19,8 +19,9 @@ _SECONDS_AN_ELEMENT = 5e-10
 class NormSiLU(nn.GroupNorm):
     """SiLU of a group norm: (B, C, H, W) -> (B, C, H, W), with the weights of ``nn.GroupNorm``.
 
-    A field of bfloat16 on a CPU takes a kernel where the weights are float32, as under autocast. The kernel knows first
-    derivatives in reverse mode alone; under a transform of ``torch.func``, and for everything else, torch's own serve.
+    A field of bfloat16 on a CPU takes a kernel where the weights are float32, as under autocast; everything else, and
+    whatever a transform of ``torch.func`` asks for, torch's own. The kernel knows first derivatives in reverse mode,
+    one at a time: in bfloat16 neither `torch.autograd.forward_ad` nor batched gradients, which say so.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, get_args
 
+import torch
+
 from ...errors import ResultFileError
 from ..data import Variant
 from ..score_training import save_network as save_weights
@@ -28,11 +30,14 @@ def load_weights(path: str | Path) -> tuple[UNet, dict[str, Any]]:
     source = Path(path)
     card, tensors = read_tensors(source)
     architecture = card.get("architecture")
-    known = [UNet(padding, prediction) for padding in get_args(Padding) for prediction in get_args(Prediction)]
+    # Initial weights are random, and the caller's generator is not ours to move.
+    with torch.random.fork_rng(devices=[]):
+        known = [UNet(padding, prediction) for padding in get_args(Padding) for prediction in get_args(Prediction)]
     net = next((one for one in known if one.architecture == architecture), None)
     if net is None:
         raise ResultFileError(
-            f"{source} holds the architecture {architecture!r}; expected {UNet().architecture!r}, or circular, or of v"
+            f"{source} holds the architecture {architecture!r}; expected {known[0].architecture!r}, or circular, or of "
+            "v"
         )
     return network_with(net, tensors, source, UNet.NAME), card
 

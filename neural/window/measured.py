@@ -1,5 +1,6 @@
 """The noise levels between which a network decides the class: a guidance window with a derivation and a verdict."""
 
+import contextlib
 import json
 import math
 from dataclasses import dataclass, field
@@ -87,7 +88,10 @@ class GuidanceWindow:
         return float(times[0]), float(times[1])
 
     def steps(self, count: int) -> StepWindow | None:
-        """The steps of a run of ``count`` that lie in the window, by the network's scheduler or on EDM's grid."""
+        """The steps of a run of ``count`` that lie in the window, by the network's scheduler or on EDM's grid.
+
+        Raises `InvalidInputError` where the scheduler's steps depend on the size of the image.
+        """
         found, _ = run_levels(self.schedule, self.scheduler, count, float(self.levels[-1]), float(self.levels[0]))
         return step_window(found, self.sigma_low, self.sigma_high)
 
@@ -103,8 +107,10 @@ class GuidanceWindow:
         by_steps: dict[str, Any] = {}
         if math.isfinite(self.sigma_low):
             for count in steps:
-                found = self.steps(count)
-                by_steps[str(count)] = None if found is None else vars(found)
+                # Of a scheduler whose steps depend on the size of the image, none is named.
+                with contextlib.suppress(InvalidInputError):
+                    found = self.steps(count)
+                    by_steps[str(count)] = None if found is None else vars(found)
         values = {
             "sigma_high": self.sigma_high,
             "sigma_low": self.sigma_low,

@@ -73,6 +73,8 @@ def _report(dataset: "xr.Dataset", share: float) -> str:
     from .window import window_lines
 
     lines = [*summary(dataset).measured_lines(), f"{'derivatives':<36}{dataset.attrs['derivatives']:>14}"]
+    if "total_rate" not in dataset:  # --runs 0
+        return "\n".join(lines)
     lines += window_lines(guidance_window(dataset, share), (20, 50))
     if "null_class_rate" in dataset:
         rate = {"total_rate": dataset["null_total_rate"], "class_rate": dataset["null_class_rate"]}

@@ -96,12 +96,17 @@ def _from_python(source: str, device: "torch.device") -> "Denoiser":
     Objects of denoising-diffusion-pytorch are adapted.
     """
     import runpy
+    import sys
 
     from ...neural.denoisers import from_denoising_diffusion_pytorch
 
     file, _, name = source.rpartition(":")
     if not Path(file).is_file():
         raise InvalidInputError(f"{file} is not a file; expected FILE.py:NAME")
+    # As of a program, its neighbours can be imported, also later.
+    folder = str(Path(file).resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     try:
         found: Any = runpy.run_path(file, run_name="fastpatch_source").get(name)
         if not hasattr(found, "label_dim") and not hasattr(found, "alphas_cumprod") and callable(found):

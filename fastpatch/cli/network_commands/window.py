@@ -107,8 +107,12 @@ def window_lines(found: "GuidanceWindow", counts: tuple[int, ...]) -> list[str]:
     if times is not None:
         lines.append(f"  {'timesteps of the network':<34}{times[0]:14.5g}     to {times[1]:.5g}")
     for count in counts:
-        steps = found.steps(count)
         label = f"steps of {count}, from 0"
+        try:
+            steps = found.steps(count)
+        except InvalidInputError as error:
+            lines.append(f"  {label:<34}{'unknown':>14}     {error}")
+            continue
         if steps is None:
             lines.append(f"  {label:<34}{'none':>14}     no step of the run lies inside")
         else:
