@@ -9,7 +9,7 @@ import torch
 from ..errors import BackendUnavailableError, InvalidInputError
 from ..provenance import cpu_name
 
-__all__ = ["Precision", "default_precision", "device_name", "reproducible", "resolve_device"]
+__all__ = ["Precision", "default_precision", "device_name", "evaluating", "reproducible", "resolve_device"]
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -59,17 +59,25 @@ def device_name(device: torch.device) -> str:
 
 @contextmanager
 def reproducible(device: torch.device, *, tf32: bool = True) -> Iterator[None]:
-    """Convolutions that give the same bits every time, in the precision of their arguments.
+    """Convolutions that give the same bits every time; the CPU's always do for one number of threads.
 
-    A CPU's always do for one number of threads. The caller's autocast is left outside. ``tf32=False`` keeps a GPU from
-    rounding the factors of float32 convolutions to ten bits, as it does by default.
+    ``tf32=False`` keeps a GPU from rounding the factors of float32 convolutions to ten bits, as it does by default.
     """
-    with torch.autocast(device.type, enabled=False):
-        if device.type == "cuda":
-            with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32):
-                yield
-        else:
+    if device.type == "cuda":
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32):
             yield
+    else:
+        yield
+
+
+@contextmanager
+def evaluating(device: torch.device) -> Iterator[None]:
+    """Reproducible evaluations in the precision of their arguments: neither TF32 nor the caller's autocast.
+
+    Not for training: within it, an autocast would keep its bfloat16 copies of the weights from step to step.
+    """
+    with torch.autocast(device.type, enabled=False), reproducible(device, tf32=False):
+        yield
 
 
 def _cpu_capabilities() -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ..messages import reason
 from ..validation import finite_float, integer
 from .batching import in_batches
 from .denoiser import Denoiser, checked_labels, drift, image_shape
-from .devices import reproducible
+from .devices import evaluating
 from .probes.differentiation import (
     Differentiation,
     QuadraticForms,
@@ -141,7 +141,7 @@ def measured_modes(
                 "finds what it allows"
             ) from error
 
-    with reproducible(target, tf32=False):
+    with evaluating(target):
         parts = in_batches(along_all, len(x), max(1, at_once // len(directions)))
 
     def arranged(found: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -163,7 +163,7 @@ def network_differentiation(
     target = placed(net, None)
     # Twice: a batch of one has no stride along it, and torch's forward mode accepts some of these alone.
     labels = None if class_labels is None else torch.as_tensor(class_labels)[:1].repeat(2).to(target)
-    with reproducible(target, tf32=False):
+    with evaluating(target):
         return choose_differentiation(
             partial(drift, net, sigma=sigma, class_labels=labels),
             x[:1].repeat(2, 1, 1, 1).to(target),

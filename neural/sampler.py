@@ -17,7 +17,7 @@ from ..runs.solvers.heun import heun_step
 from ..validation import floating_field, integer
 from .batching import in_batches
 from .denoiser import Denoiser, checked_labels, image_shape
-from .devices import reproducible, resolve_device
+from .devices import evaluating, resolve_device
 from .edm_grid import SIGMA_MAX, SIGMA_MIN, checked_levels, sigma_grid
 from .guidance import LOW_SHELLS, Band, Guidance, Guide, GuidedDenoiser, Pulse, constant
 
@@ -154,7 +154,7 @@ def sample(
 
     with (
         torch.no_grad(),
-        reproducible(target, tf32=False),
+        evaluating(target),
         progress_bar(total=len(noise), show=progress, leave=False, bar_format=_BAR) as bar,
     ):
 

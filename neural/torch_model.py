@@ -12,7 +12,7 @@ from ..analysis import directional_derivatives, distinct_modes, finite_differenc
 from ..errors import InvalidInputError
 from ..process import VPSchedule
 from ..validation import floating_field, integer, positive_time, shell_numbers
-from .devices import Precision, reproducible, resolve_device
+from .devices import Precision, evaluating, resolve_device
 from .jvp import jacobian_products
 from .vjp import transposed_products
 
@@ -113,7 +113,7 @@ class TorchModel:
         By forward mode. Responses are computed in the network's precision and returned as float64.
         """
         field, time, along = self._directions(x, t, directions, own=False)
-        with reproducible(self._device, tf32=False):
+        with evaluating(self._device):
             products = jacobian_products(
                 lambda part: self._checked(part, time), self._tensor(field), self._tensor(along), self._batch
             )
@@ -129,7 +129,7 @@ class TorchModel:
         """
         field, time, along = self._directions(x, t, directions, own=True)
         fields, flat = self._tensor(field), self._tensor(along)
-        with reproducible(self._device, tf32=False), self._autocast(self.precision):
+        with evaluating(self._device), self._autocast(self.precision):
             products = transposed_products(
                 lambda part: self._checked(_channels_last(part), time),
                 fields,
@@ -157,7 +157,7 @@ class TorchModel:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
     def _score(self, field: NDArray[Any], t: float, precision: Precision) -> NDArray[Any]:
-        with torch.no_grad(), reproducible(self._device, tf32=False), self._autocast(precision):
+        with torch.no_grad(), evaluating(self._device), self._autocast(precision):
             parts = torch.split(self._tensor(field), self._batch)
             found = torch.cat([self._checked(_channels_last(part), t) for part in parts])
         return self._array(found).reshape(field.shape).astype(field.dtype, copy=False)

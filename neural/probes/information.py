@@ -25,7 +25,7 @@ from ...provenance import environment
 from ...validation import integer
 from ..batching import in_batches
 from ..denoiser import Denoiser, denoiser_identity, image_shape
-from ..devices import reproducible
+from ..devices import evaluating
 from ..edm_grid import SIGMA_MAX, SIGMA_MIN, checked_levels
 from ..guidance import Guide, check_guide, guide_estimate
 from ..sampler import placed
@@ -186,7 +186,7 @@ def _rates(
         checked_finite(net if isinstance(guide, str) or guide is None else guide, free, x, sigma, None)
         return labelled.cpu(), free.cpu()
 
-    with torch.no_grad(), reproducible(target, tf32=False):
+    with torch.no_grad(), evaluating(target):
         found = in_batches(estimates, len(clean), batch)
     labelled, free = (torch.cat(parts) for parts in zip(*found, strict=True))
     differences = {"total": clean - free}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..batching import in_batches
 from ..denoiser import Denoiser
-from ..devices import reproducible
+from ..devices import evaluating
 from ..guidance import LOW_SHELLS, Guide, guide_estimate, project
 from ..sampler import heun
 from .push import Pushes, kicked, random_direction
@@ -142,6 +142,6 @@ def run_branches(
             *_, (x, _) = heun(denoise, x, grid[step : step + 2])
         return x.cpu(), denoise.pushes.values()
 
-    with torch.no_grad(), reproducible(device, tf32=False):
+    with torch.no_grad(), evaluating(device):
         parts = in_batches(finish, len(branches), len(branches))
     return torch.cat([images for images, _ in parts]), torch.cat([pushes for _, pushes in parts])
