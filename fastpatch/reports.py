@@ -2,7 +2,7 @@
 
 import html
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,9 +38,9 @@ _POINTS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Summary:
-    """What `summary` has found in a result; ``print`` gives a table of at most 80 columns, a notebook an HTML one.
+    """What `summary` has found in a result; a prompt shows a table of at most 80 columns, a notebook an HTML one.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Summary:
     trajectories: int
     predicted: dict[str, dict[str, float]]
     measured: dict[str, CriticalPoint]
-    final_xi_x: NDArray[np.float64] = field(repr=False)
+    final_xi_x: NDArray[np.float64]
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON-ready numbers, None in the place of NaN."""
@@ -84,6 +84,8 @@ class Summary:
 
     def __str__(self) -> str:
         return "\n".join([*self._predicted_lines(), *self.measured_lines()])
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         caption = "" if self.title is None else f"<caption>{html.escape(self.title)}</caption>"

@@ -19,5 +19,5 @@ def shipped_file(name: str, what: str, command: str) -> Path:
             return folder / name
     raise ResultFileError(
         f"{folders[0] / name} does not exist: this installation has no {what}; "
-        f'expected `pip install "fastpatch[weights]"`, or `{command}` first, and then its file'
+        f"expected `pip install ./weights` in a checkout, or `{command}` first, and then its file"
     )

@@ -268,7 +268,7 @@ def test_plot_draws_the_same_figures_from_the_file_alone(command, patch_run, tmp
     status, shown, errors = command("plot", result, "--out", tmp_path / "figures")
     assert (status, errors) == (0, "")
     assert listing(tmp_path / "figures") == ["figure3.png", "snapshots.png"]
-    for name, size in (("figure3.png", (592, 1760)), ("snapshots.png", (480, 1600))):
+    for name, size in (("figure3.png", (672, 1760)), ("snapshots.png", (480, 1600))):
         again = imread(tmp_path / "figures" / name)
         assert again.shape[:2] == size
         assert again[..., :3].std() > 0.01
@@ -436,8 +436,10 @@ def test_an_interrupted_run_leaves_its_checkpoint_at_most(tmp_path):
     assert process.returncode not in (0, None)
     assert shown == ""
     assert "Traceback" not in errors
+    assert errors.endswith("fastpatch: interrupted\n")
     # Nothing, or what the same command goes on from.
     assert set(listing(out)) <= {"run.checkpoint"}
+    assert ("the same command goes on from there" in errors) == (out / "run.checkpoint").exists()
 
 
 def test_an_interrupt_while_files_are_written_keeps_the_earlier_ones(command, tmp_path, monkeypatch):

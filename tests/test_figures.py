@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import chain
 
 import matplotlib as mpl
 import matplotlib.style
@@ -75,7 +76,17 @@ def test_left_panel_shows_median_and_quartiles_and_the_equilibrium_length_until_
     beyond = main_job["time"].to_numpy() < critical_points(main_job)["zero_mode_crossing"].time
     assert np.isfinite(length[:, beyond]).any()
     assert np.isnan(equilibrium[1][beyond]).all()
-    assert left.get_legend() is not None
+
+
+def test_legends_lie_below_the_panels_and_name_what_is_common_once(main_job):
+    figure = draw_dynamics(main_job, null=fp.theory.null_of_result(main_job), predicted=3.2)
+    figure.canvas.draw()
+    lowest = min(axes.get_tightbbox().y0 for axes in figure.axes)
+    named = [[text.get_text() for text in legend.get_texts()] for legend in figure.legends]
+    assert all(legend.get_window_extent().y1 <= lowest for legend in figure.legends)
+    assert named[0][:2] == [r"$\xi_x$, quartiles", r"$\xi_x$, median"]
+    assert named[1][0] == "Gaussian null"
+    assert len({*chain(*named)}) == sum(map(len, named))
 
 
 def test_a_few_trajectories_are_drawn_one_by_one(small_result):
@@ -139,7 +150,7 @@ def test_a_run_without_any_order_can_be_drawn():
     draw_dynamics(dataset).canvas.draw()
 
 
-@pytest.mark.parametrize(("name", "size"), [("dynamics", (1760, 592)), ("snapshots", (1600, 480))])
+@pytest.mark.parametrize(("name", "size"), [("dynamics", (1760, 672)), ("snapshots", (1600, 480))])
 def test_files_have_the_size_of_the_figure_and_something_on_them(name, size, small_result, tmp_path):
     figure = draw_dynamics(small_result, "title") if name == "dynamics" else draw_snapshots(small_result)
     path = tmp_path / f"{name}.png"

@@ -15,15 +15,27 @@ from ..critical_interval import CriticalPoint
 from ..critical_points import zero_mode_crossing
 from ..growth import log_time_derivative
 from ..statistics import nan_median, nan_quantile
-from .style import BLUE, GREY, PURPLE, RED, TIME_LABEL, house_style, new_figure, run_axis
+from .style import BLUE, GREY, PURPLE, RED, TIME_LABEL, house_style, legends_below, new_figure, run_axis
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["NULL_LINE", "RunVariable", "draw_dynamics", "draw_null", "draw_panels", "draw_shells", "shell_curves"]
+__all__ = [
+    "LEGEND_COLUMNS",
+    "NULL_LINE",
+    "RunVariable",
+    "draw_dynamics",
+    "draw_null",
+    "draw_panels",
+    "draw_shells",
+    "shell_curves",
+]
 
 # Every curve of a Gaussian null is dotted.
 NULL_LINE: Any = (0, (1, 1.2))
+
+# Of the legends below the three panels.
+LEGEND_COLUMNS = (1, 1, 2)
 
 # Rates below are not shown of a null, whose lambda_0 vanishes.
 _LEAST_SHOWN = 1e-2
@@ -66,7 +78,7 @@ def draw_dynamics(
         (dataset.attrs.get("critical_time"), condition, (0, (7, 2, 1.5, 2)), 0.7),
     )
     with house_style():
-        figure = new_figure(11.0, 3.7)
+        figure = new_figure(11.0, 4.2)
         panels = figure.subplots(1, 3).tolist()
         draw_panels(panels, dataset, _TIME)
         if null is not None:
@@ -83,8 +95,7 @@ def draw_dynamics(
                 if time is not None and not math.isnan(time):
                     line = axes.axvline(time, color=GREY, linestyle=style, linewidth=width, zorder=1)
                     line.set_label(f"{label}: $t$ = {time:.3g}")
-        if panels[1].get_legend_handles_labels()[0]:
-            panels[1].legend(loc="upper right")
+        legends_below(panels, LEGEND_COLUMNS)
         if title:
             figure.suptitle(title, fontsize="large")
     return figure
@@ -98,7 +109,7 @@ def draw_panels(panels: list[Axes], dataset: "xr.Dataset", along: RunVariable) -
     locked. Middle: -d xi_x / d log t, smoothed. Both are medians over trajectories with bands from quartile to
     quartile, or all trajectories if there are no more than three. Right: |lambda| per shell, the median over
     trajectories of the mean over the two axis directions (and channels), the median over shells (grey) and the zero
-    mode (dashed, on top). NaN counts as missing.
+    mode (dashed, on top). NaN counts as missing. Their legends are for the caller, by `legends_below`.
     """
     left, middle, right = panels
     values = dataset[along.dim].to_numpy()
@@ -155,11 +166,6 @@ def _draw_lengths(axes: Axes, times: NDArray[Any], xi_x: NDArray[Any], xi_eq: ND
         right.tick_params(axis="y", colors=RED)
         right.grid(visible=False)
         right.spines["right"].set(visible=True, color=RED)
-        handles = [*axes.get_legend_handles_labels()[0], *right.get_legend_handles_labels()[0]]
-    else:
-        handles = axes.get_legend_handles_labels()[0]
-    # What is below may be the null.
-    axes.legend(handles=handles, loc="lower right", framealpha=0.6)
 
 
 def _draw_growth(axes: Axes, times: NDArray[Any], xi_x: NDArray[Any], along: RunVariable) -> None:
@@ -192,7 +198,6 @@ def _draw_modes(axes: Axes, times: NDArray[Any], dataset: "xr.Dataset", along: R
     axes.set_yscale("log")
     axes.set_ylabel(rf"$|\lambda_n|$ ({along.rate})")
     axes.set_title("Softening of the modes")
-    axes.legend(ncols=2, loc="upper left")
 
 
 def shell_curves(dataset: "xr.Dataset", name: str = "mode_derivative") -> tuple[NDArray[Any], NDArray[Any]]:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .style import BLUE, GREY, RED, TIME_LABEL, frame, house_style, new_figure, run_axis, shown_level
+from .style import BLUE, GREY, RED, TIME_LABEL, frame, house_style, legends_below, new_figure, run_axis, shown_level
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,8 +28,8 @@ def draw_locality(dataset: "xr.Dataset", title: str | None = None) -> Figure:
     """
     times = dataset["snapshot_time"].to_numpy()
     with house_style():
-        figure = new_figure(11.0, 5.6)
-        top, bottom = np.asarray(figure.subfigures(2, 1, height_ratios=[2.4, 1.0]))
+        figure = new_figure(11.0, 6.0)
+        top, bottom = np.asarray(figure.subfigures(2, 1, height_ratios=[2.8, 1.0]))
         left, middle, right = top.subplots(1, 3)
         colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.9, len(times)))
         _draw_dispersion(left, dataset, colours)
@@ -37,6 +37,7 @@ def draw_locality(dataset: "xr.Dataset", title: str | None = None) -> Figure:
         _draw_defects(right, dataset)
         for axes in (middle, right):
             run_axis(axes, times, TIME_LABEL)
+        legends_below([left, middle, right], (4, 1, 1))
         response = np.sqrt(dataset["response_power"].mean("trajectory").to_numpy())
         rows, columns = (size // 2 for size in response.shape[-2:])
         reach = min(_REACH, rows, columns)
@@ -60,12 +61,11 @@ def _draw_dispersion(axes: Axes, dataset: "xr.Dataset", colours: NDArray[Any]) -
     k, curves = _by_wave_number(dataset["ky"].to_numpy(), dataset["kx"].to_numpy(), mean)
     axes.axhline(0.0, color=GREY, linewidth=1.0)
     for t, sigma2, curve, colour in zip(times, dataset["sigma2"].to_numpy(), curves, colours, strict=True):
-        axes.plot(k, sigma2 * curve, color=colour, linewidth=1.1, label=f"{shown_level(t)}")
+        axes.plot(k, sigma2 * curve, color=colour, linewidth=1.1, label=f"$t$ = {shown_level(t)}")
     axes.set_xlim(0.0, np.pi)
     axes.set_xlabel("wave number $|k|$ (radians / site)")
     axes.set_ylabel(r"$\sigma^2\lambda(k, t)$")
     axes.set_title("Local dispersion (below zero: grows)")
-    axes.legend(title="$t$", ncols=3, fontsize="x-small", loc="lower right")
 
 
 def _by_wave_number(ky: NDArray[Any], kx: NDArray[Any], maps: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -89,7 +89,6 @@ def _draw_radii(axes: Axes, dataset: "xr.Dataset") -> None:
     axes.set_ylim(bottom=0.0)
     axes.set_ylabel("radius (sites)")
     axes.set_title("Effective receptive field")
-    axes.legend()
 
 
 def _draw_defects(axes: Axes, dataset: "xr.Dataset") -> None:
@@ -101,7 +100,6 @@ def _draw_defects(axes: Axes, dataset: "xr.Dataset") -> None:
         values = dataset[name].to_numpy()
         axes.plot(times, values.T, color=colour, alpha=0.15, linewidth=0.7)
         axes.plot(times, np.median(values, axis=0), color=colour, marker=".", label=label)
-    axes.set_ylim(0.0, 1.0)
+    axes.set_ylim(0.0, max(1.0, 1.05 * float(axes.dataLim.y1)))
     axes.set_ylabel("departure from translation equivariance")
     axes.set_title("Equivariance (0: exact)")
-    axes.legend(loc="best")

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..statistics import nan_median
-from .dynamics import NULL_LINE, RunVariable, draw_null, draw_panels, draw_shells, shell_curves
+from .dynamics import LEGEND_COLUMNS, NULL_LINE, RunVariable, draw_null, draw_panels, draw_shells, shell_curves
 from .image_wall import draw_image_wall
-from .style import GREY, SIGMA_LABEL, house_style, new_figure, run_axis, shown_level
+from .style import GREY, SIGMA_LABEL, house_style, legends_below, new_figure, run_axis, shown_level
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,10 +34,10 @@ def draw_noise_levels(dataset: "xr.Dataset", title: str | None = None, trajector
     """
     images = dataset["denoised"].isel(trajectory=trajectory).to_numpy()
     with house_style():
-        figure = new_figure(11.0, 5.0 if len(images) else 3.7)
+        figure = new_figure(11.0, 5.5 if len(images) else 4.2)
         below: Any = figure
         if len(images):
-            above, below = np.asarray(figure.subfigures(2, 1, height_ratios=[1.0, 2.9]))
+            above, below = np.asarray(figure.subfigures(2, 1, height_ratios=[1.0, 3.3]))
             levels = [rf"$\sigma$ = {shown_level(sigma)}" for sigma in dataset["snapshot_sigma"].to_numpy()]
             draw_image_wall(above.subplots(), images[None], column_labels=levels)
         panels = below.subplots(1, 3).tolist()
@@ -48,8 +48,7 @@ def draw_noise_levels(dataset: "xr.Dataset", title: str | None = None, trajector
             shells, sigma = dataset["shell"].to_numpy(), dataset["sigma"].to_numpy()
             draw_null(panels, sigma, xi_x, null[:, shells == 0][:, 0] / sigma)
         mark_levels(panels, dataset, _MARKS)
-        if panels[1].get_legend_handles_labels()[0]:
-            panels[1].legend(loc="upper right")
+        legends_below(panels, LEGEND_COLUMNS)
         if title:
             figure.suptitle(title, fontsize="large")
     return figure

@@ -1,6 +1,7 @@
 """One look for all figures: colour-blind-safe (after Okabe-Ito, and viridis), for a screen, a journal or slides."""
 
 import io
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,11 +31,11 @@ __all__ = [
     "frame",
     "house_style",
 ]
-__all__ += ["new_figure", "run_axis", "save_figure", "shown_level"]
+__all__ += ["legends_below", "new_figure", "run_axis", "save_figure", "shown_level"]
 
 BLUE, RED, PURPLE, GREY = "#0072B2", "#D55E00", "#882255", "#8A8A8A"
-TIME_LABEL = "diffusion time $t$  (reverse run: left to right)"
-SIGMA_LABEL = r"noise level $\sigma$  (reverse run: left to right)"
+TIME_LABEL = "diffusion time $t$  (run: left to right)"
+SIGMA_LABEL = r"noise level $\sigma$  (run: left to right)"
 
 Style = Literal["screen", "paper", "slides"]
 
@@ -133,6 +134,31 @@ def frame(axes: Axes) -> None:
     axes.set_yticks([])
     axes.grid(visible=False)
     axes.spines[:].set(visible=True, color=GREY, linewidth=0.6)
+
+
+# Typed by Matplotlib as literals.
+_BELOW: tuple[Any, ...] = ("outside lower left", "outside lower center", "outside lower right")
+
+
+def legends_below(panels: list[Axes], columns: tuple[int, int, int]) -> None:
+    """Under each of three panels in a row what it shows, in so many columns, where no curve can be behind it.
+
+    What several panels show is explained under the middle one alone. The legends are those of the panels' figure.
+    """
+    found = []
+    for axes in panels:
+        # An axis on the right-hand side is a panel of its own to Matplotlib, which shares the other's abscissa.
+        both = [axes, *(one for one in axes.get_shared_x_axes().get_siblings(axes) if one is not axes)]
+        found.append(
+            {name: handle for one in both for handle, name in zip(*one.get_legend_handles_labels(), strict=True)}
+        )
+    times = Counter(name for one in found for name in one)
+    common = {name: handle for one in found for name, handle in one.items() if times[name] > 1}
+    for at, axes in enumerate(panels):
+        own = {name: handle for name, handle in found[at].items() if name not in common}
+        shown = {**own, **common} if at == 1 else own
+        if shown:
+            axes.figure.legend(list(shown.values()), list(shown), loc=_BELOW[at], ncols=columns[at])
 
 
 def run_axis(axes: Axes, levels: ArrayLike, label: str) -> None:

@@ -13,6 +13,7 @@ from .. import __version__
 from ..errors import DtypeError, FastpatchError, InvalidInputError
 from ..messages import reason, tell
 from . import edm2, empirical, explore, images, info, kernels, network_commands, patch, plot, show, sweep, theory, unet
+from .group import MARKUP
 
 __all__ = ["app", "keep_freed_memory", "main"]
 
@@ -24,6 +25,7 @@ def _version(asked: bool) -> None:
 
 
 app = typer.Typer(
+    rich_markup_mode=MARKUP,
     name="fastpatch",
     no_args_is_help=True,
     add_completion=False,
@@ -72,8 +74,11 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     try:
         app()
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
+    except SystemExit as end:
+        # Typer's answer to an interrupt.
+        if end.code == 128 + signal.SIGINT:
+            tell("fastpatch: interrupted")
+        raise
     except FastpatchError as error:
         tell(f"fastpatch: {error}")
         sys.exit(2 if isinstance(error, InvalidInputError | DtypeError) else 1)

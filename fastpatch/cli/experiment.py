@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FastpatchError, OutputError
-from ..messages import has_terminal, printable
+from ..messages import has_terminal, printable, tell
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -48,7 +48,12 @@ def run_experiment(
     with exclusive_directory(out, "run") as directory:
         checkpoint = directory / "run.checkpoint"
         begin = time.perf_counter()
-        dataset = simulate(model, progress=not quiet and has_terminal(), checkpoint=checkpoint, **arguments)
+        try:
+            dataset = simulate(model, progress=not quiet and has_terminal(), checkpoint=checkpoint, **arguments)
+        except KeyboardInterrupt:
+            if checkpoint.exists():
+                tell(f"fastpatch: {checkpoint} keeps what was done; the same command goes on from there")
+            raise
         simulated = time.perf_counter() - begin
         if extend is not None:
             dataset = extend(dataset)

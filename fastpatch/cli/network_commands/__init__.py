@@ -1,7 +1,6 @@
 """``fastpatch network``: anybody's diffusion model, analysed, and the noise levels at which to guide it."""
 
-import typer
-
+from ..group import group
 from .analyze import analyze
 from .loss import loss
 from .trial import trial
@@ -9,7 +8,7 @@ from .window import window
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Any diffusion model: analyse it, find where to guide it.")
+app = group("Any diffusion model: analyse it, find where to guide it.")
 app.command()(analyze)
 app.command()(window)
 app.command()(loss)
