@@ -458,6 +458,19 @@ def test_an_interrupt_while_files_are_written_keeps_the_earlier_ones(command, tm
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_the_result_of_another_run_is_kept(command, tmp_path):
+    first = (*SMALL, "--out", tmp_path)
+    assert command("patch", *first)[0] == 0
+    before = fp.load(tmp_path / "result.nc")
+    assert command("patch", *first)[2] == ""
+    assert not (tmp_path / "result.previous.nc").exists()
+    status, _, errors = command("patch", *first, "--seed", "1")
+    assert status == 0
+    assert errors == f"fastpatch: the result of another run in {tmp_path} is now result.previous.nc\n"
+    np.testing.assert_array_equal(fp.load(tmp_path / "result.previous.nc")["final"], before["final"])
+    assert not np.array_equal(fp.load(tmp_path / "result.nc")["final"], before["final"])
+
+
 def test_output_that_cannot_be_written_is_one_sentence(tmp_path):
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full on this system")

@@ -1,5 +1,7 @@
 """What the commands that simulate have in common: run, write, draw, report."""
 
+import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -75,11 +77,19 @@ def publish(
     """Write ``result.nc`` into ``directory``, print the report, draw the figures, and print the times and the paths.
 
     The result comes first, then the report: neither is lost where a figure cannot be drawn, which is an `OutputError`.
+    The result of another run that is there is kept as ``result.previous.nc``.
     ``begin`` is the value of `time.perf_counter` at the start, ``simulated`` the seconds that the run itself took.
     """
+    from ..atomic import atomic_path
     from ..results import save
 
     file = directory / "result.nc"
+    if file.exists() and not _same_run(file, dataset):
+        earlier = file.with_name("result.previous.nc")
+        # Copied, not moved: at no time is there no result.
+        with atomic_path(earlier) as temporary:
+            shutil.copyfile(file, temporary)
+        tell(f"fastpatch: the result of another run in {directory} is now {earlier.name}")
     save(dataset, file)
     # A card or a title may hold anything.
     print(printable(str(report(dataset))), flush=True)
@@ -94,6 +104,20 @@ def publish(
         ) from error
     print(f"{'wall time (s)':<36}{time.perf_counter() - begin:14.2f}     simulation: {simulated:.2f}")
     print("wrote " + "\n      ".join(str(path) for path in (file, *written)))
+
+
+def _same_run(file: Path, dataset: "xr.Dataset") -> bool:
+    """Whether a file holds the run of ``dataset``, wherever and by whatever version it was made."""
+    from ..results import load
+
+    def run(of: "xr.Dataset") -> object:
+        provenance = json.loads(of.attrs.get("provenance", "null"))
+        return {**provenance, "environment": None} if isinstance(provenance, dict) else None
+
+    try:
+        return run(load(file)) == run(dataset)
+    except (FastpatchError, ValueError):
+        return False
 
 
 def draw_figures(dataset: "xr.Dataset", directory: Path, suffix: str = "png", *, null: bool = True) -> list[Path]:
