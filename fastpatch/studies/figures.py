@@ -12,6 +12,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from ..analysis.figures.dynamics import NULL_LINE
 from ..analysis.figures.style import BLUE, GREY, PURPLE, RED, house_style, new_figure, save_figure
 from . import Collapse, Curve, FiniteSize, Measured, PowerLaw, PriorMass, QuenchRate, Study
 from .report import shown, shown_exponent
@@ -110,32 +111,36 @@ def _(study: QuenchRate, title: str | None = None) -> Figure:
 def _(study: PriorMass, title: str | None = None) -> Figure:
     masses, dictionaries = (np.array(column) for column in zip(*study.keys, strict=True))
     styles: dict[str, tuple[Any, Any, str]] = {
-        "drift": (PURPLE, (0, (1, 1.2)), "drift at $x = 0$"),
-        "renormalised": (RED, "-", "renormalised by fluctuations"),
-        "score": (GREY, (0, (4, 3)), "score"),
+        "closure": ("black", "-", "drift, Gaussian closure"),
+        "renormalised": (RED, "-", "drift, renormalised by white noise"),
+        "drift": (RED, (0, (4, 2)), "drift at $x = 0$"),
+        "score": (GREY, (0, (7, 2, 1.5, 2)), "score, another condition"),
+        "null": (PURPLE, NULL_LINE, "Gaussian null: no transition"),
     }
     with house_style():
-        figure = new_figure(9.6, 4.0)
+        figure = new_figure(9.6, 4.8)
         times, deviations = figure.subplots(1, 2)
         for number, dictionary in enumerate(np.unique(dictionaries)):
             own, marker = np.flatnonzero(dictionaries == dictionary), _MARKERS[number % len(_MARKERS)]
             zeros = [study.zero_time[int(k)] for k in own]
-            _points(times, masses[own], zeros, BLUE, marker, f"dictionary {dictionary}")
+            _points(times, masses[own], zeros, BLUE, marker, f"measured, dictionary {dictionary}")
             for name, (colour, line, label) in styles.items():
+                look = {"color": colour, "linestyle": line, "linewidth": 1.0}
                 first = label if number == 0 else None
-                times.plot(masses[own], study.predictions[name][own], color=colour, linestyle=line, label=first)
+                # The marker says of which dictionary a prediction is.
+                times.plot(masses[own], study.predictions[name][own], marker=marker, markersize=2, label=first, **look)
                 part = 100.0 * study.deviation(name)[own]
-                deviations.plot(
-                    masses[own], part, color=colour, linestyle=line, marker=marker, markersize=4, label=first
-                )
+                deviations.plot(masses[own], part, marker=marker, markersize=4, **look)
         times.set_ylabel(r"$t$ of the zero of $\lambda_0$")
-        times.set_title("Critical time: measured (blue) and predicted")
+        times.set_title("Zero of $\\lambda_0$: measured (blue) and predicted")
         deviations.axhline(0.0, color=GREY, linewidth=0.8)
         deviations.set_ylabel("measured over predicted, less one (%)")
         deviations.set_title("Distance from each prediction")
         for axes in (times, deviations):
             axes.set_xlabel("prior mass of the uniform patterns")
-            axes.legend()
+        handles, labels = times.get_legend_handles_labels()
+        order = sorted(range(len(labels)), key=lambda at: labels[at] in {label for _, _, label in styles.values()})
+        figure.legend([handles[at] for at in order], [labels[at] for at in order], loc="outside lower center", ncols=3)
         if title:
             figure.suptitle(title, fontsize="large")
     return figure

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +13,22 @@ from .observables import Ensemble, ensemble_observables
 
 if TYPE_CHECKING:
     from ..models import PatchModel
+    from ..theory import CriticalCondition
 
-__all__ = ["PRINTED_CONDITIONS", "PriorMass", "prior_mass_dependence"]
+__all__ = ["PREDICTIONS", "PriorMass", "prior_mass_dependence"]
 
-# In the order of their predictions.
-PRINTED_CONDITIONS: tuple[Literal["score", "renormalised", "drift"], ...] = ("score", "renormalised", "drift")
+_CONDITIONS: tuple["CriticalCondition", ...] = ("closure", "renormalised", "drift", "score")
+
+# Those of the zero of the drift's lambda_0, then the score's condition, and the Gaussian null, which has no transition.
+PREDICTIONS: tuple[str, ...] = (*_CONDITIONS, "null")
 
 
 @dataclass(frozen=True)
 class PriorMass:
     """Results by prior mass and dictionary, ``keys``, in increasing order of both.
 
-    ``predictions`` holds t_c of the exact dictionary by condition, NaN where it is met at no time.
+    ``predictions`` holds t_c of the exact dictionary by condition, NaN where it is met at no time, and under "null" the
+    zero of lambda_0 of the Gaussian field of the same second moments.
     """
 
     keys: Sequence[tuple[float, int]]
@@ -49,6 +53,7 @@ def prior_mass_dependence(
     Raises `InvalidInputError` for none.
     """
     from .. import theory
+    from ..models import GaussianModel
 
     if not ensembles:
         raise InvalidInputError("there are no ensembles; expected one of each prior mass")
@@ -57,9 +62,8 @@ def prior_mass_dependence(
     for number, key in enumerate(keys):
         ensemble, model = ensembles[key]
         measured.append(ensemble_observables(ensemble, n_resamples=n_resamples, seed=seed + number).zero_time)
-        times = theory.critical_times(
-            dictionary=model.dictionary, schedule=model.schedule, conditions=PRINTED_CONDITIONS
-        )
-        predicted.append({str(condition): time for condition, time in times.items()})
-    predictions = {str(name): np.array([each[name] for each in predicted]) for name in PRINTED_CONDITIONS}
+        times = theory.critical_times(dictionary=model.dictionary, schedule=model.schedule, conditions=_CONDITIONS)
+        null = GaussianModel.from_dictionary(model.dictionary, schedule=model.schedule).critical_time
+        predicted.append({**{str(condition): time for condition, time in times.items()}, "null": null})
+    predictions = {name: np.array([each[name] for each in predicted]) for name in PREDICTIONS}
     return PriorMass(keys, measured, predictions)

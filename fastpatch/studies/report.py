@@ -9,7 +9,7 @@ from ..analysis.critical_interval import LEAST_FOUND
 from .finite_size import FiniteSize
 from .measured import Measured
 from .power_law import PowerLaw
-from .prior_mass import PRINTED_CONDITIONS, PriorMass
+from .prior_mass import PREDICTIONS, PriorMass
 from .quench import QuenchRate
 from .shift import Shift
 
@@ -82,13 +82,12 @@ def _(study: QuenchRate) -> str:
 
 @scaling_report.register
 def _(study: PriorMass) -> str:
-    lines = [
-        f"{'mass':>6}{'dictionary':>11}{'lambda_0 = 0 at t':>24}" + "".join(f"{c:>13}" for c in PRINTED_CONDITIONS)
-    ]
+    names = [{"renormalised": "renorm."}.get(name, name) for name in PREDICTIONS]
+    lines = [f"{'mass':>5}{'dict.':>6}{'lambda_0 = 0 at t':>24}" + "".join(f"{name:>9}" for name in names)]
     for index, ((mass, dictionary), zero) in enumerate(zip(study.keys, study.zero_time, strict=True)):
-        predicted = "".join(_number(study.predictions[c][index]).rjust(13) for c in PRINTED_CONDITIONS)
-        lines.append(f"{mass:6.3g}{dictionary:11d}{shown(zero):>24}{predicted}")
-    for condition in PRINTED_CONDITIONS:
+        predicted = "".join(_number(study.predictions[name][index]).rjust(9) for name in PREDICTIONS)
+        lines.append(f"{mass:5.3g}{dictionary:6d}{shown(zero):>24}{predicted}")
+    for condition in PREDICTIONS:
         deviation = study.deviation(condition)
         known = deviation[np.isfinite(deviation)]
         if known.size:
