@@ -33,8 +33,11 @@ __all__ = [
 
 Peak = Literal["highest", "first"]
 
-# Least height of a first peak above the higher of its two feet, relative to the highest point of the curve.
+# Least height of a first peak above the higher of its two feet, relative to the highest point of the curve, and least
+# depth of a dip of log |lambda_0|: shallower ones are ripples, down to those of rounding.
 _PROMINENCE = 0.05
+# Least growth of xi_x per unit of log t, relative to its largest value: less is rounding.
+_LEAST_GROWTH = 1e-9
 # A shorter length, in sites, is none that the lattice resolves.
 _LEAST_LENGTH = 1.0
 
@@ -148,7 +151,7 @@ def softest_zero_mode(
     nothing softens: at the second sign change, where the pattern locks, and at large noise levels of a
     variance-exploding model, where it falls like 1 / sigma. If the median lambda_0 changes sign, it covers a factor of
     two in time (at least one grid step) to either side of the first sign change; otherwise it takes the most prominent
-    interior minimum of ``log |lambda_0|``. NaN if there is none.
+    interior minimum of ``log |lambda_0|``, of those that are 5 % deep at least. NaN if there is none.
     """
 
     def softest(grid: Curve, zero_mode: Curve) -> Curve:
@@ -183,15 +186,17 @@ def fastest_growth(
     while xi_x grows, because t decreases; plots in the direction of the run show it as a peak. It is smoothed and
     taken per trajectory before the median, which then discards the jumps that single trajectories make where the
     positive lobe of C(r) ends or resumes (the median of the lengths would pass some of them on). NaN if xi_x never
-    grows.
+    grows, beyond what rounding does.
     """
+    lengths = real_values(xi_x, "xi_x")
+    least = _LEAST_GROWTH * float(np.fmax.reduce(np.abs(lengths), axis=None, initial=0.0))
 
     def growth(grid: Curve, rates: Curve) -> Curve:
         rate = nan_median(rates, -2)
         rate = np.where(np.isnan(rate), 0.0, rate)
-        return np.where(rate.min(axis=-1) < 0.0, grid[np.argmin(rate, axis=-1)], np.nan)
+        return np.where(rate.min(axis=-1) < -least, grid[np.argmin(rate, axis=-1)], np.nan)
 
-    rates = log_time_derivative(real_values(xi_x, "xi_x"), times, width)
+    rates = log_time_derivative(lengths, times, width)
     return locate(growth, times, {"xi_x": rates}, confidence, n_resamples, seed)
 
 
@@ -226,10 +231,10 @@ def _first_peaks(curves: Curve) -> NDArray[np.intp]:
 
 
 def _deepest_dip(magnitude: Curve, grid: Curve) -> float:
-    """Where a curve (n_times,), NaN left out, has the most prominent interior minimum of its logarithm."""
+    """Where a curve (n_times,), NaN left out, has the most prominent interior minimum of its logarithm; NaN if none."""
     from scipy.signal import find_peaks
 
     present = ~np.isnan(magnitude)
     depth = -np.log(np.maximum(magnitude[present], np.finfo(np.float64).tiny))
-    at, properties = find_peaks(depth, prominence=0.0)
+    at, properties = find_peaks(depth, prominence=_PROMINENCE)
     return float(grid[present][at[np.argmax(properties["prominences"])]]) if at.size else math.nan

@@ -15,6 +15,8 @@ __all__ = ["log_time_derivative"]
 # Spacings of log t that agree this well count as uniform; a grid that has passed through float32 does.
 _UNIFORMITY = 1e-3
 _MAX_SAMPLES = 2**20
+# Most samples a width: more would smooth no better, and cost by their square where two times lie close.
+_SAMPLES_PER_WIDTH = 40.0
 
 
 @np.errstate(under="ignore")
@@ -46,7 +48,8 @@ def log_time_derivative(xi: ArrayLike, times: ArrayLike, width: float = 0.2) -> 
     On a grid shorter than that the width ends at the straight line fitted to all of it. With ``width = 0`` the ends are
     one-sided differences.
     Where log t is not uniformly spaced (to 1e-3), the curve is first interpolated linearly on a uniform grid of the
-    smallest spacing, or a quarter of ``width`` if that is less, and the derivative is interpolated back.
+    smallest spacing, though no finer than a fortieth of ``width`` and no coarser than a quarter, and the derivative is
+    interpolated back.
     NaN marks missing values: they are bridged linearly in log t and are NaN again in the result; the first and the last
     value are the ends of the curve. A curve with fewer than two values gives NaN.
 
@@ -146,7 +149,9 @@ def _uniform_grid(log_t: NDArray[np.float64], width: float) -> NDArray[np.float6
     steps = np.diff(log_t)
     count = len(log_t)
     if np.ptp(steps) > _UNIFORMITY * steps.mean():
-        finest = min(steps.min(), width / 4.0) if width > 0.0 else steps.min()
+        finest = steps.min()
+        if width > 0.0:
+            finest = min(max(finest, width / _SAMPLES_PER_WIDTH), width / 4.0)
         count = math.ceil((log_t[-1] - log_t[0]) / finest) + 1
         if count > _MAX_SAMPLES:
             raise InvalidInputError(f"times needs {count} uniform samples in log t; expected at most {_MAX_SAMPLES}")

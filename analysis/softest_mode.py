@@ -77,11 +77,13 @@ def softest_mode(
     seed
         Of the probes and of the start vector.
 
+    Where (J + J^T) / 2 is zero, so are the eigenvalues, and any orthonormal vectors are its modes.
+
     Raises `InvalidInputError` or `DtypeError` for arguments outside what is stated, products of another shape or that
     are not finite, or eigenvalues that do not converge.
     """
     # Imported here: importing it takes long, and few need it.
-    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+    from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 
     sides = _state_shape(shape)
     size = int(np.prod(sides))
@@ -102,12 +104,18 @@ def softest_mode(
         return 0.5 * (applied(product, "product(v)", v) + applied(transposed, "transposed(v)", v))
 
     operator = LinearOperator((size, size), matvec=symmetric, dtype=np.float64)
+    start = rng.normal(size=size)
     try:
-        values, vectors = eigsh(operator, k=wanted, which="SA", tol=accuracy, v0=rng.normal(size=size))
+        values, vectors = eigsh(operator, k=wanted, which="SA", tol=accuracy, v0=start)
     except ArpackNoConvergence as error:
         raise InvalidInputError(
             f"only {len(error.eigenvalues)} of {wanted} eigenvalues have converged; expected a larger tolerance"
         ) from None
+    except ArpackError as error:
+        # Lanczos cannot begin from a vector that is mapped to zero, as a random one is where all of them are.
+        if symmetric(start).any():
+            raise InvalidInputError(f"ARPACK fails ({error}); expected products with a Jacobian") from None
+        values, vectors = np.zeros(wanted), np.linalg.qr(rng.normal(size=(size, wanted)))[0]
     order = np.argsort(values)
     values, vectors = values[order], vectors[:, order].T
     vectors = vectors * np.where(vectors.sum(axis=1) < 0.0, -1.0, 1.0)[:, None]

@@ -201,6 +201,18 @@ def test_softest_point_without_a_crossing_is_the_dip_not_the_small_values_at_lar
     assert math.isnan(softest_zero_mode(sigma, np.tile(1.0 / sigma, (3, 1)), **OPTIONS).time)
 
 
+def test_a_dip_below_five_per_cent_is_no_softening():
+    rng = np.random.default_rng(5)
+    rounding = 0.5 + np.linspace(0.0, 1.0, len(GRID)) ** 8 + 1e-12 * rng.standard_normal((4, len(GRID)))
+    found = softest_zero_mode(GRID, rounding, **OPTIONS)
+    assert math.isnan(found.time)
+    assert found.found == 0.0
+    dip = np.exp(-((LOG_T - math.log(2.0)) ** 2))
+    for depth, there in ((0.03, False), (0.10, True)):
+        lam = np.tile(0.5 * (1.0 - depth * dip), (4, 1))
+        assert math.isnan(softest_zero_mode(GRID, lam, **OPTIONS).time) is not there
+
+
 def test_softest_point_on_a_coarse_grid_keeps_the_neighbours_of_the_crossing():
     sigma = np.array([1000.0, 100.0, 10.0, 1.0])
     lam = np.array([[3.0, 1.0, -2.0, -3.0]])
@@ -224,6 +236,16 @@ def test_fastest_growth_is_found_despite_jumps_of_single_trajectories():
 def test_no_growth_is_nan():
     assert math.isnan(fastest_growth(GRID, np.tile(GRID, (3, 1)), **OPTIONS).time)
     assert math.isnan(fastest_growth(GRID, np.full((3, len(GRID)), np.nan), **OPTIONS).time)
+
+
+@pytest.mark.parametrize("grid", [GRID, GRID[::20], np.linspace(80.0 ** (1 / 7), 0.002 ** (1 / 7), 64) ** 7])
+@pytest.mark.parametrize("length", [1.0, 0.3, 1e4 / 7.0])
+def test_rounding_is_no_growth(grid, length):
+    constant = fastest_growth(grid, np.full((8, len(grid)), length), **OPTIONS)
+    assert math.isnan(constant.time)
+    assert constant.found == 0.0
+    falls_and_stays = np.where(grid > 1.0, 1.0 + np.log(np.maximum(grid, 1.0)), 1.0) * length
+    assert math.isnan(fastest_growth(grid, np.tile(falls_and_stays, (8, 1)), **OPTIONS).time)
 
 
 def test_all_at_once_agrees_with_one_by_one_and_is_reproducible():

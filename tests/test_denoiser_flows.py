@@ -99,3 +99,8 @@ def test_what_does_not_fit(makers):
         compare_flows(makers, (8, 8), 3, TIMES, reference="U-Net")
     with pytest.raises(InvalidInputError, match="count"):
         compare_flows(makers, (8, 8), 1, TIMES, reference="machine")
+    with pytest.raises(InvalidInputError, match=r"counts\['machine'\] is 2; expected all 4 flows"):
+        compare_flows(makers, (8, 8), 4, TIMES, reference="machine", counts={"machine": 2})
+    other = WienerModel(blobs(40, side=8), fp.VPSchedule(4.0))
+    with pytest.raises(InvalidInputError, match="the denoiser 'other' has another schedule"):
+        compare_flows({**makers, "other": lambda: other}, (8, 8), 3, TIMES, reference="machine")

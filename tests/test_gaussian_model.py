@@ -179,6 +179,15 @@ def test_images_give_back_mean_and_spectrum():
     assert uniform.data_spectrum.sum() > model.data_spectrum.sum()
 
 
+@pytest.mark.parametrize("uniform_mean", [False, True])
+def test_the_spectrum_of_few_images_has_no_bias(uniform_mean):
+    sets = np.random.default_rng(2).normal(size=(400, 2, 8, 8))
+    found = np.mean([fp.GaussianModel.from_images(s, uniform_mean=uniform_mean).data_spectrum for s in sets], axis=0)
+    # 400 sets of two images have at least 400 squared normals a wave, of relative variance 2.
+    np.testing.assert_allclose(found, 1.0, atol=4.5 * math.sqrt(2.0 / 400))
+    assert found.mean() == pytest.approx(1.0, abs=0.05)
+
+
 def test_its_result_files_hold_it_and_its_runs_resume():
     model = fp.GaussianModel(smooth_spectrum((8, 9)), mean=0.2)
     times = fp.log_time_grid(5.0, 0.1, 20)

@@ -1,5 +1,7 @@
 """The smoothed logarithmic derivative on curves whose smoothed derivative is known in closed form."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -113,4 +115,15 @@ def test_what_is_refused():
     with pytest.raises(InvalidInputError, match="strictly decreasing"):
         log_time_derivative(xi, GRID[::-1])
     with pytest.raises(InvalidInputError, match="uniform samples"):
-        log_time_derivative([0.0, 1.0, 2.0], [1.0, 1.0 - 1e-9, 1e-3])
+        log_time_derivative([0.0, 1.0, 2.0], [1.0, 1.0 - 1e-9, 1e-3], width=0.0)
+
+
+def test_two_times_that_lie_close_cost_nothing():
+    grid, between = fp.log_time_grid(steps=1000), 500
+    closer = np.insert(grid, between, grid[between] * (1.0 + 1e-9))
+    wave = np.sin(np.log(closer))
+    start = time.perf_counter()
+    found = np.delete(log_time_derivative(wave, closer), between)
+    # Samples as close as these two times would be more than 2**20, and their kernel minutes for a few thousand.
+    assert time.perf_counter() - start < 10.0
+    np.testing.assert_allclose(found, log_time_derivative(np.delete(wave, between), grid), atol=2e-3)

@@ -6,7 +6,7 @@ from image_cases import blobs
 
 import fastpatch as fp
 from fastpatch.analysis import fourier_modes
-from fastpatch.errors import InvalidInputError
+from fastpatch.errors import DtypeError, InvalidInputError
 from fastpatch.models import ColocatedPatchModel, PaddedPatchModel, TimedModel
 
 SHAPE = (9, 8)
@@ -105,6 +105,54 @@ def test_models_take_turns():
         np.testing.assert_array_equal(model.score(x, t), one.score(x, t))
 
 
+class Zero(fp.PatchModel):
+    def posterior_mean(self, x, t):
+        return np.zeros_like(x)
+
+
+class Tripled(fp.PatchModel):
+    def drift(self, x, t):
+        return 3.0 * super().drift(x, t)
+
+
+@pytest.mark.parametrize("kind", [Zero, Tripled])
+def test_what_the_models_override_is_what_runs(kind):
+    plain = fp.PatchModel(fp.PatchDictionary.from_images(images(), 3))
+    one, x = kind(plain.dictionary), np.random.default_rng(0).normal(size=SHAPE)
+    model = TimedModel([one, plain], [1.0])
+    for t, acting in ((0.5, one), (2.0, plain)):
+        for name in ("posterior_mean", "score", "drift", "mode_derivatives"):
+            np.testing.assert_array_equal(getattr(model, name)(x, t), getattr(acting, name)(x, t))
+    with pytest.raises(InvalidInputError, match=f"{kind.__name__} overrides"):
+        model.spectrum(x, 0.5)
+    assert model.describe() != TimedModel([plain, plain], [1.0]).describe()
+
+
+def test_a_subclass_of_turns_overrides_them_all():
+    class Flat(TimedModel):
+        def posterior_mean(self, x, t):
+            return np.zeros_like(x)
+
+    plain = fp.PatchModel(fp.PatchDictionary.from_images(images(), 3))
+    model, x, t = Flat([plain], []), np.random.default_rng(0).normal(size=SHAPE), 0.5
+    sigma2 = model.schedule.sigma2(t)
+    np.testing.assert_allclose(model.score(x, t), -x / sigma2)
+    np.testing.assert_allclose(model.drift(x, t), (-0.5 + 1.0 / sigma2) * x)
+    np.testing.assert_allclose(model.mode_derivatives(x, t), -0.5 + 1.0 / sigma2, rtol=1e-6)
+    with pytest.raises(InvalidInputError, match="Flat knows no spectrum"):
+        model.spectrum(x, t)
+
+
+def test_scores_take_turns_too():
+    white, shrunk = fp.from_score(lambda x, t: -x), fp.from_score(lambda x, t: -2.0 * x)
+    model, x = TimedModel([white, shrunk], [1.0]), np.random.default_rng(0).normal(size=SHAPE)
+    np.testing.assert_allclose(model.drift(x, 0.5), 0.5 * x)
+    np.testing.assert_allclose(model.drift(x, 2.0), 1.5 * x)
+    assert np.isfinite(fp.simulate(model, SHAPE, 2, [2.0, 1.0, 0.3], seed=1).mode_derivative).all()
+    with pytest.raises(InvalidInputError, match="ScoreModel knows no spectrum"):
+        model.spectrum(x, 0.5)
+
+
 def test_what_does_not_fit():
     grey = np.zeros((3, 8, 8))
     with pytest.raises(InvalidInputError, match="not all \\+-1"):
@@ -120,3 +168,9 @@ def test_what_does_not_fit():
         TimedModel([one, one], [1.0, 2.0])
     with pytest.raises(InvalidInputError, match="increasing"):
         TimedModel([one, one, one], [2.0, 1.0])
+    # Two rates of one name are two schedules.
+    slow, fast = (fp.PatchModel(one.dictionary, fp.VPSchedule(lambda t, beta=beta: beta)) for beta in (1.0, 5.0))
+    with pytest.raises(InvalidInputError, match=r"models\[1\] has the schedule"):
+        TimedModel([slow, fast], [1.0])
+    with pytest.raises(DtypeError, match=r"models\[1\] is a int"):
+        TimedModel([one, 3], [1.0])

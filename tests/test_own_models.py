@@ -94,6 +94,61 @@ def test_what_a_subclass_overrides_is_what_runs(model):
     np.testing.assert_allclose(difference, -dt * (model.drift(start, t) - plain.drift(start, t)), atol=1e-12)
 
 
+class Zero(fp.PatchModel):
+    def posterior_mean(self, x, t):
+        return np.zeros_like(x)
+
+
+@pytest.mark.parametrize("model", [Drifting(PATCH.dictionary), Zero(PATCH.dictionary)], ids=repr)
+def test_what_is_known_of_the_base_alone_is_refused(model):
+    x = np.random.default_rng(1).standard_normal((8, 8))
+    calls = [model.spectrum, model.jacobian, lambda x, t: model.jvp(x, t, x), lambda x, t: model.vjp(x, t, x)]
+    for call in calls:
+        with pytest.raises(InvalidInputError, match=r"overrides (posterior_mean|drift), and its .* is not known"):
+            call(x, 0.5)
+    if isinstance(model, Zero):
+        with pytest.raises(InvalidInputError, match="its posterior variance is not known"):
+            model.posterior_variance(x, 0.5)
+    else:
+        np.testing.assert_array_equal(model.posterior_variance(x, 0.5), PATCH.posterior_variance(x, 0.5))
+
+
+class FasterWhite(WhiteExactly):
+    def drift(self, x, t):
+        return 2.0 * super().drift(x, t)
+
+
+class ScaledWhite(WhiteExactly):
+    def score(self, x, t):
+        return 2.0 * super().score(x, t)
+
+
+class HalfWhite(WhiteExactly):
+    def posterior_mean(self, x, t):
+        return 0.5 * super().posterior_mean(x, t)
+
+
+class HalfWhiteExactly(HalfWhite):
+    def mean_response(self, x, t, v):
+        return 0.5 * super().mean_response(x, t, v)
+
+
+@pytest.mark.parametrize("kind", [FasterWhite, ScaledWhite, HalfWhite, HalfWhiteExactly])
+def test_an_inherited_response_is_not_that_of_another_drift(kind):
+    x, t = np.random.default_rng(2).standard_normal((6, 8)), 0.8
+    model, v = kind(), np.full((6, 8), 48.0**-0.5)
+    # All are linear, so that a difference of any length is exact.
+    exact = np.sum(v * (model.drift(x + v, t) - model.drift(x, t)))
+    np.testing.assert_allclose(model.mode_derivatives(x, t)[0], exact, rtol=1e-7)
+
+
+def test_an_instance_has_its_own_posterior_mean():
+    x, model = np.zeros((6, 8)), WhiteExactly()
+    model.posterior_mean = lambda x, t: np.zeros_like(x)
+    expected = -0.5 + 1.0 / model.schedule.sigma2(0.8)
+    np.testing.assert_allclose(model.mode_derivatives(x, 0.8), expected, rtol=1e-7)
+
+
 def test_kernels_bypass_nothing():
     assert has_kernels(Setup.of(PATCH, 8))
     PATCH.score(np.zeros((8, 8)), 1.0)

@@ -90,6 +90,19 @@ def test_a_gaussian_field_has_a_symmetric_jacobian_and_plane_waves():
     assert found.asymmetry < 1e-12
 
 
+@pytest.mark.parametrize("antisymmetric", [0.0, 2.0])
+def test_a_jacobian_without_a_symmetric_part_has_eigenvalue_zero(antisymmetric):
+    def turned(v):
+        return antisymmetric * np.stack([v[1], -v[0], v[3], -v[2]])
+
+    found = softest_mode(turned, lambda w: -turned(w), (4, 4), count=3)
+    np.testing.assert_array_equal(found.eigenvalues, 0.0)
+    modes = found.modes.reshape(3, -1)
+    np.testing.assert_allclose(modes @ modes.T, np.eye(3), atol=1e-12)
+    assert found.residual == 0.0
+    assert found.asymmetry == pytest.approx(2.0 if antisymmetric else 0.0)
+
+
 def test_images_of_several_channels():
     rng = np.random.default_rng(0)
     matrix = rng.normal(size=(36, 36))

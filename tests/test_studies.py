@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ from fastpatch.studies import (
 )
 from fastpatch.studies.figures import draw_scaling, save_scaling
 from fastpatch.studies.kinds import study_kind
-from fastpatch.studies.measured import median_of
+from fastpatch.studies.measured import Exponent, median_of
 from fastpatch.studies.report import shown_exponent
 from fastpatch.sweeps import Parameters
 
@@ -133,6 +134,32 @@ def test_intervals_of_the_shift_cover_as_often_as_they_say(rng):
     assert hits >= 24
 
 
+def few_runs(L, trajectories, rng):
+    """Critical times 3 + 4 / L of some trajectories each, with a bootstrap of their mean."""
+    values = 3.0 + 4.0 / np.array(L)[:, None] + 0.05 * rng.standard_normal((len(L), trajectories))
+    draws = rng.integers(trajectories, size=(100, trajectories))
+    return [Measured(float(row.mean()), row[draws].mean(axis=1), trajectories) for row in values]
+
+
+def test_intervals_of_the_shift_know_how_few_trajectories_there_are(rng):
+    fits = [fit_shift(SIDES, few_runs(SIDES, 4, rng)) for _ in range(40)]
+    # Percentiles of so few resampled means hold either about 26 times.
+    assert sum(covers(one.inverse_nu, 1.0) for one in fits) >= 33
+    assert sum(covers(one.limit, 3.0) for one in fits) >= 33
+    few = fit_shift(SIDES, few_runs(SIDES, 3, rng))
+    assert np.isfinite([few.limit.value, few.amplitude.value, few.inverse_nu.value]).all()
+    assert np.isnan([few.limit.interval, few.amplitude.interval, few.inverse_nu.interval]).all()
+    assert "[" not in shown_exponent(few)
+
+
+def test_an_exponent_is_cut_off_after_its_interval_is_taken():
+    logarithm = Measured(0.0, np.linspace(-6.0, 6.0, 101))
+    found = Exponent.of(logarithm, (0.1, 10.0))
+    assert found.interval == pytest.approx((0.1, 10.0))
+    assert Exponent.of(logarithm, (1e-9, 1e9)).interval == pytest.approx(tuple(np.exp(logarithm.interval)))
+    assert (found.value, found.resampled.min(), found.resampled.max()) == pytest.approx((1.0, 0.1, 10.0))
+
+
 def test_flat_times_leave_the_exponent_open(rng):
     claimed = [fit_shift(SIDES, [measured(3.2, 0.01, rng, 40) for _ in SIDES]) for _ in range(60)]
     assert sum(any(one.open_ends) for one in claimed) >= 59
@@ -224,6 +251,19 @@ def test_collapse_recovers_the_exponent(inverse_nu, rng):
     assert covers(found.t_c, 3.0, 1.5)
     assert 0.6 < found.measure < 1.5
     assert found.unscaled > 20.0
+
+
+def test_intervals_of_the_collapse_know_how_few_trajectories_there_are(rng):
+    exact = curves(1.0, rng)
+    whole, four, three = (fit_collapse([replace(curve, count=count) for curve in exact]) for count in (None, 4, 3))
+    # Student's factor of four, and what resampling four values loses, beside 1.96.
+    expected = 3.182 / 1.96 / math.sqrt(0.75)
+    for name in ("t_c", "inverse_nu"):
+        widths = [np.ptp(np.log(getattr(found, name).interval)) for found in (whole, four)]
+        assert widths[1] / widths[0] == pytest.approx(expected, rel=0.2)
+    assert "fewer than 4 trajectories" in three.reason
+    assert math.isnan(three.inverse_nu.value)
+    assert np.isfinite(three.best).all()
 
 
 def test_a_collapse_beyond_its_errors_is_as_much_wider(rng):

@@ -10,6 +10,7 @@ from scipy.integrate import quad, solve_ivp
 import fastpatch as fp
 from fastpatch import theory
 from fastpatch.errors import DtypeError, InvalidInputError
+from fastpatch.studies.closure import _crossing
 from fastpatch.theory import _gaussian_response
 
 UNIFORM = fp.PatchDictionary.random(0, uniform_mass=1.0)
@@ -166,6 +167,29 @@ def test_the_zero_of_lambda_0_in_a_simulation(dictionary, allowed):
     margin = 3.0 * math.hypot(found.attrs["critical_time_error"], found.attrs["critical_time_closure_error"])
     assert abs(predicted / measured - 1.0) < allowed + margin / measured
     assert margin < 0.03 * measured
+
+
+@pytest.mark.parametrize("size", [5, 33, 51])
+def test_the_white_condition_of_patches_of_any_size(size):
+    uniform = fp.PatchDictionary(np.stack([np.ones((size, size)), -np.ones((size, size))]))
+    found = theory.white_critical_time(uniform, shape=(52, 52), log2_points=8)
+    expected = theory.critical_time("renormalised", K=size // 2)
+    assert found.value == pytest.approx(expected, abs=5.0 * found.standard_error + 1e-3)
+
+
+def test_the_error_of_a_crossing_is_that_of_the_resamples_that_have_one():
+    times, n = fp.log_time_grid(10.0, 1.8, 200), 8
+    zeros = 3.0 * np.exp(0.1 * np.random.default_rng(0).standard_normal(n))
+    lambda_0 = np.log(times / zeros[:, None])
+    value, error = _crossing(times, lambda_0, 0)
+    assert value == pytest.approx(np.exp(np.log(zeros).mean()), rel=1e-4)
+    assert error == pytest.approx(value * np.log(zeros).std(ddof=1) / math.sqrt(n), rel=0.15)
+    # One of them never softens, and resamples that hold it three times have no zero on the grid.
+    lambda_0[0] = 1.0
+    value, error = _crossing(times, lambda_0, 0)
+    assert 2.0 < value < 3.0
+    assert 0.1 < error < 1.0
+    assert all(map(math.isnan, _crossing(times, np.ones_like(lambda_0), 0)))
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,8 @@ class PosteriorMeanModel(FrozenArrays):
     ``posterior_mean(x, t)`` is given float64 arrays (..., L1, L2) by the other methods, and returns their shape. A
     subclass may also define ``mean_response(x, t, v)``, the exact :math:`(\partial m/\partial x)\,v`
     of fields (B, L1, L2) along one mode v (L1, L2): without it derivatives are central differences. What it overrides
-    is what runs.
+    is what runs: a response that is inherited beside another posterior mean, or that a score or drift of one's own does
+    not follow from, is not used.
 
     Attributes
     ----------
@@ -72,6 +73,10 @@ class PosteriorMeanModel(FrozenArrays):
     """
 
     schedule: VPSchedule = VPSchedule()
+
+    def overrides(self, home: type, *names: str) -> bool:
+        """Whether any of these attributes is not the one that the class ``home`` has."""
+        return any(name in vars(self) or getattr(type(self), name) is not getattr(home, name) for name in names)
 
     def posterior_mean(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """m(x, t), same shape and dtype as ``x`` (..., L1, L2)."""
@@ -108,8 +113,8 @@ class PosteriorMeanModel(FrozenArrays):
         wide = field.astype(np.float64)
         shape = (field.shape[-2], field.shape[-1])
         modes, position = distinct_modes(shape, shell_numbers(shells), diagonal)
-        response = getattr(self, "mean_response", None)
-        if response is None:
+        response: Any = getattr(self, "mean_response", None)
+        if response is None or not self._follows_from_response():
             step = finite_difference_step(self.schedule.sigma2(time))
             derivatives = directional_derivatives(lambda y: self.drift(y, time), wide, modes, step)
         else:
@@ -120,6 +125,16 @@ class PosteriorMeanModel(FrozenArrays):
             derivatives = self.schedule.rate(time) * (-0.5 + 1.0 / sigma2 - alpha / sigma2 * along)
             derivatives = derivatives.reshape(*field.shape[:-2], len(modes))
         return np.asarray(derivatives[..., position], dtype=field.dtype)
+
+    def _follows_from_response(self) -> bool:
+        """Whether the drift is that of the posterior mean to which ``mean_response`` belongs."""
+        # The instance itself stands before its classes.
+        homes = [vars(self), *map(vars, type(self).__mro__)]
+        response, mean = (
+            next((at for at, home in enumerate(homes) if name in home), -1)
+            for name in ("mean_response", "posterior_mean")
+        )
+        return response <= mean and not self.overrides(PosteriorMeanModel, "score", "drift")
 
     def _precision(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """What fields of a dtype are computed in."""

@@ -23,10 +23,6 @@ class ClosedFormModel(PosteriorMeanModel, ABC):
     the model.
     """
 
-    def overrides(self, home: type, *names: str) -> bool:
-        """Whether any of these attributes is not the one that the class ``home`` has."""
-        return any(name in vars(self) or getattr(type(self), name) is not getattr(home, name) for name in names)
-
     @np.errstate(all="ignore")
     def posterior_mean(self, x: ArrayLike, t: float) -> NDArray[Any]:
         """m(x, t), same shape and dtype as ``x`` (..., L1, L2)."""
@@ -69,10 +65,7 @@ class ClosedFormModel(PosteriorMeanModel, ABC):
         Wave vectors are those of ``numpy.fft.rfft2``: entry [a, b] is q = 2 pi (a / L1, b / L2); cos is even, so the
         half plane holds them all.
         """
-        if self.overrides(ClosedFormModel, "posterior_mean", "score", "drift"):
-            raise InvalidInputError(
-                f"{type(self).__name__} overrides the score, whose spectrum is not known; expected mode_derivatives"
-            )
+        self._refuse_overridden("spectrum", "posterior_mean", "score", "drift")
         field, batch = self._batch(x)
         time = positive_time(t)
         # One field at a time: the intermediate response fields are many times larger than the result.
@@ -127,6 +120,15 @@ class ClosedFormModel(PosteriorMeanModel, ABC):
     def _score(self, x: NDArray[np.float64], t: float) -> NDArray[np.float64]:
         alpha, sigma2 = self.schedule.alpha(t), self.schedule.sigma2(t)
         return np.asarray((alpha * self._posterior_mean(x, t) - x) / sigma2)
+
+    def _refuse_overridden(self, what: str, *names: str) -> None:
+        """Raise `InvalidInputError` for ``what``, which is of the closed form, where one of these is overridden."""
+        for name in names:
+            if self.overrides(ClosedFormModel, name):
+                raise InvalidInputError(
+                    f"{type(self).__name__} overrides {name}, and its {what} is not known; "
+                    "expected a model in closed form, or mode_derivatives"
+                )
 
     def _batch(self, x: ArrayLike) -> tuple[NDArray[Any], NDArray[np.float64]]:
         """The validated field and its (B, L1, L2) view or copy in the precision that the model computes in."""

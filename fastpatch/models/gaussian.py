@@ -135,9 +135,10 @@ class GaussianModel(ClosedFormModel):
         """The Gaussian null of a data set: its mean image and the translation-averaged spectrum of what is left.
 
         ``images`` is (n, L1, L2), n >= 2, real numbers: S_0 is the periodogram of the deviations from the mean image,
-        or with ``uniform_mean`` from the mean pixel, averaged over images (n - 1 in the denominator). Images are taken
-        as periodic: what wraps around differs from the data. Raises `InvalidInputError` or `DtypeError` for other
-        arrays.
+        or with ``uniform_mean`` from the mean pixel, averaged over images without bias for stationary fields: n - 1 is
+        in the denominator of every wave that the mean can hold, which of a mean pixel is k = 0 alone, and n in the
+        others'. Images are taken as periodic: what wraps around differs from the data. Raises `InvalidInputError` or
+        `DtypeError` for other arrays.
         """
         found = plain_array(images, "images")
         fields = floating_field(found.astype(np.float64) if found.dtype.kind in "iub" else found, "images")
@@ -150,7 +151,9 @@ class GaussianModel(ClosedFormModel):
         for first in range(0, len(fields), 256):
             block = fields[first : first + 256].astype(np.float64) - mean
             total += np.square(np.abs(scipy.fft.rfft2(block))).sum(axis=0)
-        return cls(total / ((len(fields) - 1) * fields[0].size), schedule, mean=mean)
+        freedom = np.full(total.shape, len(fields) if uniform_mean else len(fields) - 1)
+        freedom[0, 0] = len(fields) - 1
+        return cls(total / (freedom * fields[0].size), schedule, mean=mean)
 
     def __repr__(self) -> str:
         height, columns = self.data_spectrum.shape

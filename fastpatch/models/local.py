@@ -33,8 +33,10 @@ class LocalPosteriorModel(ClosedFormModel):
     def jacobian(self, x: ArrayLike, t: float) -> LocalJacobian:
         r"""The drift's whole Jacobian :math:`\partial b_i/\partial x_j` at x (..., L1, L2), exact, in closed form.
 
-        It holds P^2 float64 fields a field of x. Raises what `drift` raises.
+        It holds P^2 float64 fields a field of x. Raises what `drift` raises, and `InvalidInputError` where a subclass
+        overrides the posterior mean, the score or the drift.
         """
+        self._refuse_overridden("Jacobian", "posterior_mean", "score", "drift")
         field, batch = self._batch(x)
         time = positive_time(t)
         sigma2, rate = self.schedule.sigma2(time), self.schedule.rate(time)
@@ -56,8 +58,9 @@ class LocalPosteriorModel(ClosedFormModel):
 
         :math:`\sum_k w_k c_k^2 - m^2`, without cancellation where the posterior has locked. Its mean over sites is the
         machine's denoising error, MMSE a site, and :math:`\frac{\alpha^2}{\sigma^2}` times it the information that is
-        decided per unit of log(sigma/alpha).
+        decided per unit of log(sigma/alpha). Raises `InvalidInputError` where a subclass overrides the posterior mean.
         """
+        self._refuse_overridden("posterior variance", "posterior_mean")
         field, batch = self._batch(x)
         windows = self._windows(batch, positive_time(t))
         centre = windows.shape[1] // 2

@@ -26,8 +26,9 @@ class WienerModel(ClosedFormModel):
     .. math:: m = \mu + \alpha C (\alpha^2 C + \sigma^2)^{-1} (x - \alpha\mu)
 
     The posterior mean of a Gaussian with these moments, and among linear denoisers the one of least squared error for
-    data that have them. ``images`` is (N, L1, L2) or (N, 1, L1, L2), N >= 2; fields have their shape. Raises
-    `InvalidInputError` or `DtypeError` for what does not fit.
+    data that have them. ``images`` is (N, L1, L2) or (N, 1, L1, L2), N >= 2, whose deviations from their mean make C,
+    with N - 1 in the denominator; fields have their shape. Raises `InvalidInputError` or `DtypeError` for what does not
+    fit.
     """
 
     def __init__(self, images: ArrayLike, schedule: VPSchedule | None = None) -> None:
@@ -141,4 +142,4 @@ def _covariance(flat: NDArray[Any], mean: NDArray[np.float64]) -> NDArray[np.flo
     for first in range(0, len(flat), 4096):
         deviation = flat[first : first + 4096].astype(np.float64) - mean
         total += deviation.T @ deviation
-    return total / len(flat)
+    return total / (len(flat) - 1)

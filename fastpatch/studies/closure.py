@@ -13,6 +13,7 @@ from ..models import PatchModel
 from ..process import VPSchedule, log_time_grid
 from ..runs.simulation import simulate
 from ..validation import integer, lattice_shape
+from .measured import Measured
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -48,7 +49,7 @@ def compare_closure(
         ``…_closure``; ``S``, ``S_error``, ``S_closure`` (spectrum_time, shell), the radial structure factor.
         ``attrs``: ``critical_time``, the first zero of the mean lambda_0, its bootstrap standard error
         ``critical_time_error``, and the closure's ``critical_time_closure`` and ``critical_time_closure_error``; nan
-        where there is none.
+        where there is none, which of the bootstrap's error is where fewer than half of the resamples have a zero.
 
     Raises what `fastpatch.simulate` and `gaussian_closure` raise.
     """
@@ -111,4 +112,6 @@ def _crossing(times: NDArray[np.float64], lambda_0: NDArray[np.float64], seed: i
 
     rng = np.random.default_rng(seed)
     drawn = rng.integers(len(lambda_0), size=(200, len(lambda_0)))
-    return zero(lambda_0.mean(axis=0)), float(np.std([zero(lambda_0[rows].mean(axis=0)) for rows in drawn], ddof=1))
+    resampled = np.array([zero(lambda_0[rows].mean(axis=0)) for rows in drawn])
+    found = Measured(zero(lambda_0.mean(axis=0)), resampled, len(lambda_0))
+    return found.value, found.error

@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
+from ..analysis.critical_interval import FEWEST_TRAJECTORIES
 from ..analysis.statistics import real_values
 from ..errors import InvalidInputError
-from .measured import Measured
+from .measured import Exponent, Measured, smallest_count
 
 __all__ = ["Collapse", "Curve", "collapse_measure", "fit_collapse"]
 
 # Exponents 1 / nu that are looked at, and the least share of points that have other curves to be compared with.
-_LOWEST, _HIGHEST = 0.1, 10.0
+_BOUNDS = (0.1, 10.0)
 _OVERLAP = 0.5
 
 # Curves whose best measure is beyond this do not collapse.
@@ -33,6 +34,7 @@ _WORST = 3.0
 class Curve:
     """xi(t) of one size: times (n,) in either order, values and errors (n,), resampled values (n_resamples, n).
 
+    ``count`` is the number of trajectories that were resampled, as of `Measured`; None where errors are exact.
     Raises `InvalidInputError` for arrays that do not belong together, fewer than two points, or errors not positive.
     """
 
@@ -41,6 +43,7 @@ class Curve:
     values: NDArray[np.float64]
     errors: NDArray[np.float64]
     resampled: NDArray[np.float64]
+    count: int | None = None
 
     def __post_init__(self) -> None:
         shapes = [np.shape(part) for part in (self.times, self.values, self.errors, self.resampled)]
@@ -59,8 +62,8 @@ class Collapse:
     curves do not depend on L, and the fit says no more than how xi diverges at t_c: for xi ~ (t - t_c)^-nu it is
     perfect. Where the measure is above 1, the curves differ by more than their errors, and the distributions of t_c
     and log(1 / nu) are widened by its root. ``reason`` says why t_c and 1 / nu are NaN: where the data do not determine
-    them, or the best measure is beyond 3. ``best`` is t_c and 1 / nu of the smallest measure all the same, to draw; NaN
-    if none is finite.
+    them, as fewer than four trajectories a size never do, or the best measure is beyond 3. ``best`` is t_c and 1 / nu
+    of the smallest measure all the same, to draw; NaN if none is finite.
     """
 
     t_c: Measured
@@ -101,10 +104,11 @@ def fit_collapse(curves: Sequence[Curve], *, kappa: float = 1.0) -> Collapse:
     first = min(float(curve.times.min()) for curve in curves)
     last = max(float(curve.times.max()) for curve in curves)
     span = last - first
+    lowest, highest = np.log(_BOUNDS)
 
     def scaled(parameters: ArrayLike, values: Sequence[NDArray[np.float64]]) -> float:
         t_c, log_exponent = np.asarray(parameters)
-        if not (abs(t_c - 0.5 * (first + last)) <= span and np.log(_LOWEST) <= log_exponent <= np.log(_HIGHEST)):
+        if not (abs(t_c - 0.5 * (first + last)) <= span and lowest <= log_exponent <= highest):
             return np.inf
         parts = []
         for curve, y in zip(curves, values, strict=True):
@@ -117,7 +121,7 @@ def fit_collapse(curves: Sequence[Curve], *, kappa: float = 1.0) -> Collapse:
     grid = [
         (t_c, log_exponent)
         for t_c in np.linspace(first - 0.5 * span, last + 0.5 * span, 25)
-        for log_exponent in np.linspace(np.log(_LOWEST), np.log(_HIGHEST), 25)
+        for log_exponent in np.linspace(lowest, highest, 25)
     ]
     measures = [scaled(each, values) for each in grid]
     unscaled = _measure([(curve.times, curve.values, curve.errors) for curve in curves])
@@ -131,18 +135,21 @@ def fit_collapse(curves: Sequence[Curve], *, kappa: float = 1.0) -> Collapse:
     measure, shown = best[2], (best[0], float(np.exp(best[1])))
     if measure > _WORST:
         return Collapse(absent, absent, measure, unscaled, shown, "the curves do not fall on one another")
+    count = smallest_count(curve.count for curve in curves)
+    if count is not None and count < FEWEST_TRAJECTORIES:
+        few = f"fewer than {FEWEST_TRAJECTORIES} trajectories at a size leave no interval"
+        return Collapse(absent, absent, measure, unscaled, shown, few)
     resamples = [
         _search(scaled, best[:2], [curve.resampled[index] for curve in curves], span)
         for index in range(len(curves[0].resampled))
     ]
     t_c, log_exponent, _ = np.array(resamples).reshape(-1, 3).T
     wider = max(1.0, math.sqrt(measure))
-    logarithm = Measured(best[1], log_exponent).widened(wider)
-    inverse_nu = Measured(shown[1], np.exp(logarithm.resampled))
+    inverse_nu = Exponent.of(Measured(best[1], log_exponent, count).widened(wider), _BOUNDS)
     low, high = inverse_nu.interval
-    if not (low > 1.02 * _LOWEST and high < _HIGHEST / 1.02):
+    if not (low > 1.02 * _BOUNDS[0] and high < _BOUNDS[1] / 1.02):
         return Collapse(absent, absent, measure, unscaled, shown, "the errors leave 1/nu open")
-    return Collapse(Measured(best[0], t_c).widened(wider), inverse_nu, measure, unscaled, shown)
+    return Collapse(Measured(best[0], t_c, count).widened(wider), inverse_nu, measure, unscaled, shown)
 
 
 def _search(

@@ -24,7 +24,7 @@ from ..models.base import Model
 from ..noise import standard_normals
 from ..provenance import environment
 from ..validation import integer, time_grid
-from .denoising import Lazy, Once, agreement, kept_name, posterior_mean
+from .denoising import Lazy, Once, agreement, kept_name, noise_level, posterior_mean, same_schedule
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -81,7 +81,8 @@ def compare_flows(
     Returns ``along_pearson`` and ``along_r2`` (denoiser, flow_time, image), of the posterior means at the reference's
     states, ``end_pearson``, ``end_r2`` (denoiser, image) of the end images, ``end_other``, Pearson's r with the
     reference's end image of the next noise, and the images ``end`` (denoiser, image, y, x); NaN beyond ``counts``.
-    Raises `InvalidInputError` for an unknown reference and numbers that do not fit.
+    Raises `InvalidInputError` for an unknown reference, one of which ``counts`` wants fewer flows than of others,
+    schedules that differ, and numbers that do not fit.
     """
     import xarray as xr
 
@@ -91,6 +92,10 @@ def compare_flows(
     if reference not in names:
         raise InvalidInputError(f"reference is {reference!r}; expected one of {', '.join(names)}")
     fewer = {name: min(integer(n, f"counts[{name!r}]", minimum=1), number) for name, n in (counts or {}).items()}
+    if fewer.get(reference, number) < number:
+        raise InvalidInputError(
+            f"counts[{reference!r}] is {fewer[reference]}; expected all {number} flows of the reference"
+        )
     start = standard_normals((number, *shape), seed=key, step=0, dtype=np.dtype("float32"))
     stems = {name: kept_name(name, maker, versions) for name, maker in denoisers.items()}
     identity = {"shape": list(shape), "times": grid.tolist(), "every": stride, "seed": key}
@@ -98,12 +103,16 @@ def compare_flows(
     def all_of(folder: Path | None) -> dict[str, dict[str, NDArray[Any]]]:
         kept = KeptParts(None if folder is None else folder / "flows", identity, "comparison of flows")
         found: dict[str, dict[str, NDArray[Any]]] = {}
+        levels = np.full((2, len(grid)), np.nan)
         for name in (reference, *(name for name in names if name != reference)):
             model, parts = Once(denoisers[name]), []
             for first in range(0, fewer.get(name, number), _TOGETHER):
                 chosen = slice(first, min(first + _TOGETHER, fewer.get(name, number)))
                 flows = f"{first}-{chosen.stop}"
                 own = kept.part(f"{stems[name]}-{flows}", partial(_own, model, start[chosen], grid, stride))
+                # Flows of earlier versions have no levels.
+                if "levels" in own:
+                    levels = same_schedule(name, own["levels"], levels)
                 if name == reference:
                     said = {"along": own["means"]}
                 else:
@@ -163,7 +172,8 @@ def compare_flows(
 def _own(model: Once, x: NDArray[Any], times: NDArray[np.float64], stride: int) -> dict[str, NDArray[Any]]:
     """States and posterior means of the own flows from some noises, at every ``stride``-th time and at the end."""
     states, means = flow(model(), x, times)
-    return {"states": states[::stride], "means": means[::stride], "end": means[-1:]}
+    kept = {"states": states[::stride], "means": means[::stride], "end": means[-1:]}
+    return {**kept, "levels": noise_level(model(), times)}
 
 
 def _said(model: Once, states: NDArray[Any], times: NDArray[np.float64]) -> dict[str, NDArray[Any]]:

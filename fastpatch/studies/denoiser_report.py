@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..analysis.figures.image_wall import draw_image_wall
 from ..analysis.figures.style import TIME_LABEL, house_style, new_figure
 from ..analysis.statistics import standard_error
+from ..process import VPSchedule
 from .denoising import crossfitted
 from .image_denoisers import SIZES
 
@@ -22,22 +23,24 @@ _ENDS = 10  # end images of a row
 
 
 def denoiser_report(dataset: "xr.Dataset") -> str:
-    """Tables of a comparison: squared error with its standard error, agreement with the reference, cost."""
+    """Tables of a comparison: squared error with its standard error, agreement with the reference, cost.
+
+    With two images or more, the patch machines' sizes are chosen by `crossfitted` besides.
+    """
     times = dataset["time"].to_numpy()
     error = {str(name): dataset["mse"].sel(denoiser=name).to_numpy() for name in dataset["denoiser"].to_numpy()}
     machines = [name for name in error if name in {f"patches {size}" for size in SIZES}]
     whole = [name for name in machines if np.isfinite(error[name]).all()]
     choice = None
-    if len(whole) > 1:
+    count = dataset.sizes["image"]
+    if len(whole) > 1 and count > 1:
         chosen, choice = crossfitted(dataset, whole)
         error["patches P(t)"] = chosen.to_numpy()
-    sigma = np.sqrt(-np.expm1(-times))
-    count = dataset.sizes["image"]
     labels = {name: _counted(name, values[0], count) for name, values in error.items()}
     width = max(map(len, labels.values())) + 2
     lines = [f"squared error a pixel, mean of {count} held-out images (standard error)", ""]
     lines.append(_row("t", [f"{t:.3g}" for t in times], width))
-    lines.append(_row("sigma / alpha", [f"{s:.3g}" for s in sigma / np.exp(-0.5 * times)], width))
+    lines.append(_row("sigma / alpha", [f"{ratio:.3g}" for ratio in _noise_to_signal(dataset)], width))
     for name, values in error.items():
         lines.append(_row(labels[name], [_with_error(at) for at in values], width))
     if choice is not None:
@@ -117,6 +120,14 @@ def draw_ends(dataset: "xr.Dataset") -> Figure:
         ends = dataset["end"].sel(denoiser=names).transpose("denoiser", "image", "y", "x").to_numpy()
         draw_image_wall(figure.subplots(), ends[:, :shown], row_labels=labels)
     return figure
+
+
+def _noise_to_signal(dataset: "xr.Dataset") -> NDArray[np.float64]:
+    """sigma / alpha; by the default schedule in results that were made before they held both."""
+    if "alpha" in dataset.coords:
+        return np.asarray(dataset["sigma"] / dataset["alpha"])
+    schedule, times = VPSchedule(), dataset["time"].to_numpy()
+    return np.asarray(np.sqrt(schedule.sigma2(times)) / schedule.alpha(times))
 
 
 def _medians(variable: "xr.DataArray", labels: dict[str, str], width: int) -> list[str]:

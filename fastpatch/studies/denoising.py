@@ -72,7 +72,8 @@ def compare_denoisers(
     Parameters
     ----------
     denoisers
-        Models by name, or functions without arguments that make them. All with the schedule of the first.
+        Models by name, or functions without arguments that make them. All with the schedule of the first, in so far as
+        alpha at the ``times`` tells schedules apart.
     images
         Held-out images (N, L1, L2), float32 or float64.
     times
@@ -93,9 +94,10 @@ def compare_denoisers(
 
     Returns ``mse`` and ``seconds`` (denoiser, time, image), a pixel and a whole image, and with a reference
     ``pearson`` (Pearson's r over pixels, of denoised images), ``r2`` (1 - |m - m_ref|^2 / |m_ref - <m_ref>|^2) and
-    ``distance`` (|m - m_ref|^2 a pixel).
-    Raises `InvalidInputError` for an unknown reference, times and images that do not fit, and a folder that holds those
-    of other images, times or another seed.
+    ``distance`` (|m - m_ref|^2 a pixel), with the coordinates ``alpha`` and ``sigma`` (time) unless all is kept from a
+    version that did not note them.
+    Raises `InvalidInputError` for an unknown reference, times and images that do not fit, schedules that differ, and a
+    folder that holds those of other images, times or another seed.
     """
     fields, grid = floating_field(images, "images", minimum_ndim=3), time_grid(times)
     number = integer(seed, "seed", minimum=0)
@@ -111,8 +113,8 @@ def compare_denoisers(
             found = dict(_all(denoisers, stems, fields, grid, number, fewer, kept, progress))
     else:
         found = dict(_all(denoisers, stems, fields, grid, number, fewer, None, progress))
-    means = np.stack([found[name][0] for name in names])
-    return _dataset(names, means, np.stack([found[name][1] for name in names]), fields, grid, reference, number)
+    means, seconds = np.stack([found[name][0] for name in names]), np.stack([found[name][1] for name in names])
+    return _dataset(names, means, seconds, fields, grid, found[names[-1]][2], reference, number)
 
 
 def crossfitted(dataset: "xr.Dataset", names: Sequence[str]) -> tuple["xr.DataArray", "xr.DataArray"]:
@@ -120,9 +122,12 @@ def crossfitted(dataset: "xr.Dataset", names: Sequence[str]) -> tuple["xr.DataAr
 
     Returns the squared error (time, image), each half of the images with what the other half chose, and the choice
     (half, time) as names: half 0 are the images of even number, whose choice serves the odd ones.
+    Raises `InvalidInputError` for fewer than two images.
     """
     import xarray as xr
 
+    if dataset.sizes["image"] < 2:
+        raise InvalidInputError(f"there is {dataset.sizes['image']} image; expected two, to choose on one for another")
     error = dataset["mse"].sel(denoiser=list(names))
     halves = [error.isel(image=slice(start, None, 2)) for start in (0, 1)]
     choice = [half.mean("image").argmin("denoiser").to_numpy() for half in halves]
@@ -148,8 +153,12 @@ def _all(
     counts: Mapping[str, int],
     folder: Path | None,
     progress: Callable[[str, float], None] | None,
-) -> Iterator[tuple[str, tuple[NDArray[np.float32], NDArray[np.float64]]]]:
-    """Denoised images (times, N, L1, L2) and seconds (times, N), denoiser by denoiser, NaN where not wanted."""
+) -> Iterator[tuple[str, tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]]]:
+    """Denoised images (times, N, L1, L2) and seconds (times, N), denoiser by denoiser, NaN where not wanted.
+
+    The third of them is what is known of alpha and sigma (2, times) so far.
+    """
+    levels = np.full((2, len(times)), np.nan)
     identity = {"images": sha256(images.tobytes()).hexdigest(), "times": times.tolist(), "seed": seed}
     kept = KeptParts(None if folder is None else folder / "noised", identity, "comparison of denoisers")
     for name, maker in denoisers.items():
@@ -162,9 +171,12 @@ def _all(
                 f"{stems[name]}-{count}-{k:02d}", partial(_denoised, model, images[:count], float(t), k, seed)
             )
             means[k, :count], seconds[k, :count] = part["means"], part["seconds"]
+            # Parts of earlier versions have no level.
+            if "level" in part:
+                levels[:, k] = same_schedule(name, part["level"], levels[:, k])
             if progress is not None:
                 progress(name, float(t))
-        yield name, (means, seconds)
+        yield name, (means, seconds, levels)
 
 
 def _denoised(model: "Once", images: NDArray[Any], t: float, k: int, seed: int) -> dict[str, NDArray[Any]]:
@@ -179,7 +191,22 @@ def _denoised(model: "Once", images: NDArray[Any], t: float, k: int, seed: int) 
         begin = time.perf_counter()
         means[n] = posterior_mean(made, x, t)
         seconds[n] = time.perf_counter() - begin
-    return {"means": means, "seconds": seconds}
+    return {"means": means, "seconds": seconds, "level": noise_level(made, t)}
+
+
+def noise_level(model: Model, t: ArrayLike) -> NDArray[np.float64]:
+    """alpha and sigma of a model's schedule at times t (...), (2, ...)."""
+    return np.stack([model.schedule.alpha(t), np.sqrt(model.schedule.sigma2(t))])
+
+
+def same_schedule(name: str, level: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The `noise_level` of a denoiser; `InvalidInputError` where that of others, NaN if not yet known, is another."""
+    if not (np.isnan(known) | np.isclose(level, known, rtol=1e-6, atol=0.0)).all():
+        raise InvalidInputError(
+            f"the denoiser {name!r} has another schedule, with alpha = {level[0].flat[0]:.6g} in the place of "
+            f"{known[0].flat[0]:.6g}; expected that of the first"
+        )
+    return level
 
 
 def _dataset(
@@ -188,6 +215,7 @@ def _dataset(
     seconds: NDArray[np.float64],
     images: NDArray[Any],
     times: NDArray[np.float64],
+    levels: NDArray[np.float64],
     reference: str | None,
     seed: int,
 ) -> "xr.Dataset":
@@ -214,7 +242,10 @@ def _dataset(
         "reference": reference,
     }
     provenance = {"run": run, "environment": environment()}
-    return xr.Dataset(variables, {"denoiser": names, "time": times}, {"provenance": json.dumps(provenance)})
+    coordinates: dict[str, Any] = {"denoiser": names, "time": times}
+    if np.isfinite(levels).all():
+        coordinates |= {"alpha": ("time", levels[0]), "sigma": ("time", levels[1])}
+    return xr.Dataset(variables, coordinates, {"provenance": json.dumps(provenance)})
 
 
 def described(denoiser: Lazy) -> dict[str, Any] | None:

@@ -74,4 +74,4 @@ def _curve(side: float, ensemble: Ensemble, zero_time: float, seed: int) -> Curv
     times, lengths = ensemble.times[kept], ensemble.xi_eq[:, kept]
     resampled = np.array([nan_median(lengths[draw], 0) for draw in ensemble.draws(_COLLAPSE_RESAMPLES, seed)])
     errors = weights_of([Measured(np.nan, column, len(ensemble)) for column in resampled.T])
-    return Curve(side, times, np.asarray(nan_median(lengths, 0)), errors, resampled)
+    return Curve(side, times, np.asarray(nan_median(lengths, 0)), errors, resampled, len(ensemble))

@@ -1,8 +1,8 @@
 """A number measured on an ensemble of trajectories, with the values that resampled ensembles give it."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..analysis.critical_interval import FEWEST_TRAJECTORIES, LEAST_FOUND, student_quantile
 from ..analysis.statistics import nan_median
 
-__all__ = ["Measured", "median_of", "smallest_count", "weights_of"]
+__all__ = ["Exponent", "Measured", "median_of", "smallest_count", "weights_of"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,30 @@ class Measured:
         return found if np.ptp(found) > 1e-12 * np.abs(found).max() else found[:0]
 
 
+@dataclass(frozen=True)
+class Exponent(Measured):
+    """An exponent that is searched on a logarithmic scale between ``bounds``, from its ``logarithm``.
+
+    The interval is that of the logarithm, exponentiated: it is taken before it is cut off at the bounds, which would
+    make an uncertain exponent look certain.
+    """
+
+    logarithm: Measured = field(kw_only=True)
+    bounds: tuple[float, float] = field(kw_only=True)
+
+    @classmethod
+    def of(cls, logarithm: Measured, bounds: tuple[float, float]) -> "Exponent":
+        """The exponential of a measured logarithm."""
+        within = np.clip(logarithm.resampled, *np.log(bounds))
+        return cls(math.exp(logarithm.value), np.exp(within), logarithm.count, logarithm=logarithm, bounds=bounds)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 %, within the bounds; NaN where the logarithm has none."""
+        low, high = np.exp(np.clip(self.logarithm.interval, *np.log(self.bounds)))
+        return float(low), float(high)
+
+
 def median_of(values: NDArray[np.float64], draws: NDArray[np.intp]) -> Measured:
     """The median of one value a trajectory (n,), leaving NaN out; ``draws`` (n_resamples, n) index trajectories."""
     present = int(np.count_nonzero(~np.isnan(values)))
@@ -89,6 +113,6 @@ def weights_of(measured: Sequence[Measured]) -> NDArray[Any]:
     return np.where(known, errors, np.median(errors[known]) if known.any() else 1.0)
 
 
-def smallest_count(measured: Sequence[Measured]) -> int | None:
-    """The fewest trajectories behind any of them; None where all errors are known exactly."""
-    return min((each.count for each in measured if each.count is not None), default=None)
+def smallest_count(counts: Iterable[int | None]) -> int | None:
+    """The fewest trajectories behind any of several errors; None where all are known exactly."""
+    return min((count for count in counts if count is not None), default=None)

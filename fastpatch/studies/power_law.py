@@ -60,7 +60,8 @@ def fit_power_law(x: ArrayLike, y: Sequence[Measured]) -> PowerLaw:
     intercept, slope = solver @ log_y
     chi2 = float((((log_y - intercept - slope * log_x) / errors) ** 2).sum())
     p_power = goodness(chi2, 2, errors, chosen)
-    exponent, remark = Measured(float(slope), solver[1] @ log_resampled, smallest_count(chosen)), ""
+    count = smallest_count(each.count for each in chosen)
+    exponent, remark = Measured(float(slope), solver[1] @ log_resampled, count), ""
     if p_power < LEVEL:
         exponent = exponent.widened(max(1.0, math.sqrt(chi2 / (len(log_x) - 2))))
         remark = f"no power law describes the data (p = {p_power:.2g}): interval widened"

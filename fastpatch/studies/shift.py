@@ -10,13 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
 from .goodness import LEVEL, constant_fit, goodness
-from .measured import Measured, smallest_count, weights_of
+from .measured import Exponent, Measured, smallest_count, weights_of
 from .power_law import abscissae
 
 __all__ = ["Shift", "fit_shift"]
 
 # Exponents 1 / nu that are looked at; an interval that reaches an end is one without that end.
-_EXPONENTS = np.geomspace(0.1, 10.0, 81)
+_BOUNDS = (0.1, 10.0)
+_EXPONENTS = np.geomspace(*_BOUNDS, 81)
 _NOTHING = (np.nan, np.nan, np.nan)
 
 
@@ -30,7 +31,8 @@ class Shift:
     ----------
     mean : the weighted mean of the critical times, which is t_c at every L if they do not depend on it
     limit, amplitude, inverse_nu : t_c(inf), a and 1 / nu; NaN unless ``reason`` is empty. 1 / nu is searched in
-        [0.1, 10]: an interval that reaches an end of this is open there, and says nothing where it reaches both
+        [0.1, 10]: an interval that reaches an end of this is open there, and says nothing where it reaches both.
+        No interval where a size has fewer than four trajectories
     p_constant, p_shift : the `goodness` of a constant t_c, and of the fitted shift
     reason : why there is nothing to fit
     remark : where a constant describes the data as well, or no power does
@@ -49,7 +51,7 @@ class Shift:
     def open_ends(self) -> tuple[bool, bool]:
         """Whether the errors leave 1 / nu without a lower, or an upper, bound."""
         low, high = self.inverse_nu.interval
-        return not low > 1.02 * _EXPONENTS[0], not high < _EXPONENTS[-1] / 1.02
+        return not low > 1.02 * _BOUNDS[0], not high < _BOUNDS[1] / 1.02
 
 
 def fit_shift(L: ArrayLike, times: Sequence[Measured]) -> Shift:
@@ -71,7 +73,8 @@ def fit_shift(L: ArrayLike, times: Sequence[Measured]) -> Shift:
     resampled = np.array([measured.resampled for measured in chosen])
     weights = errors**-2.0 / (errors**-2.0).sum()
     mean, p_constant = constant_fit(values, errors, chosen)
-    constant = replace(nothing, mean=Measured(mean, weights @ resampled, smallest_count(chosen)), p_constant=p_constant)
+    count = smallest_count(each.count for each in chosen)
+    constant = replace(nothing, mean=Measured(mean, weights @ resampled, count), p_constant=p_constant)
     if len(np.unique(sides)) < 4:
         return replace(constant, reason="fewer than four sizes for three parameters")
     if np.isnan(p_constant):
@@ -86,14 +89,12 @@ def fit_shift(L: ArrayLike, times: Sequence[Measured]) -> Shift:
         remark = f"no power of L describes the data (p = {p_shift:.2g}): intervals widened"
     elif p_constant > LEVEL:
         remark = f"t_c does not depend on L within its errors (p = {p_constant:.2g})"
-    found = [
-        Measured(value, column).widened(wider) for value, column in zip((limit, amplitude), refits.T[1:], strict=True)
-    ]
     # Exponents are searched, and their distribution widened, on a logarithmic scale.
-    logarithm = Measured(math.log(exponent), np.log(refits[:, 0])).widened(wider)
-    inverse_nu = Measured(exponent, np.clip(np.exp(logarithm.resampled), _EXPONENTS[0], _EXPONENTS[-1]))
+    fitted = (math.log(exponent), np.log(refits[:, 0])), (limit, refits[:, 1]), (amplitude, refits[:, 2])
+    logarithm, *linear = (Measured(value, column, count).widened(wider) for value, column in fitted)
     return replace(
-        constant, limit=found[0], amplitude=found[1], inverse_nu=inverse_nu, p_shift=p_shift, remark=remark
+        constant, limit=linear[0], amplitude=linear[1], inverse_nu=Exponent.of(logarithm, _BOUNDS), p_shift=p_shift,
+        remark=remark,
     )  # fmt: skip
 
 

@@ -23,8 +23,9 @@ _LARGEST_STEP = 1.0
 _FIRST_RATE, _LAST_RATE = 20.0, 1e-3
 # The largest z g for which S is that of white noise. What it neglects is forgotten: the zero moves by some 1e-8.
 _NEGLIGIBLE = 1e-4
-# Where white noise is concerned: z = 1e-3, where a patch of some 500 sites would have to add up to be felt.
-_FIRST_WHITE_RATE = 7.0
+# Integral of beta and z g from which the zero in white noise is sought: z = 1e-3, or less where patches of more than 50
+# sites add up. It takes z g of about a half.
+_FIRST_WHITE_RATE, _FIRST_WHITE_GAIN = 7.0, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,13 +98,19 @@ def crossings_of(response: Response, tolerance: float, coarse: bool = False) -> 
     """The integral of beta at which lambda_0 first vanishes, by replicate; nan where it does not."""
     crossings, before = np.full(response.replicates, np.nan), np.full(response.replicates, np.inf)
     first, last = 1.0 / math.expm1(_FIRST_RATE), 1.0 / math.expm1(_LAST_RATE)
-    white, _ = response(np.ones((response.replicates, response.modes)), np.zeros(response.replicates), first)
-    first = max(first, _NEGLIGIBLE / (1.0 + float(np.abs(white).max())))
+    first = max(first, _z_of_gain(response, _NEGLIGIBLE))
     for left, right, solution in steps(response, first, last, tolerance, coarse):
         before = note_crossings(response, left, right, solution, before, crossings)
         if np.isfinite(crossings).all():
             break
     return np.asarray(np.log1p(np.exp(-crossings)))
+
+
+def _z_of_gain(response: Response, gain: float) -> float:
+    """The z at which z g of pure noise reaches ``gain``, or less."""
+    ones, zeros = np.ones((response.replicates, response.modes)), np.zeros(response.replicates)
+    white, _ = response(ones, zeros, 1.0 / math.expm1(_FIRST_RATE))
+    return gain / (1.0 + float(np.abs(white).max()))
 
 
 def white_crossings(response: Response) -> NDArray[np.float64]:
@@ -115,7 +122,8 @@ def white_crossings(response: Response) -> NDArray[np.float64]:
         white[:, -1] = 0.0
         return State(response, z, white.ravel()).dispersion()[:, 0]
 
-    grid = np.arange(-_FIRST_WHITE_RATE, -math.log(math.expm1(_LAST_RATE)), math.log(1.3))
+    start = min(-_FIRST_WHITE_RATE, math.log(_z_of_gain(response, _FIRST_WHITE_GAIN)))
+    grid = np.arange(start, -math.log(math.expm1(_LAST_RATE)), math.log(1.3))
     found = np.full(response.replicates, np.nan)
     before = zero_mode(grid[0])
     for left, right in itertools.pairwise(grid):
