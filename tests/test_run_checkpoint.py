@@ -1,6 +1,7 @@
 """A run that is interrupted goes on, equal bit for bit to an undisturbed one, for every solver and with all records."""
 
 import signal
+import threading
 from functools import partial
 
 import numpy as np
@@ -76,6 +77,20 @@ def test_a_checkpoint_of_another_run_is_refused(change, message, tmp_path):
         fp.simulate(MODELS["patch"], checkpoint=file, **{**RUN, **change})
 
 
+def test_a_checkpoint_of_an_edited_observable_is_refused(tmp_path):
+    def rough(value):
+        def rough(x, t):
+            return np.full(len(x), value)
+
+        return rough
+
+    file = saved(tmp_path, observables=["xi_x", rough(1.0)])
+    with pytest.raises(InvalidInputError, match=r"belongs to another run \(the function of observable 'rough' is"):
+        fp.simulate(MODELS["patch"], checkpoint=file, **{**RUN, "observables": ["xi_x", rough(2.0)]})
+    again = fp.simulate(MODELS["patch"], checkpoint=file, **{**RUN, "observables": ["xi_x", rough(1.0)]})
+    assert (again["rough"] == 1.0).all()
+
+
 def test_a_damaged_checkpoint_is_refused(tmp_path):
     file = saved(tmp_path)
     content = bytearray(file.read_bytes())
@@ -102,11 +117,11 @@ def test_ctrl_c_saves_and_the_same_call_goes_on(tmp_path, request):
     # A process in the background may have been started without any interest in interrupts.
     request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT)))
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    asked = []
+    # Not a list, which would be another one afterwards, and the probe with it: a lock is the same in every state.
+    asked = threading.Lock()
 
     def probe(x, t):
-        if t < 1.0 and not asked:
-            asked.append(t)
+        if t < 1.0 and asked.acquire(blocking=False):
             signal.raise_signal(signal.SIGINT)
         return x.mean(axis=(1, 2))
 

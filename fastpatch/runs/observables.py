@@ -46,7 +46,9 @@ class Observable:
     ----------
     function
         ``function(x, t)`` of states (T, L1, L2), read-only in the dtype of the run, and the diffusion time t. It
-        returns numbers (T, ...), of the same shape at every time; they are kept as float64.
+        returns numbers (T, ...), of the same shape at every time; they are kept as float64. ``x`` is valid during the
+        call only: what is to be kept of it must be copied. A checkpoint is resumed with the same function alone, in its
+        code, defaults, captured variables and globals: one that changes any of these as it runs is another one then.
     name
         Name of the variable in the dataset; the function's ``__name__`` by default.
     dims
@@ -87,6 +89,11 @@ class Observable:
     def axes(self) -> tuple[str, ...]:
         """``dims`` as a tuple, which they are from the constructor on."""
         return tuple(self.dims)
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it is one of those that go by their names."""
+        return _BUILT_IN.get(self.name) is self
 
 
 def _shell_coordinate(shape: tuple[int, int]) -> dict[str, Any]:
@@ -133,7 +140,7 @@ def chosen_observables(
                 others.append(_BUILT_IN[wanted])
         else:
             found = wanted if isinstance(wanted, Observable) else Observable(wanted)
-            if found.name in _RESERVED or (found.name in _BUILT_IN and found is not _BUILT_IN[found.name]):
+            if found.name in _RESERVED or (found.name in _BUILT_IN and not found.is_built_in):
                 raise InvalidInputError(f"an observable is called {found.name!r}, which is taken; expected another")
             others.append(found)
     names = [*fused, *(observable.name for observable in others)]

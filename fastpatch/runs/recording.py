@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..analysis.equilibrium import FITTED_SHELLS
 from ..errors import BackendUnavailableError, InvalidInputError
+from ..fingerprints import fingerprint
 from ..process import VPSchedule
 from ..validation import integer, plain_array
 from .observables import Observable, ObservableName, chosen_observables
@@ -79,6 +80,11 @@ class Recording:
         return {
             "records": [list(self.steps), list(self.kept), setup.shells.tolist(), setup.diagonal],
             "observables": [*self.fused, *([observable.name, *observable.axes] for observable in self.others)],
+            **{
+                f"the function of observable {observable.name!r}": fingerprint(observable.function)
+                for observable in self.others
+                if not observable.is_built_in
+            },
         }
 
 

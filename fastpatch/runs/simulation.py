@@ -81,8 +81,9 @@ def simulate(
     observables
         What to record: names ("xi_x", "mode_derivative", "xi_eq", "magnetization", which are the default,
         "structure_factor", "order_parameter_moments", "domain_wall_density"), functions ``f(x, t)`` of states
-        (T, L1, L2), which is read-only, to numbers (T,), and `Observable` for others. One that fails at the first time
-        raises; one that fails later warns once (`ObservableWarning`) and is NaN from there on.
+        (T, L1, L2), which is read-only and valid during the call only (copy to keep), to numbers (T,), and `Observable`
+        for others. One that fails at the first time raises; one that fails later warns once (`ObservableWarning`) and
+        is NaN from there on.
     backend
         "auto", which is the CPU, "cpu", "cuda", a `PatchModel` on an NVIDIA GPU, or "dask", a `PatchModel` on a lattice
         in chunks, see the notes. The states of one step agree between CPU and GPU to rounding, between "cpu" and
@@ -97,7 +98,8 @@ def simulate(
         grid time in log t.
     checkpoint
         A file that holds the run so far, states and records: written now and then and on Ctrl-C, and read by the same
-        call, which goes on from it, equal bit for bit to an undisturbed run. It is left where it is at the end.
+        call, which goes on from it, equal bit for bit to an undisturbed run. It is left where it is at the end. Models
+        and functions that were edited since are refused.
     progress
         Show a progress bar on standard error.
     shells, diagonal
