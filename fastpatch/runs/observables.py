@@ -12,7 +12,7 @@ from ..analysis.order_parameter import order_parameter_moments
 from ..analysis.structure_factor import shell_wave_numbers, structure_factor
 from ..errors import InvalidInputError
 
-__all__ = ["DEFAULT", "FUSED", "Observable", "ObservableName", "ObservableWarning", "chosen_observables"]
+__all__ = ["DEFAULT", "FUSED", "RESERVED", "Observable", "ObservableName", "ObservableWarning", "chosen_observables"]
 
 ObservableName = Literal[
     "xi_x",
@@ -28,8 +28,8 @@ ObservableName = Literal[
 FUSED = ("xi_x", "mode_derivative", "xi_eq", "magnetization")
 DEFAULT: tuple[ObservableName, ...] = ("xi_x", "mode_derivative", "xi_eq", "magnetization")
 
-# Variables, coordinates and dimensions that a result has already.
-_RESERVED = {
+# Variables and coordinates that a result has already, whatever its model.
+RESERVED = {
     *FUSED, "snapshot", "final", "time", "step", "trajectory", "shell", "direction", "wave_number", "snapshot_time",
 }  # fmt: skip
 
@@ -52,12 +52,13 @@ class Observable:
     name
         Name of the variable in the dataset; the function's ``__name__`` by default.
     dims
-        Names of the axes beyond the first. A dimension that the dataset has already ("y", "x", "shell", …) must have
-        its length.
+        Names of the axes beyond the first. A dimension that the dataset has already ("y", "x", "shell", …, those of the
+        model's arrays and of other observables) must have its length.
     units, long_name
         Attributes of the variable.
     coordinates
-        Values along ``dims``, from the lattice shape: ``coordinates((L1, L2)) -> {name: (dims, values)}``.
+        Values along ``dims``, from the lattice shape: ``coordinates((L1, L2)) -> {name: (dims, values)}``, which is
+        called before the first step.
 
     Raises `InvalidInputError` for a function that cannot be called, or a name or dimension that a dataset cannot have.
     """
@@ -140,7 +141,7 @@ def chosen_observables(
                 others.append(_BUILT_IN[wanted])
         else:
             found = wanted if isinstance(wanted, Observable) else Observable(wanted)
-            if found.name in _RESERVED or (found.name in _BUILT_IN and not found.is_built_in):
+            if found.name in RESERVED or (found.name in _BUILT_IN and not found.is_built_in):
                 raise InvalidInputError(f"an observable is called {found.name!r}, which is taken; expected another")
             others.append(found)
     names = [*fused, *(observable.name for observable in others)]

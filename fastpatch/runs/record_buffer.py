@@ -30,6 +30,7 @@ class RecordBuffer:
         self._position = {step: index for index, step in enumerate(recording.steps)}
         self._stops = np.array(sorted({*recording.steps, *recording.kept}))
         self._failed: set[str] = set()
+        self._sizes = dict(recording.sizes)
         count, times = setup.trajectories, len(recording.steps)
         self.arrays: dict[str, NDArray[np.float64]] = {}
         if recording.lengths:
@@ -114,12 +115,11 @@ class RecordBuffer:
             raise InvalidInputError(f"{at} raised {words}; expected numbers, and x left alone") from error
         if found.dtype.kind not in "biuf":
             raise InvalidInputError(f"{at} returned dtype {found.dtype.name}; expected real numbers")
-        sizes = {"y": setup.shape[0], "x": setup.shape[1], "shell": setup.shells.size, "direction": setup.directions}
         expected = (setup.trajectories, *(shape if shape is not None else found.shape[1:]))
         if found.shape != expected or found.ndim != 1 + len(observable.axes):
             words = ", ".join([f"T = {setup.trajectories}", *observable.axes])
             raise InvalidInputError(f"{at} returned shape {found.shape}; expected ({words})")
         for dim, length in zip(observable.axes, found.shape[1:], strict=True):
-            if sizes.get(dim, length) != length:
-                raise InvalidInputError(f"{at} has {length} values along {dim}; expected {sizes[dim]}")
+            if self._sizes.setdefault(dim, length) != length:
+                raise InvalidInputError(f"{at} has {length} values along {dim}; expected {self._sizes[dim]}")
         return found.astype(np.float64)

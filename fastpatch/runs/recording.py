@@ -1,6 +1,6 @@
 """What a run records: which observables at which steps, and the fields it keeps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from ..errors import BackendUnavailableError, InvalidInputError
 from ..fingerprints import fingerprint
 from ..process import VPSchedule
 from ..validation import integer, plain_array
+from .dimensions import model_arrays, own_coordinates, sizes_of
 from .observables import Observable, ObservableName, chosen_observables
 from .setup import Setup
 
@@ -34,6 +35,10 @@ class Recording:
         Grid indices at which observables are taken, the last one among them.
     kept
         Grid indices whose fields are kept.
+    sizes
+        Lengths of the dataset's dimensions; of those of observables only where a coordinate gives it.
+    coordinates
+        Those that observables bring along, variables of xarray.
     """
 
     fused: tuple[str, ...]
@@ -41,6 +46,8 @@ class Recording:
     every: int
     steps: tuple[int, ...]
     kept: tuple[int, ...]
+    sizes: Mapping[str, int]
+    coordinates: Mapping[str, Any]
 
     @classmethod
     def of(
@@ -63,7 +70,10 @@ class Recording:
         every = integer(record_every, "record_every", minimum=1)
         kept = _snapshot_steps(snapshots, setup.times, setup.model.schedule)
         steps = (*range(0, setup.last, every), setup.last)
-        return cls(tuple(fused), tuple(others), every, steps, tuple(kept))
+        arrays = model_arrays(setup.model)
+        sizes = sizes_of(setup, len(steps), len(kept), arrays)
+        coordinates = own_coordinates(others, setup.shape, sizes, arrays)
+        return cls(fused, others, every, steps, tuple(kept), sizes, coordinates)
 
     @property
     def lengths(self) -> bool:

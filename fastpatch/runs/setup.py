@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInputError
 from ..memory import require_memory, run_memory
+from ..messages import reason
 from ..models.base import Model
 from ..models.identity import model_identity
 from ..noise import MAX_COUNT, NoiseStream, standard_normals
@@ -90,7 +91,10 @@ class Setup:
 
     @cached_property
     def identity(self) -> str:
-        """JSON of all that determines the states; machine, threads and batching are not among it."""
+        """JSON of all that determines the states; machine, threads and batching are not among it.
+
+        Raises `InvalidInputError` for a model that says of itself what JSON cannot hold.
+        """
         rates = self.model.schedule.rate(self.times)
         parts = {
             "model": model_identity(self.model),
@@ -106,7 +110,13 @@ class Setup:
             # The rate enters by its values on the grid: a callable has no other identity that outlives its process.
             "times_sha256": hashlib.sha256(np.array([self.times, rates], dtype="<f8").tobytes()).hexdigest(),
         }
-        return json.dumps(parts, sort_keys=True)
+        try:
+            return json.dumps(parts, sort_keys=True)
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(
+                f"describe() or parameters of {type(self.model).__name__} hold what JSON cannot ({reason(error)}); "
+                "expected numbers, text, lists and dictionaries of Python's own"
+            ) from None
 
     def require_memory(self, *, snapshots: int = 0, records: int = 0) -> None:
         """Raise `InvalidInputError` where a run in one piece that keeps so much exceeds the free memory."""

@@ -17,7 +17,7 @@ from ..results import open_text
 from .backends import Backend
 from .checkpoint import RunCheckpoint, interruptible
 from .compilation import announced, compile_run
-from .dataset import labelled
+from .dataset import labelled, provenance_of
 from .engines.base import Engine
 from .engines.choice import engine_of
 from .engines.patch import PatchEngine
@@ -155,6 +155,7 @@ def simulate(
         first_trajectory=first_trajectory, shells=shells, diagonal=diagonal,
     )  # fmt: skip
     recording = Recording.of(setup, observables, record_every, snapshots)
+    identity = json.loads(setup.identity)
     # Engines measure the derivatives along the modes that they are given.
     moved = setup if recording.derivatives else replace(setup, shells=np.empty(0, dtype=np.int64))
     about: dict[str, Any] = {"record_every": recording.every, "backend": setup.backend}
@@ -170,7 +171,7 @@ def simulate(
                 raise InvalidInputError(f"{name} is {value!r} for backend {backend!r}; expected it for 'dask' alone")
         setup.require_memory(snapshots=len(recording.kept), records=len(recording.steps))
     if checkpoint is not None:
-        whole = json.loads(setup.identity) | recording.identity(setup)
+        whole = identity | recording.identity(setup)
         file = RunCheckpoint(Path(checkpoint), json.dumps(whole, sort_keys=True))
         saved = file.load()
     engine: Engine
@@ -210,4 +211,5 @@ def simulate(
     buffer.finish()
     if file is not None and (saved is None or saved[0] < setup.last):
         save()
-    return open_text(labelled(setup, recording, buffer.arrays, buffer.snapshots, engine.x, about))
+    provenance = provenance_of(identity, **about)
+    return open_text(labelled(setup, recording, buffer.arrays, buffer.snapshots, engine.x, provenance))
