@@ -105,6 +105,33 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
         fp.simulate(MODELS["patch"], checkpoint=file, **RUN)
 
 
+def test_an_observable_that_failed_is_not_asked_again(tmp_path, monkeypatch):
+    calls = tmp_path / "calls"
+
+    def fragile(x, t):
+        with calls.open("a") as file:
+            file.write(f"{t}\n")
+        if t < 1.5:
+            raise ZeroDivisionError
+        return np.ones(len(x))
+
+    options = {**RUN, "observables": ["xi_x", fragile, fp.Observable(lambda x, t: x.mean(axis=(1, 2)), "snapshots")]}
+    with pytest.warns(fp.ObservableWarning, match="ZeroDivisionError"):
+        expected = fp.simulate(MODELS["patch"], **options)
+    asked = calls.read_text()
+    calls.unlink()
+    monkeypatch.setattr(checkpoint, "_INTERVAL", 0.0)
+    monkeypatch.setattr(simulation, "paced", in_windows(1, 25))
+    file = tmp_path / "run.checkpoint"
+    with pytest.warns(fp.ObservableWarning, match="ZeroDivisionError"), pytest.raises(Killed):
+        fp.simulate(MODELS["patch"], checkpoint=file, **options)
+    monkeypatch.setattr(simulation, "paced", in_windows(7))
+    found = fp.simulate(MODELS["patch"], checkpoint=file, **options)
+    assert calls.read_text() == asked
+    for name in ("fragile", "snapshots", "snapshot"):
+        np.testing.assert_array_equal(found[name], expected[name])
+
+
 def test_chunks_keep_their_states_elsewhere(tmp_path):
     pytest.importorskip("distributed", reason="dask is not installed")
     options = {**RUN, "observables": None, "backend": "dask"}

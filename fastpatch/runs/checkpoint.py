@@ -22,7 +22,7 @@ from .state_file import first_difference
 
 __all__ = ["RunCheckpoint", "interruptible"]
 
-_FORMAT = "fastpatch-run-1"
+_FORMAT = "fastpatch-run-2"
 _ARRAY = "array:"
 
 # Seconds between two saves.

@@ -1,6 +1,7 @@
 """The records of a run while it goes on: arrays that fill from the first recorded time to the last."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,13 @@ __all__ = ["RecordBuffer"]
 # Fields are collected to about this many bytes before their correlation lengths are taken together.
 _BLOCK_BYTES = 8 * 2**20
 
+_RECORD = "record:"
+
 
 class RecordBuffer:
     """Takes the steps of a run and keeps what its `Recording` wants of it.
 
-    ``arrays`` holds the records by name, (T, times, ...); ``snapshots`` (T, kept, L1, L2). Records that a checkpoint
-    has brought back are written into them.
+    ``arrays`` holds the records by name, (T, times, ...); ``snapshots`` (T, kept, L1, L2).
     """
 
     def __init__(self, setup: Setup, recording: Recording, engine: Engine) -> None:
@@ -41,6 +43,22 @@ class RecordBuffer:
         self.snapshots = engine.gallery(len(recording.kept))
         block = _BLOCK_BYTES // (count * setup.shape[0] * setup.shape[1] * setup.dtype.itemsize)
         self._fields = engine.space(min(max(block, 1), times))
+
+    def saved(self) -> dict[str, NDArray[Any]]:
+        """All that a checkpoint keeps of it, by names that no record has."""
+        return {
+            "snapshots": self.snapshots,
+            "failed": np.array(sorted(self._failed), dtype=np.str_),
+            **{_RECORD + name: values for name, values in self.arrays.items()},
+        }
+
+    def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what `saved` gave; an observable that failed is not asked again."""
+        self.snapshots[...] = saved["snapshots"]
+        self._failed = set(saved["failed"].tolist())
+        self.arrays |= {
+            name.removeprefix(_RECORD): values for name, values in saved.items() if name.startswith(_RECORD)
+        }
 
     def run_through(self, window: range) -> None:
         """Take the steps of ``window``, recording the states before those that are wanted."""

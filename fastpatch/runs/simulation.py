@@ -183,15 +183,14 @@ def simulate(
     elif saved is None:
         engine = engine_of(moved, setup.initial())
     else:
-        engine = engine_of(moved, saved[1].pop("x"), saved[0])
+        engine = engine_of(moved, saved[1]["x"], saved[0])
     buffer = RecordBuffer(setup, recording, engine)
     if saved is not None:
-        buffer.snapshots[...] = saved[1].pop("snapshots")
-        buffer.arrays |= saved[1]
+        buffer.restore(saved[1])
 
     def save() -> None:
         if file is not None:
-            file.save(engine.step, {"x": engine.x, "snapshots": buffer.snapshots, **buffer.arrays})
+            file.save(engine.step, {"x": engine.x, **buffer.saved()})
 
     if progress and isinstance(engine, PatchEngine):
         with announced(sys.stderr):
