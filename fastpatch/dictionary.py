@@ -167,7 +167,7 @@ class PatchDictionary(FrozenArrays):
         if (labels is None) != (classes is None):
             raise InvalidInputError("only one of labels and classes is given; expected both or neither")
         if labels is not None:
-            found = image_patches.of_classes(found, plain_array(labels, "labels"), np.atleast_1d(classes))
+            found = image_patches.of_classes(found, plain_array(labels, "labels"), classes)
         if not signs or side > sign_patterns.LARGEST_CODED_SIZE:
             patterns, counts = image_patches.grey_patches(found, side, boundary)
         elif boundary == "padded":
@@ -326,12 +326,7 @@ def _checked_prior(prior: ArrayLike | None, count: int) -> NDArray[np.float64]:
 
 
 def _numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
-    try:
-        found = plain_array(values, name)
-    except InvalidInputError:
-        raise
-    except ValueError:
-        raise InvalidInputError(f"{name} is ragged; expected an array, all rows of one length") from None
+    found = plain_array(values, name)
     if found.dtype.kind not in "iuf":
         raise DtypeError(f"{name} has dtype {found.dtype.name}; expected real numbers")
     numbers: NDArray[np.float64] = found.astype(np.float64)

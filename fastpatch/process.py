@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InvalidInputError
-from .validation import finite_float, integer, plain_array
+from .validation import finite_float, integer, real_array
 
 __all__ = ["VPSchedule", "log_time_grid"]
 
@@ -151,7 +151,7 @@ def log_time_grid(t_max: float = 50.0, t_min: float = 1e-3, steps: int = 2000) -
 
 
 def _times(t: ArrayLike) -> NDArray[np.float64]:
-    times = plain_array(t, "t").astype(np.float64, copy=False)
+    times = real_array(t, "t")
     if not (times >= 0.0).all():
         bad = times.reshape(-1)[int(np.argmax(~(times.reshape(-1) >= 0.0)))]
         raise InvalidInputError(f"t is {bad}; expected diffusion times >= 0")

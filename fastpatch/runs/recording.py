@@ -11,7 +11,7 @@ from ..analysis.equilibrium import FITTED_SHELLS
 from ..errors import BackendUnavailableError, InvalidInputError
 from ..fingerprints import fingerprint
 from ..process import VPSchedule
-from ..validation import integer, plain_array
+from ..validation import integer, real_array
 from .dimensions import model_arrays, own_coordinates, sizes_of
 from .observables import Observable, ObservableName, chosen_observables
 from .setup import Setup
@@ -110,7 +110,7 @@ def _snapshot_steps(snapshots: int | ArrayLike, times: NDArray[np.float64], sche
             nearest = int(np.abs(alpha - level).argmin())
             kept.append(min(max(nearest, kept[-1] + 1 if kept else 0), len(times) - count + place))
         return kept
-    wanted = plain_array(snapshots, "snapshots").astype(np.float64)
+    wanted = real_array(snapshots, "snapshots")
     if wanted.ndim != 1 or not ((wanted >= times[-1]) & (wanted <= times[0])).all():
         raise InvalidInputError(
             f"snapshots is {wanted.tolist()}; expected a number or times from {times[-1]} to {times[0]}"
