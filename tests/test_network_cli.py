@@ -132,6 +132,10 @@ def test_one_command_at_a_time_has_the_directory(saved, tmp_path):
             found = run(command, f"{saved}/source.py:net", "--out", tmp_path, "--quiet")
             assert isinstance(found.exception, OutputError)
             assert "is in use by another run" in str(found.exception)
+        np.save(saved / "clean.npy", np.zeros((2, 1, 4, 4), dtype=np.float32))
+        data = ("--images", saved / "clean.npy", "--labels", saved / "labels.npy")
+        found = run("loss", f"{saved}/source.py:net", *data, "--out", tmp_path)
+        assert "is in use by another comparison of losses" in str(found.exception)
 
 
 def test_help_needs_no_torch():

@@ -73,7 +73,7 @@ def saved(tmp_path, **options):
 )
 def test_a_checkpoint_of_another_run_is_refused(change, message, tmp_path):
     file = saved(tmp_path)
-    with pytest.raises(InvalidInputError, match=f"belongs to another run .*{message}"):
+    with pytest.raises(InvalidInputError, match=f"belongs to another run .*{message}.*, or the file removed"):
         fp.simulate(MODELS["patch"], checkpoint=file, **{**RUN, **change})
 
 
