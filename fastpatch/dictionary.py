@@ -34,7 +34,8 @@ class PatchDictionary(FrozenArrays):
         ``x[i + u - R, j + v - R]`` with ``R = P // 2``; the centre pixel is ``patterns[k, R, R]``.
         Entries need not be +-1 and patterns may differ in norm.
     prior
-        Array (K,) of positive probabilities that sum to 1 within 1e-6; normalised exactly on entry.
+        Array (K,) of positive probabilities that sum to 1 within 1e-6; normalised on entry, unless the sum
+        is 1 but for rounding.
         ``None`` means uniform.
 
     Attributes
@@ -166,16 +167,15 @@ class PatchDictionary(FrozenArrays):
         if (labels is None) != (classes is None):
             raise InvalidInputError("only one of labels and classes is given; expected both or neither")
         if labels is not None:
-            found = image_patches.of_classes(found, plain_array(labels, "labels"), np.atleast_1d(classes))
+            found = image_patches.of_classes(found, plain_array(labels, "labels"), classes)
         if not signs or side > sign_patterns.LARGEST_CODED_SIZE:
             patterns, counts = image_patches.grey_patches(found, side, boundary)
         elif boundary == "padded":
             patterns, counts = image_patches.padded_patches(found, side)
         else:
             codes, counts = image_patches.coded_patches(found, side, boundary)
-            weights = counts / counts.sum()
-            return cls._of_codes(codes, side, weights / weights.sum())
-        return cls(patterns, counts / counts.sum())
+            return cls._of_codes(codes, side, _frequencies(counts))
+        return cls(patterns, _frequencies(counts))
 
     @cached_property
     def patterns(self) -> NDArray[np.float64]:
@@ -297,9 +297,19 @@ class PatchDictionary(FrozenArrays):
                 yield self.patterns[block]
 
 
+def _frequencies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Counts (K,) as probabilities, divided twice, so that their sum is nearer to 1 than one rounding leaves it."""
+    once = counts / counts.sum()
+    return np.asarray(once / once.sum())
+
+
 def _checked_prior(prior: ArrayLike | None, count: int) -> NDArray[np.float64]:
     """Read-only positive probabilities (count,) that add up to one."""
-    weights = np.full(count, 1.0 / count) if prior is None else _numbers(prior, "prior")
+    if prior is None:
+        uniform = np.full(count, 1.0 / count)
+        weights = uniform / uniform.sum()
+    else:
+        weights = _numbers(prior, "prior")
     if weights.shape != (count,):
         raise InvalidInputError(f"prior has shape {weights.shape}; expected ({count},), one entry a pattern")
     if not (weights > 0.0).all():
@@ -308,18 +318,15 @@ def _checked_prior(prior: ArrayLike | None, count: int) -> NDArray[np.float64]:
     total = float(weights.sum())
     if abs(total - 1.0) > 1e-6:
         raise InvalidInputError(f"prior sums to {total}; expected 1")
-    found = weights / total
+    # Left alone where rounding explains the difference: a dictionary made of another one's arrays is the same.
+    rounding = count * np.finfo(np.float64).eps
+    found: NDArray[np.float64] = weights if abs(total - 1.0) <= rounding else weights / total
     found.setflags(write=False)
     return found
 
 
 def _numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
-    try:
-        found = plain_array(values, name)
-    except InvalidInputError:
-        raise
-    except ValueError:
-        raise InvalidInputError(f"{name} is ragged; expected an array, all rows of one length") from None
+    found = plain_array(values, name)
     if found.dtype.kind not in "iuf":
         raise DtypeError(f"{name} has dtype {found.dtype.name}; expected real numbers")
     numbers: NDArray[np.float64] = found.astype(np.float64)

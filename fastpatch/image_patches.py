@@ -1,6 +1,6 @@
 """The distinct patches of a set of images and how often each occurs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import DtypeError, InvalidInputError
 from .sign_patterns import code_dtype, decode
-from .validation import integer
+from .validation import integer, plain_array
 
 __all__ = ["MOST_PATTERN_BYTES", "Boundary", "checked_images", "coded_patches", "colocated_codes", "grey_patches"]
 __all__ += ["of_classes", "overlap_shapes", "padded_codes", "padded_patches"]
@@ -34,10 +34,7 @@ def checked_images(images: ArrayLike, size: Any, boundary: str) -> tuple[NDArray
     side = integer(size, "size", minimum=1)
     if side % 2 == 0:
         raise InvalidInputError(f"size is {side}; expected an odd patch size")
-    try:
-        found: NDArray[Any] = np.asarray(images)
-    except ValueError:
-        raise InvalidInputError("images are of unequal shape; expected one array (N, H, W)") from None
+    found = plain_array(images, "images")
     if found.dtype.kind not in "iuf":
         raise DtypeError(f"images has dtype {found.dtype.name}; expected real numbers")
     if found.ndim == 4 and found.shape[1] == 1:
@@ -60,13 +57,15 @@ def checked_images(images: ArrayLike, size: Any, boundary: str) -> tuple[NDArray
     return found, side, signs
 
 
-def of_classes(images: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
-    """The images (N, ...) whose entry of ``labels`` (N,) is among ``classes``."""
+def of_classes(images: NDArray[Any], labels: NDArray[Any], classes: Any) -> NDArray[Any]:
+    """The images (N, ...) whose entry of ``labels`` (N,) is among ``classes``, a label or a collection of them."""
     if labels.shape != (len(images),):
         raise InvalidInputError(f"labels has shape {labels.shape}; expected ({len(images)},), one an image")
-    chosen = np.isin(labels, classes)
+    # A set would be one object to NumPy.
+    wanted = np.atleast_1d(plain_array(list(classes) if isinstance(classes, Set) else classes, "classes"))
+    chosen = np.isin(labels, wanted)
     if not chosen.any():
-        raise InvalidInputError(f"no image has a label among {classes.tolist()}; expected labels that occur")
+        raise InvalidInputError(f"no image has a label among {wanted.tolist()}; expected labels that occur")
     return images[chosen]
 
 

@@ -27,7 +27,10 @@ def plot(dataset: "xr.Dataset", *, null: bool = True) -> "dict[str, Figure]":
     from .theory import closure_of_result, null_of_result
 
     title = title_of(dataset)
-    if "gain_overall" not in dataset:
+    if "loss" in dataset:
+        return {"loss": figures.draw_held_out(dataset, title)}
+    # Decided information may have been measured without a run.
+    if "gain_overall" not in dataset and ("xi_x" in dataset or "total_rate" not in dataset):
         needed = {"xi_x", "xi_eq", "mode_derivative"} if "xi_x" in dataset else {"final"}
         missing = sorted(needed - set(dataset.data_vars)) or sorted({"trajectory"} - set(dataset.dims))
         if missing:
@@ -42,14 +45,14 @@ def plot(dataset: "xr.Dataset", *, null: bool = True) -> "dict[str, Figure]":
             drawn["dose_response"] = figures.draw_dose_response(dataset, title, null=null)
         if "kick_gain" in dataset:
             drawn["kicks"] = figures.draw_kicks(dataset, title, null=null)
-    elif "xi_x" not in dataset:
-        drawn["samples"] = figures.draw_samples(dataset, title)
-    elif "sigma" in dataset.dims:
+    elif "xi_x" in dataset and "sigma" in dataset.dims:
         drawn["figure1"] = figures.draw_noise_levels(dataset, title)
         drawn["softening"] = figures.draw_relative_softening(dataset, title)
-    else:
+    elif "xi_x" in dataset:
         beside = null_of_result(dataset) if null else None
         drawn["figure3"] = figures.draw_dynamics(dataset, title, null=beside, predicted=closure_of_result(dataset))
+    elif "final" in dataset:
+        drawn["samples"] = figures.draw_samples(dataset, title)
     if "total_rate" in dataset:
         drawn["information"] = figures.draw_information(dataset, title=title)
     if "pattern" in dataset or "prototype" in dataset:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InvalidInputError
-from .validation import finite_float, integer, plain_array
+from .memory import require_memory
+from .validation import finite_float, integer, real_array
 
 __all__ = ["VPSchedule", "log_time_grid"]
 
@@ -139,19 +140,20 @@ def log_time_grid(t_max: float = 50.0, t_min: float = 1e-3, steps: int = 2000) -
     .. math:: t_k = \exp\bigl(\log t_\max + \tfrac{k}{N}(\log t_\min - \log t_\max)\bigr), \quad k = 0 \dots N
 
     Returns ``steps + 1`` strictly decreasing float64 times; both ends are exact.
-    Raises `InvalidInputError` unless ``t_max > t_min > 0`` and ``steps >= 1``.
+    Raises `InvalidInputError` unless ``t_max > t_min > 0`` and ``steps >= 1``, and for more steps than memory holds.
     """
     start, stop = finite_float(t_max, "t_max"), finite_float(t_min, "t_min")
     if not start > stop > 0.0:
         raise InvalidInputError(f"t_max is {start} and t_min is {stop}; expected t_max > t_min > 0")
     n_steps = integer(steps, "steps", minimum=1)
+    require_memory(16.0 * n_steps, f"a grid of {n_steps} steps takes")
     grid = np.exp(np.linspace(math.log(start), math.log(stop), n_steps + 1))
     grid[0], grid[-1] = start, stop
     return grid
 
 
 def _times(t: ArrayLike) -> NDArray[np.float64]:
-    times = plain_array(t, "t").astype(np.float64, copy=False)
+    times = real_array(t, "t")
     if not (times >= 0.0).all():
         bad = times.reshape(-1)[int(np.argmax(~(times.reshape(-1) >= 0.0)))]
         raise InvalidInputError(f"t is {bad}; expected diffusion times >= 0")

@@ -40,4 +40,5 @@ def random_patterns(
     if mass > 0.0:
         blocks.append(np.stack([np.ones((side, side)), -np.ones((side, side))]))
         priors.append(np.full(2, mass / 2.0))
-    return np.concatenate(blocks), np.concatenate(priors)
+    prior = np.concatenate(priors)
+    return np.concatenate(blocks), prior / prior.sum()

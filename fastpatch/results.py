@@ -33,7 +33,7 @@ def save(dataset: "xr.Dataset", path: str | Path) -> None:
     # Encoded in memory: HDF5 cannot recover from a write that fails, an ordinary file can.
     try:
         content = _storable(dataset).to_netcdf(engine="h5netcdf", format="NETCDF4")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, NotImplementedError) as error:
         raise InvalidInputError(
             f"the dataset holds what NetCDF cannot ({reason(error)}); expected numbers, text and arrays of them"
         ) from None

@@ -20,6 +20,7 @@ __all__ = [
     "lattice_shape",
     "plain_array",
     "positive_time",
+    "real_array",
     "shell_numbers",
     "sides",
     "time_grid",
@@ -47,11 +48,14 @@ def plain_array(values: ArrayLike, name: str, *, missing: Literal["refused", "na
     """``values`` as a plain array, in which a mask is not lost: `numpy.asarray` would give what lies under it.
 
     Masked entries, also of masked arrays in a list, become NaN with ``missing="nan"``, which makes integers float64;
-    otherwise they raise `InvalidInputError`.
+    otherwise they raise `InvalidInputError`, as nested sequences of unequal lengths do.
     """
-    if isinstance(values, list | tuple) and any(isinstance(part, np.ma.MaskedArray) for part in values):
-        values = np.ma.array(values)
-    found: NDArray[Any] = np.asarray(values)
+    try:
+        if isinstance(values, list | tuple) and any(isinstance(part, np.ma.MaskedArray) for part in values):
+            values = np.ma.array(values)
+        found: NDArray[Any] = np.asarray(values)
+    except ValueError:
+        raise InvalidInputError(f"{name} is ragged; expected an array, all rows of one length") from None
     if not isinstance(values, np.ma.MaskedArray) or not np.ma.is_masked(values):
         return found
     mask = np.ma.getmaskarray(values)
@@ -62,6 +66,14 @@ def plain_array(values: ArrayLike, name: str, *, missing: Literal["refused", "na
         return found  # refused for its dtype
     kept = found if found.dtype.kind == "f" else found.astype(np.float64)
     return np.where(mask, kept.dtype.type(np.nan), kept)
+
+
+def real_array(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    """``values`` as a plain float64 array; `DtypeError` for what are no real numbers, and what `plain_array` raises."""
+    found = plain_array(values, name)
+    if found.dtype.kind not in "biuf":
+        raise DtypeError(f"{name} has dtype {found.dtype.name}; expected real numbers")
+    return found.astype(np.float64, copy=False)
 
 
 def floating_field(x: ArrayLike, name: str = "x", *, minimum_ndim: int = 2) -> NDArray[Any]:
@@ -129,14 +141,9 @@ def positive_time(t: Any) -> float:
 
 def time_grid(times: ArrayLike) -> NDArray[np.float64]:
     """A strictly decreasing grid of at least two diffusion times in (0, inf), float64."""
-    try:
-        found = plain_array(times, "times")
-        if found.dtype.kind not in "iuf":
-            raise TypeError
-    except InvalidInputError:
-        raise
-    except (TypeError, ValueError):
-        raise DtypeError(f"times is {times!r}; expected a sequence of numbers") from None
+    found = plain_array(times, "times")
+    if found.dtype.kind not in "iuf":
+        raise DtypeError(f"times is {times!r}; expected a sequence of numbers")
     grid: NDArray[np.float64] = found.astype(np.float64)
     if grid.ndim != 1 or grid.size < 2:
         raise InvalidInputError(f"times has shape {grid.shape}; expected one axis with at least two times")

@@ -122,6 +122,8 @@ RUNS = [
     ({"dtype": "double precision"}, DtypeError, "dtype is 'double precision'; expected 'float32' or 'float64'"),
     ({"backend": "gpu"}, InvalidInputError, "backend is 'gpu'; expected one of 'auto', 'cpu', 'cuda'"),
     ({"backend": None}, InvalidInputError, "backend is None; expected one of"),
+    ({"times": [[1.0, 2.0], [3.0]]}, InvalidInputError, "times is ragged; expected an array"),
+    ({"model": fp.PatchModel}, InvalidInputError, "model is the class PatchModel; expected an object with schedule"),
     ({"model": 42}, InvalidInputError, "model is a int; expected an object with schedule, score and drift"),
     ({"model": MODEL.dictionary}, InvalidInputError, "model is a PatchDictionary; expected an object with schedule"),
     (
@@ -229,6 +231,40 @@ def test_numbers_of_another_byte_order_are_numbers():
 def test_ragged_patterns_are_refused():
     with pytest.raises(InvalidInputError, match="patterns is ragged; expected an array"):
         fp.PatchDictionary([[[1, 2], [3]]])
+    with pytest.raises(InvalidInputError, match="codes is ragged; expected an array"):
+        fp.PatchDictionary.from_codes([[1, 2], [3]], 3)
+    with pytest.raises(InvalidInputError, match="images is ragged; expected an array"):
+        fp.PatchDictionary.from_images([np.ones((5, 5)), np.ones((6, 6))], 3)
+
+
+def test_times_of_a_schedule_are_numbers():
+    for method in ("alpha", "sigma2", "rate"):
+        with pytest.raises(DtypeError, match=r"t has dtype str\d*; expected real numbers"):
+            getattr(fp.VPSchedule(), method)("a")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"diagonal": "no"}, "diagonal is 'no'; expected True or False"),
+        ({"snapshots": ["a"]}, r"snapshots has dtype str\d*; expected real numbers"),
+    ],
+)
+def test_records_say_what_they_take(options, message):
+    with pytest.raises(DtypeError, match=message):
+        fp.simulate(MODEL, 8, 1, [2.0, 1.0], **options)
+
+
+def test_masked_pixels_are_refused_and_classes_may_be_a_set():
+    images = np.where(np.arange(4 * 36).reshape(4, 6, 6) % 5 < 2, 1.0, -1.0)
+    masked = np.ma.masked_array(images, np.arange(144).reshape(4, 6, 6) == 40)
+    with pytest.raises(InvalidInputError, match=r"images is masked at index \(1, 0, 4\); expected a value"):
+        fp.PatchDictionary.from_images(masked, 3)
+    labels = np.arange(4)
+    found = fp.PatchDictionary.from_images(images, 3, labels=labels, classes={0, 1})
+    assert found == fp.PatchDictionary.from_images(images[:2], 3)
+    with pytest.raises(InvalidInputError, match=r"no image has a label among \[7\]; expected labels that occur"):
+        fp.PatchDictionary.from_images(images, 3, labels=labels, classes=7)
 
 
 def test_formulas_say_what_they_take():

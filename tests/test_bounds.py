@@ -130,6 +130,16 @@ def test_states_that_a_killed_run_has_left_go_at_the_next_start(tmp_path, monkey
         path.mkdir()
         (path / "notes.txt").write_text("precious")
     theirs[1].symlink_to(theirs[2], target_is_directory=True)
+    # A killed job's directory with its free lock, and what only resembles a scratch directory.
+    for name, lock in (
+        ("fastpatch-run", ".lock"),
+        ("fastpatch-scratch-abcdefgh", ".lock"),
+        ("fastpatch-scratch-of-mine", ".scratch-lock"),
+    ):
+        theirs.append(tmp_path / name)
+        theirs[-1].mkdir()
+        for file in (lock, "notes.txt"):
+            (theirs[-1] / file).write_text("precious")
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
         [sys.executable, "-c", SCRATCH], stdout=subprocess.PIPE, text=True, env=environment
@@ -149,6 +159,27 @@ def test_states_that_a_killed_run_has_left_go_at_the_next_start(tmp_path, monkey
     path = mine.path
     del mine
     assert not path.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks are those of POSIX")
+def test_a_scratch_directory_that_is_removed_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    pytest.importorskip("dask", reason="dask is not installed")
+    from fastpatch.runs.chunks import files
+
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+    opened, removed = files.open_regular, []
+
+    def beside_another_start(path, flags):
+        descriptor = opened(path, flags)
+        if not removed:
+            removed.append(path.parent)
+            files._remove_abandoned(tmp_path)
+        return descriptor
+
+    monkeypatch.setattr(files, "open_regular", beside_another_start)
+    scratch = files.Scratch(None)
+    assert scratch.path != removed[0]
+    assert [path.name for path in scratch.path.iterdir()] == [".scratch-lock"]
 
 
 @pytest.mark.slow

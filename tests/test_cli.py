@@ -233,6 +233,9 @@ def test_theory_prints_the_critical_times_and_draws_the_dispersion(command, tmp_
     status, shown, _ = command("theory", "--dimension", "3", "--out", tmp_path)
     assert status == 0
     assert f"{np.log(126.0):.4f}" in shown
+    status, _, errors = command("theory", "--patch-radius", "20", "--out", tmp_path / "none")
+    assert (status, errors) == (2, "fastpatch: --patch-radius is 20; expected at least 0 and at most 19\n")
+    assert not (tmp_path / "none").exists()
 
 
 def test_compile_leaves_kernels_on_disk_and_says_where(command):

@@ -186,6 +186,12 @@ def test_attributes_that_no_file_can_hold_are_one_sentence(value, small_result, 
     assert not list(tmp_path.iterdir())
 
 
+def test_stacked_dimensions_are_one_sentence(small_result, tmp_path):
+    stacked = small_result.stack(run=("trajectory", "time")).assign_attrs(small_result.attrs)
+    with pytest.raises(InvalidInputError, match=r"the dataset holds what NetCDF cannot .*; expected numbers, text and"):
+        fp.save(stacked, tmp_path / "result.nc")
+
+
 def test_results_go_to_zarr_without_a_warning(saved, tmp_path):
     pytest.importorskip("zarr", reason="zarr is not installed")
     found = fp.load(saved)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -233,6 +234,7 @@ def test_the_commands(tmp_path, capsys):
     assert done.exit_code == 0
     assert "co-located patches 5" in done.output
     assert {"denoisers.nc", "denoisers.png"} <= {file.name for file in (tmp_path / "c").iterdir()}
+    data += ["--shape", "12x14"]
     arguments = ["--t-max", "3", "--steps", "60", "--trajectories", "2", "--out", str(tmp_path / "r"), "--quiet"]
     done = runner.invoke(app, ["images", "run", *data, *arguments], catch_exceptions=False)
     assert done.exit_code == 0
@@ -241,9 +243,28 @@ def test_the_commands(tmp_path, capsys):
         file.name for file in (tmp_path / "r").iterdir()
     }
     stored = fp.load(tmp_path / "r" / "result.nc")
-    assert stored.sizes["y"] == 12
+    assert (stored.sizes["y"], stored.sizes["x"]) == (12, 14)
     with pytest.raises(InvalidInputError, match="expected both or neither"):
-        runner.invoke(app, ["images", "compare", *data], catch_exceptions=False)
+        runner.invoke(app, ["images", "compare", *data[:2]], catch_exceptions=False)
+
+
+def test_weights_are_asked_for_before_anything_runs(tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="torch is not installed")
+    from typer.testing import CliRunner
+
+    from fastpatch.cli import app
+
+    images = tmp_path / "images.npy"
+    np.save(images, blobs(4, side=12))
+    # The package's name for the module is the function's.
+    monkeypatch.setattr(sys.modules["fastpatch.cli.images.run"], "training_images", lambda *_: blobs(4, side=12))
+    arguments = ["images", "run", "--weights", str(tmp_path / "none.safetensors"), "--out", str(tmp_path / "r")]
+    with pytest.raises(ResultFileError, match=r"none\.safetensors"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    for without in (["--images", str(images)], ["--shape", "14"], ["--no-unet"]):
+        with pytest.raises(InvalidInputError, match="--weights is given for a run without the U-Net"):
+            CliRunner().invoke(app, [*arguments, *without], catch_exceptions=False)
+    assert not (tmp_path / "r").exists()
 
 
 def test_other_networks_stand_beside(tmp_path):

@@ -103,6 +103,18 @@ def test_symmetry_is_of_mass_not_of_lists():
     assert not DICTIONARIES["unbalanced flips"].is_z2_symmetric
 
 
+def test_a_dictionary_is_that_of_its_own_arrays(tmp_path):
+    rng = np.random.default_rng(1)
+    for count in rng.integers(2, 40, 100):
+        prior = rng.random(count)
+        made = fp.PatchDictionary(rng.standard_normal((count, 3, 3)), prior / prior.sum())
+        again = fp.PatchDictionary(made.patterns, made.prior)
+        assert again == made
+        assert again.digest == made.digest
+    made.save(tmp_path / "patterns.npz")
+    assert fp.PatchDictionary.load(tmp_path / "patterns.npz").digest == made.digest
+
+
 def test_the_digest_is_of_the_content():
     patterns = np.random.default_rng(0).normal(size=(4, 3, 3))
     digests = {

@@ -18,6 +18,7 @@ from fastpatch.analysis.figures import (
     figure_style,
     save_figure,
 )
+from fastpatch.cli import app as commands
 from fastpatch.cli import experiment
 from fastpatch.cli.edm2 import app
 from fastpatch.cli.edm2.analyze import report
@@ -110,6 +111,8 @@ def test_sample_writes_a_grid_of_what_the_sampler_makes(weights, tmp_path):
     np.testing.assert_array_equal(dataset["final"], expected.images)
     assert dataset.attrs["guide_evaluations"] == expected.guide_evaluations > 0
     assert f"{'network evaluations a sample':<36}{11:14d}" in result.output
+    shown = CliRunner().invoke(commands, ["show", str(tmp_path / "result.nc")])
+    assert f"{'network evaluations a sample':<36}{11:14d}" in shown.output
     assert json.loads(dataset.attrs["provenance"])["run"]["pulse"] == [1.0, 0.9]
 
 

@@ -83,6 +83,32 @@ def test_what_a_run_lacks_is_said_on_the_page(monkeypatch, tmp_path):
     tab.start()
     while "not finite" not in tab.status.text:
         tab.refresh()
+    monkeypatch.setattr(view_module, "frames", lambda _: [][0])
+    tab.start()
+    while tab.status.text != "the run failed with IndexError (list index out of range); expected other settings":
+        tab.refresh()
+
+
+def test_what_was_saved_stands_beside_the_frame(monkeypatch, tmp_path):
+    tab = page_module._machine(tmp_path)
+    monkeypatch.setattr(view_module, "frames", lambda _: [])
+    monkeypatch.setattr(view_module, "save", lambda dataset, path: None)
+    monkeypatch.setattr(type(tab.settings), "simulate", lambda _: None)
+    tab.start()
+    tab._save()
+    while not tab.status.text.startswith("wrote"):
+        tab.refresh()
+    assert tab.status.text == f"wrote {tmp_path / 'result.nc'} — compiling or loading …"
+    tab.start()
+    tab.refresh()
+    assert tab.status.text == "compiling or loading …"
+
+
+def test_a_port_that_is_none_is_refused():
+    from fastpatch.explore import serve
+
+    with pytest.raises(fp.errors.InvalidInputError, match="port is 70000; expected at least 0 and at most 65535"):
+        serve(70000, open_browser=False)
 
 
 def test_without_random_patterns_all_mass_is_uniform():

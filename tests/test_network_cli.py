@@ -146,6 +146,10 @@ def test_one_command_at_a_time_has_the_directory(saved, tmp_path):
             found = run(command, f"{saved}/source.py:net", "--out", tmp_path, "--quiet")
             assert isinstance(found.exception, OutputError)
             assert "is in use by another run" in str(found.exception)
+        np.save(saved / "clean.npy", np.zeros((2, 1, 4, 4), dtype=np.float32))
+        data = ("--images", saved / "clean.npy", "--labels", saved / "labels.npy")
+        found = run("loss", f"{saved}/source.py:net", *data, "--out", tmp_path)
+        assert "is in use by another comparison of losses" in str(found.exception)
 
 
 def test_help_needs_no_torch():
@@ -175,3 +179,28 @@ def _padded(directory):
     np.save(directory / "images.npy", np.full((2, 1, 32, 32), -1.0, np.float32))
     np.save(directory / "labels.npy", np.array([0, 1]))
     return directory / "images.npy"
+
+
+def test_results_of_window_and_loss_are_shown_and_drawn_again(saved, tmp_path):
+    source = f"{saved}/source.py:net"
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "clean.npy", rng.choice([-1.0, 1.0], (6, 1, 1, 1)) * np.ones((6, 1, 4, 4), dtype=np.float32))
+    np.save(tmp_path / "classes.npy", np.arange(6) % 2)
+    data = ("--images", tmp_path / "clean.npy", "--labels", tmp_path / "classes.npy")
+    made = {
+        "window": run("window", source, "--runs", 8, "--levels", 6, "--out", tmp_path / "window", "--quiet"),
+        "loss": run("loss", source, *data, "--levels", 4, "--out", tmp_path / "loss", "--quiet"),
+    }
+    for name, figure in (("window", "information"), ("loss", "loss")):
+        assert made[name].exit_code == 0, made[name].output
+        file = tmp_path / name / "result.nc"
+        shown = CliRunner().invoke(app, ["show", str(file)])
+        assert shown.exit_code == 0, shown.output
+        assert set(shown.output.splitlines()[-4:]) <= set(made[name].output.splitlines())
+        drawn = CliRunner().invoke(app, ["plot", str(file), "--out", str(tmp_path / "again")])
+        assert drawn.exit_code == 0, drawn.output
+        assert (tmp_path / "again" / f"{figure}.png").stat().st_size > 1000
+    as_json = CliRunner().invoke(app, ["show", "--json", str(tmp_path / "window" / "result.nc")])
+    assert json.loads(as_json.output)["evaluations"] > 0
+    refused = CliRunner().invoke(app, ["show", "--json", str(tmp_path / "loss" / "result.nc")])
+    assert "has a report in words alone; expected no --json" in str(refused.exception)

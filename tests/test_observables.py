@@ -70,6 +70,73 @@ def test_what_is_no_observable_is_named_before_anything_runs(observables, messag
         run(observables)
 
 
+def ones(name, *shape, dims=(), **options):
+    return fp.Observable(lambda x, t: np.ones((len(x), *shape)), name, dims=dims, **options)
+
+
+def never(x, t):
+    raise AssertionError("a step was taken")
+
+
+@pytest.mark.parametrize(
+    ("observables", "message"),
+    [
+        ([ones("prior")], "called 'prior', which is taken"),
+        ([ones("pattern_index")], "called 'pattern_index', which is taken"),
+        ([ones("x")], "called 'x', which is taken"),
+        ([ones("a", 2, dims="xi_x")], "observable 'a' has dimension 'xi_x', which is taken"),
+        ([ones("a", 2, dims="prior")], "observable 'a' has dimension 'prior', which is taken"),
+        ([ones("b"), ones("a", 2, dims="b")], "observable 'a' has dimension 'b', which is taken"),
+        ([ones("a", 3, dims="bin"), ones("b", 4, dims="bin")], "'b' at t = 3 has 4 values along bin; expected 3"),
+        ([ones("a", 3, dims="pattern_index")], "'a' at t = 3 has 3 values along pattern_index; expected 10"),
+        ([ones("a", 3, dims="snapshot_time")], "'a' at t = 3 has 3 values along snapshot_time; expected 4"),
+        ([ones("a", 3, dims="q", coordinates=lambda shape: {"q": [1, 2]})], "has 3 values along q; expected 2"),
+    ],
+)
+def test_what_no_dataset_can_hold_is_named_at_the_first_time(observables, message):
+    late = fp.Observable(lambda x, t: never(x, t) if t < 3.0 else np.zeros(len(x)), "late")
+    with pytest.raises(InvalidInputError, match=message):
+        run([*observables, late], snapshots=4)
+
+
+@pytest.mark.parametrize(
+    ("coordinates", "message"),
+    [
+        (lambda shape: {"q": 1 / 0}, "coordinates of observable 'a' raised ZeroDivisionError: .*; expected {name:"),
+        (lambda shape: 3, "coordinates of observable 'a' raised TypeError"),
+        (lambda shape: {"prior": ("q", [1, 2])}, "observable 'a' has coordinate 'prior', which is taken"),
+        (lambda shape: {"a": ("q", [1, 2])}, "observable 'a' has coordinate 'a', which is taken"),
+        (lambda shape: {"at": ("y", [1, 2])}, "coordinate 'at' of observable 'a' has 2 values along y; expected 12"),
+    ],
+)
+def test_coordinates_that_do_not_fit_are_named_before_the_first_step(coordinates, message):
+    with pytest.raises(InvalidInputError, match=message):
+        run([fp.Observable(never, "a", dims="q", coordinates=coordinates)])
+
+
+def test_two_observables_share_a_coordinate_that_is_the_same():
+    def at(*values):
+        return lambda shape: {"q": ("bin", list(values))}
+
+    same = [ones(name, 2, dims="bin", coordinates=at(1.0, 2.0)) for name in "ab"]
+    assert run(same)["q"].to_numpy().tolist() == [1.0, 2.0]
+    with pytest.raises(InvalidInputError, match="observable 'c' has coordinate 'q', which is taken"):
+        run([*same, ones("c", 2, dims="bin", coordinates=at(1.0, 3.0))])
+
+
+def test_parameters_that_no_file_can_hold_are_named_before_the_first_step():
+    class Odd(fp.PosteriorMeanModel):
+        def __init__(self):
+            self.parameters = {"a": np.float32(1.0)}
+
+        def posterior_mean(self, x, t):
+            raise AssertionError("a step was taken")
+
+    for begin in (lambda: run(["xi_x"], Odd()), lambda: fp.states(Odd(), 8, 1, RUN["times"])):
+        with pytest.raises(InvalidInputError, match=r"parameters of Odd hold what JSON cannot \(.*float32"):
+            begin()
+
+
 @pytest.mark.parametrize("dims", [("time",), ("a", "a"), ("not a name",)])
 def test_dimensions_that_a_dataset_cannot_have(dims):
     with pytest.raises(InvalidInputError, match="expected distinct identifiers"):

@@ -1,6 +1,8 @@
 """Models from outside: a posterior mean is enough, what is overridden runs, and identities tell models apart."""
 
+import functools
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -172,7 +174,7 @@ class Unnamed(White):
 
 class Unpicklable(White):
     def __init__(self):
-        self.function = lambda x: x
+        self.lock = threading.Lock()
 
 
 def test_identity_by_parameters_by_pickle_or_of_this_process():
@@ -190,6 +192,46 @@ def test_resuming_under_another_model_is_refused():
     next(fp.states(Unnamed(1.0), 8, 1, TIMES, start=start))
     with pytest.raises(InvalidInputError, match="start belongs to another run"):
         fp.states(Unnamed(2.0), 8, 1, TIMES, start=start)
+
+
+def scaled(x, t, gain):
+    return -gain * x
+
+
+def test_resuming_under_another_score_of_the_same_name_is_refused(tmp_path):
+    for make in (lambda gain: lambda x, t: -gain * x, lambda gain: functools.partial(scaled, gain=gain)):
+        file = tmp_path / "run.checkpoint"
+        file.unlink(missing_ok=True)
+        first = fp.simulate(fp.from_score(make(1.0)), 8, 1, TIMES, checkpoint=file)
+        again = fp.simulate(fp.from_score(make(1.0)), 8, 1, TIMES, checkpoint=file)
+        np.testing.assert_array_equal(again["final"], first["final"])
+        with pytest.raises(InvalidInputError, match="belongs to another run"):
+            fp.simulate(fp.from_score(make(2.0)), 8, 1, TIMES, checkpoint=file)
+        start = next(fp.states(fp.from_score(make(1.0)), 8, 1, TIMES))
+        with pytest.raises(InvalidInputError, match="start belongs to another run"):
+            fp.states(fp.from_score(make(2.0)), 8, 1, TIMES, start=start)
+
+
+def test_an_edited_class_is_another_model():
+    def kind(gain):
+        class Edited(fp.PosteriorMeanModel):
+            def posterior_mean(self, x, t):
+                return gain * x
+
+        return Edited
+
+    assert model_identity(kind(0.5)()) == model_identity(kind(0.5)()) != model_identity(kind(0.4)())
+
+
+class Derived(fp.PatchModel):
+    pass
+
+
+def test_what_a_run_caches_makes_no_other_model(tmp_path):
+    model = Derived(PATCH.dictionary)
+    first = fp.simulate(model, 8, 1, TIMES, checkpoint=tmp_path / "run.checkpoint")
+    again = fp.simulate(model, 8, 1, TIMES, checkpoint=tmp_path / "run.checkpoint")
+    np.testing.assert_array_equal(again["final"], first["final"])
 
 
 def test_a_class_without_posterior_mean_says_so():

@@ -1,6 +1,7 @@
 """A run that is interrupted goes on, equal bit for bit to an undisturbed one, for every solver and with all records."""
 
 import signal
+import threading
 from functools import partial
 
 import numpy as np
@@ -72,8 +73,22 @@ def saved(tmp_path, **options):
 )
 def test_a_checkpoint_of_another_run_is_refused(change, message, tmp_path):
     file = saved(tmp_path)
-    with pytest.raises(InvalidInputError, match=f"belongs to another run .*{message}"):
+    with pytest.raises(InvalidInputError, match=f"belongs to another run .*{message}.*, or the file removed"):
         fp.simulate(MODELS["patch"], checkpoint=file, **{**RUN, **change})
+
+
+def test_a_checkpoint_of_an_edited_observable_is_refused(tmp_path):
+    def rough(value):
+        def rough(x, t):
+            return np.full(len(x), value)
+
+        return rough
+
+    file = saved(tmp_path, observables=["xi_x", rough(1.0)])
+    with pytest.raises(InvalidInputError, match=r"belongs to another run \(the function of observable 'rough' is"):
+        fp.simulate(MODELS["patch"], checkpoint=file, **{**RUN, "observables": ["xi_x", rough(2.0)]})
+    again = fp.simulate(MODELS["patch"], checkpoint=file, **{**RUN, "observables": ["xi_x", rough(1.0)]})
+    assert (again["rough"] == 1.0).all()
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
@@ -90,6 +105,33 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
         fp.simulate(MODELS["patch"], checkpoint=file, **RUN)
 
 
+def test_an_observable_that_failed_is_not_asked_again(tmp_path, monkeypatch):
+    calls = tmp_path / "calls"
+
+    def fragile(x, t):
+        with calls.open("a") as file:
+            file.write(f"{t}\n")
+        if t < 1.5:
+            raise ZeroDivisionError
+        return np.ones(len(x))
+
+    options = {**RUN, "observables": ["xi_x", fragile, fp.Observable(lambda x, t: x.mean(axis=(1, 2)), "snapshots")]}
+    with pytest.warns(fp.ObservableWarning, match="ZeroDivisionError"):
+        expected = fp.simulate(MODELS["patch"], **options)
+    asked = calls.read_text()
+    calls.unlink()
+    monkeypatch.setattr(checkpoint, "_INTERVAL", 0.0)
+    monkeypatch.setattr(simulation, "paced", in_windows(1, 25))
+    file = tmp_path / "run.checkpoint"
+    with pytest.warns(fp.ObservableWarning, match="ZeroDivisionError"), pytest.raises(Killed):
+        fp.simulate(MODELS["patch"], checkpoint=file, **options)
+    monkeypatch.setattr(simulation, "paced", in_windows(7))
+    found = fp.simulate(MODELS["patch"], checkpoint=file, **options)
+    assert calls.read_text() == asked
+    for name in ("fragile", "snapshots", "snapshot"):
+        np.testing.assert_array_equal(found[name], expected[name])
+
+
 def test_chunks_keep_their_states_elsewhere(tmp_path):
     pytest.importorskip("distributed", reason="dask is not installed")
     options = {**RUN, "observables": None, "backend": "dask"}
@@ -102,11 +144,11 @@ def test_ctrl_c_saves_and_the_same_call_goes_on(tmp_path, request):
     # A process in the background may have been started without any interest in interrupts.
     request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT)))
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    asked = []
+    # Not a list, which would be another one afterwards, and the probe with it: a lock is the same in every state.
+    asked = threading.Lock()
 
     def probe(x, t):
-        if t < 1.0 and not asked:
-            asked.append(t)
+        if t < 1.0 and asked.acquire(blocking=False):
             signal.raise_signal(signal.SIGINT)
         return x.mean(axis=(1, 2))
 

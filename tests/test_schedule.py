@@ -104,6 +104,7 @@ def test_log_time_grids_decrease_by_a_constant_factor(t_min, ratio, steps):
         (lambda: fp.log_time_grid(1.0, 1.0), InvalidInputError, "expected t_max > t_min > 0"),
         (lambda: fp.log_time_grid(1.0, 0.0), InvalidInputError, "t_min is 0.0; expected t_max > t_min > 0"),
         (lambda: fp.log_time_grid(math.inf, 1.0), InvalidInputError, "t_max is inf; expected a finite number"),
+        (lambda: fp.log_time_grid(steps=10**12), InvalidInputError, "a grid of 1000000000000 steps takes 14.6 TiB"),
         (lambda: fp.log_time_grid(steps=0), InvalidInputError, "steps is 0; expected at least 1"),
         (lambda: fp.log_time_grid(steps=10.0), DtypeError, "steps is 10.0; expected an integer"),
         (lambda: fp.log_time_grid(steps=True), DtypeError, "steps is True; expected an integer"),

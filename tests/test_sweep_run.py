@@ -212,6 +212,20 @@ def test_workers_beside_a_scheduler_are_refused(client, tmp_path):
         fp.sweep(SPEC, tmp_path / "out", workers=0)
 
 
+def test_a_sweep_that_is_refused_claims_no_directory(client, tmp_path):
+    directory = tmp_path / "out"
+    for scheduler, options, message in (
+        (None, {"workers": 0}, "workers is 0; expected at least 1"),
+        ("foo", {}, "the scheduler's address is 'foo'"),
+        (5, {}, "client is a int; expected a Client, or a scheduler's address"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            fp.sweep(SPEC, directory, scheduler, **options)
+        assert not (directory / "manifest.json").exists()
+    other = {**SPEC, "seed": 99}
+    assert fp.sweep(other, directory, client).sizes
+
+
 def test_a_point_that_fails_is_named_and_keeps_no_other_from_being_done(client, tmp_path, monkeypatch):
     simulate = Point.simulate
 

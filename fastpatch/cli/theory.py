@@ -10,9 +10,12 @@ from . import options
 
 __all__ = ["theory"]
 
+# The closure's lattice, 40 x 40, holds no larger patch.
+_LARGEST_RADIUS = 19
+
 
 def theory(
-    patch_radius: Annotated[int, typer.Option(help="K of the (2K + 1)^d patch.")] = 2,
+    patch_radius: Annotated[int, typer.Option(help="K of the (2K + 1)^d patch, up to 19.")] = 2,
     dimension: Annotated[int, typer.Option(help="d, the lattice dimension of the closed forms.")] = 2,
     beta: options.Beta = 1.0,
     random_patterns: Annotated[int, typer.Option(help="Random patterns of the dictionary compared.")] = 8,
@@ -33,7 +36,9 @@ def theory(
     from ..models import GaussianModel
     from ..process import VPSchedule
     from ..reports import shown
+    from ..validation import integer
 
+    integer(patch_radius, "--patch-radius", minimum=0, maximum=_LARGEST_RADIUS)
     directory = writable_directory(out)
     schedule = VPSchedule(beta)
     dictionary = PatchDictionary.random(

@@ -9,6 +9,7 @@ from bokeh.document import Document
 from bokeh.server.server import Server
 
 from ..errors import OutputError
+from ..validation import integer
 from .page import build
 
 __all__ = ["serve"]
@@ -25,17 +26,18 @@ def serve(
 
     ``port`` 0 takes a free one; ``ready`` is called with the address once the page can be opened. Connections from
     pages of other origins are refused. ``out`` is where *save* writes ``result.nc``.
-    Raises `OutputError` where the port is taken.
+    Raises `InvalidInputError` for a port that is none, and `OutputError` where it is taken.
     """
+    number = integer(port, "port", minimum=0, maximum=65535)
 
     def fill(document: Document) -> None:
         build(document, Path(out))
 
     application = Application(FunctionHandler(fill))
     try:
-        server = Server({"/": application}, address="127.0.0.1", port=port, num_procs=1)
+        server = Server({"/": application}, address="127.0.0.1", port=number, num_procs=1)
     except OSError as error:
-        raise OutputError(f"port {port} cannot be opened ({error}); expected a free one, or 0 for any") from error
+        raise OutputError(f"port {number} cannot be opened ({error}); expected a free one, or 0 for any") from error
     # Bokeh takes connections from this name's pages alone; the socket is bound to the loopback interface.
     address = f"http://localhost:{server.port}/"
     server.start()

@@ -9,6 +9,7 @@ from bokeh.layouts import column, gridplot, row
 from bokeh.models.widgets import Button, Div, PreText, Slider, Toggle
 
 from ..errors import FastpatchError
+from ..messages import reason
 from ..results import save
 from .figures import Figures, draw
 from .frames import Frame, frames, spectra
@@ -37,7 +38,8 @@ class View:
         self._model: Any = None
         self._null: Any = None
         self._stop = threading.Event()
-        self._message = ""
+        # Why there is no run, and what has become of saving one.
+        self._message = self._saving = ""
         self._following = True
 
         self.play = Toggle(label="play", width=70, name=f"{name}-play")
@@ -72,7 +74,7 @@ class View:
         except (FastpatchError, ImportError) as error:
             self._message = _reason(error)
             return
-        self._message = ""
+        self._message = self._saving = ""
         self._figures.clear(self.settings)
         self._listing.text = self.settings.code()
         self.play.active = False
@@ -101,7 +103,7 @@ class View:
                 self._move(self.shown + 1)
             else:
                 self.play.active = False
-        self.status.text = self._message or self._progress(known)
+        self.status.text = " — ".join(filter(None, (self._saving, self._message or self._progress(known))))
 
     def _move(self, to: int) -> None:
         """Move the slider from here; only a reader who moves it no longer follows the run."""
@@ -144,28 +146,31 @@ class View:
                 if stop.is_set():
                     return
                 found.append(frame)
-        except FastpatchError as error:
+        except Exception as error:  # a thread's own would be seen by nobody
             if not stop.is_set():
-                self._message = str(error)
+                self._message = _reason(error)
 
     def _save(self) -> None:
         settings, path = self.settings, self._out / "result.nc"
-        self._message = "running the same through fastpatch.simulate …"
+        self._saving = "running the same through fastpatch.simulate …"
 
         def write() -> None:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 save(settings.simulate(), path)
-                self._message = f"wrote {path}"
-            except (FastpatchError, OSError) as error:
-                self._message = str(error)
+                self._saving = f"wrote {path}"
+            except Exception as error:
+                self._saving = _reason(error)
 
         threading.Thread(target=write, daemon=True).start()
 
 
 def _reason(error: Exception) -> str:
-    needed = '; expected `pip install "fastpatch[explore,neural]"` for the trained networks'
-    return f"{error}{needed if isinstance(error, ImportError) else ''}"
+    if isinstance(error, ImportError):
+        return f'{error}; expected `pip install "fastpatch[explore,neural]"` for the trained networks'
+    if isinstance(error, FastpatchError | OSError):
+        return str(error)
+    return f"the run failed with {type(error).__name__} ({reason(error)}); expected other settings"
 
 
 def _wide(figures: Figures) -> Any:

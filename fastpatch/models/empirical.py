@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from ..errors import DtypeError, InvalidInputError
 from ..process import VPSchedule
-from ..validation import floating_field, integer, plain_array, positive_time
+from ..validation import floating_field, integer, positive_time, real_array
 from .closed_form import ClosedFormModel
 
 __all__ = ["EmpiricalModel", "stripe_prototypes"]
@@ -43,7 +43,7 @@ class EmpiricalModel(ClosedFormModel):
         fields = floating_field(prototypes, "prototypes", minimum_ndim=3)
         if fields.ndim != 3:
             raise InvalidInputError(f"prototypes has shape {fields.shape}; expected (M, L1, L2)")
-        prior = np.ones(len(fields)) if weights is None else plain_array(weights, "weights").astype(np.float64)
+        prior = np.ones(len(fields)) if weights is None else real_array(weights, "weights")
         if prior.shape != (len(fields),):
             raise InvalidInputError(
                 f"weights has shape {prior.shape}; expected ({len(fields)},), one entry a prototype"

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DtypeError
+from ..fingerprints import fingerprint
 from ..process import VPSchedule
 from ..validation import floating_field, positive_time
 from .base import PosteriorMeanModel, like_states
@@ -52,9 +53,14 @@ class ScoreModel(PosteriorMeanModel):
         alpha, sigma2 = self.schedule.alpha(time), self.schedule.sigma2(time)
         return np.asarray((wide + sigma2 * score) / alpha, dtype=field.dtype)
 
-    @property
-    def parameters(self) -> dict[str, Any]:
-        return {"score": _name(self.function), "beta": self.schedule.name}
+    def describe(self) -> dict[str, Any]:
+        """JSON-ready identity of the model, in which another function of the same name is another one."""
+        return {
+            "type": "ScoreModel",
+            "score": _name(self.function),
+            "fingerprint": fingerprint(self.function),
+            "beta": self.schedule.name,
+        }
 
 
 def _name(function: object) -> str:

@@ -22,7 +22,7 @@ from .state_file import first_difference
 
 __all__ = ["RunCheckpoint", "interruptible"]
 
-_FORMAT = "fastpatch-run-1"
+_FORMAT = "fastpatch-run-2"
 _ARRAY = "array:"
 
 # Seconds between two saves.
@@ -66,7 +66,7 @@ class RunCheckpoint:
         if identity != self.identity:
             raise InvalidInputError(
                 f"{self.path} belongs to another run ({first_difference(identity, self.identity)}); "
-                "expected the same arguments, or another checkpoint"
+                "expected the same arguments, another checkpoint (--out), or the file removed"
             )
         return step, {name.removeprefix(_ARRAY): values for name, values in content.items() if name.startswith(_ARRAY)}
 

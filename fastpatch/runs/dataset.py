@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..analysis.equilibrium import equilibrium_length, smallest_wave_number
 from ..models.base import Model
 from ..provenance import environment
+from .dimensions import model_arrays
 from .recording import Recording
 from .setup import Setup
 
@@ -56,9 +57,9 @@ def labelled(
     records: Mapping[str, NDArray[np.float64]],
     snapshots: Any,
     final: Any,
-    about: Mapping[str, Any],
+    provenance: str,
 ) -> "xr.Dataset":
-    """The dataset of a run from its records; ``about`` is what the provenance says of how they were taken."""
+    """The dataset of a run from its records; ``provenance`` is its attribute of that name."""
     import xarray as xr
 
     sides = np.array([setup.shape[0], setup.shape[1], setup.shape[0]])[: setup.directions]
@@ -89,14 +90,12 @@ def labelled(
     for observable in recording.others:
         label = {"long_name": observable.long_name or observable.name, "units": observable.units}
         variables[observable.name] = ((*curve, *observable.axes), records[observable.name], label)
-        if observable.coordinates is not None:
-            coordinates |= dict(observable.coordinates(setup.shape))
-    attributes: dict[str, Any] = {"provenance": provenance_of(json.loads(setup.identity), **about), "k_min": k_min}
+    coordinates |= recording.coordinates
+    attributes: dict[str, Any] = {"provenance": provenance, "k_min": k_min}
     critical_time = predicted_critical_time(setup.model)
     if critical_time is not None:
         attributes["critical_time"] = critical_time
-    arrays: dict[str, Any] = getattr(setup.model, "arrays", dict)()
-    return xr.Dataset({**variables, **arrays}, coords=coordinates, attrs=attributes)
+    return xr.Dataset({**variables, **model_arrays(setup.model)}, coords=coordinates, attrs=attributes)
 
 
 def predicted_critical_time(model: Model) -> float | None:

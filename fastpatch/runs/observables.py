@@ -12,7 +12,7 @@ from ..analysis.order_parameter import order_parameter_moments
 from ..analysis.structure_factor import shell_wave_numbers, structure_factor
 from ..errors import InvalidInputError
 
-__all__ = ["DEFAULT", "FUSED", "Observable", "ObservableName", "ObservableWarning", "chosen_observables"]
+__all__ = ["DEFAULT", "FUSED", "RESERVED", "Observable", "ObservableName", "ObservableWarning", "chosen_observables"]
 
 ObservableName = Literal[
     "xi_x",
@@ -28,8 +28,8 @@ ObservableName = Literal[
 FUSED = ("xi_x", "mode_derivative", "xi_eq", "magnetization")
 DEFAULT: tuple[ObservableName, ...] = ("xi_x", "mode_derivative", "xi_eq", "magnetization")
 
-# Variables, coordinates and dimensions that a result has already.
-_RESERVED = {
+# Variables and coordinates that a result has already, whatever its model.
+RESERVED = {
     *FUSED, "snapshot", "final", "time", "step", "trajectory", "shell", "direction", "wave_number", "snapshot_time",
 }  # fmt: skip
 
@@ -46,16 +46,19 @@ class Observable:
     ----------
     function
         ``function(x, t)`` of states (T, L1, L2), read-only in the dtype of the run, and the diffusion time t. It
-        returns numbers (T, ...), of the same shape at every time; they are kept as float64.
+        returns numbers (T, ...), of the same shape at every time; they are kept as float64. ``x`` is valid during the
+        call only: what is to be kept of it must be copied. A checkpoint is resumed with the same function alone, in its
+        code, defaults, captured variables and globals: one that changes any of these as it runs is another one then.
     name
         Name of the variable in the dataset; the function's ``__name__`` by default.
     dims
-        Names of the axes beyond the first. A dimension that the dataset has already ("y", "x", "shell", …) must have
-        its length.
+        Names of the axes beyond the first. A dimension that the dataset has already ("y", "x", "shell", …, those of the
+        model's arrays and of other observables) must have its length.
     units, long_name
         Attributes of the variable.
     coordinates
-        Values along ``dims``, from the lattice shape: ``coordinates((L1, L2)) -> {name: (dims, values)}``.
+        Values along ``dims``, from the lattice shape: ``coordinates((L1, L2)) -> {name: (dims, values)}``, which is
+        called before the first step.
 
     Raises `InvalidInputError` for a function that cannot be called, or a name or dimension that a dataset cannot have.
     """
@@ -87,6 +90,11 @@ class Observable:
     def axes(self) -> tuple[str, ...]:
         """``dims`` as a tuple, which they are from the constructor on."""
         return tuple(self.dims)
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it is one of those that go by their names."""
+        return _BUILT_IN.get(self.name) is self
 
 
 def _shell_coordinate(shape: tuple[int, int]) -> dict[str, Any]:
@@ -133,7 +141,7 @@ def chosen_observables(
                 others.append(_BUILT_IN[wanted])
         else:
             found = wanted if isinstance(wanted, Observable) else Observable(wanted)
-            if found.name in _RESERVED or (found.name in _BUILT_IN and found is not _BUILT_IN[found.name]):
+            if found.name in RESERVED or (found.name in _BUILT_IN and not found.is_built_in):
                 raise InvalidInputError(f"an observable is called {found.name!r}, which is taken; expected another")
             others.append(found)
     names = [*fused, *(observable.name for observable in others)]

@@ -1,6 +1,7 @@
 """The records of a run while it goes on: arrays that fill from the first recorded time to the last."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,13 @@ __all__ = ["RecordBuffer"]
 # Fields are collected to about this many bytes before their correlation lengths are taken together.
 _BLOCK_BYTES = 8 * 2**20
 
+_RECORD = "record:"
+
 
 class RecordBuffer:
     """Takes the steps of a run and keeps what its `Recording` wants of it.
 
-    ``arrays`` holds the records by name, (T, times, ...); ``snapshots`` (T, kept, L1, L2). Records that a checkpoint
-    has brought back are written into them.
+    ``arrays`` holds the records by name, (T, times, ...); ``snapshots`` (T, kept, L1, L2).
     """
 
     def __init__(self, setup: Setup, recording: Recording, engine: Engine) -> None:
@@ -30,6 +32,7 @@ class RecordBuffer:
         self._position = {step: index for index, step in enumerate(recording.steps)}
         self._stops = np.array(sorted({*recording.steps, *recording.kept}))
         self._failed: set[str] = set()
+        self._sizes = dict(recording.sizes)
         count, times = setup.trajectories, len(recording.steps)
         self.arrays: dict[str, NDArray[np.float64]] = {}
         if recording.lengths:
@@ -40,6 +43,22 @@ class RecordBuffer:
         self.snapshots = engine.gallery(len(recording.kept))
         block = _BLOCK_BYTES // (count * setup.shape[0] * setup.shape[1] * setup.dtype.itemsize)
         self._fields = engine.space(min(max(block, 1), times))
+
+    def saved(self) -> dict[str, NDArray[Any]]:
+        """All that a checkpoint keeps of it, by names that no record has."""
+        return {
+            "snapshots": self.snapshots,
+            "failed": np.array(sorted(self._failed), dtype=np.str_),
+            **{_RECORD + name: values for name, values in self.arrays.items()},
+        }
+
+    def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what `saved` gave; an observable that failed is not asked again."""
+        self.snapshots[...] = saved["snapshots"]
+        self._failed = set(saved["failed"].tolist())
+        self.arrays |= {
+            name.removeprefix(_RECORD): values for name, values in saved.items() if name.startswith(_RECORD)
+        }
 
     def run_through(self, window: range) -> None:
         """Take the steps of ``window``, recording the states before those that are wanted."""
@@ -114,12 +133,11 @@ class RecordBuffer:
             raise InvalidInputError(f"{at} raised {words}; expected numbers, and x left alone") from error
         if found.dtype.kind not in "biuf":
             raise InvalidInputError(f"{at} returned dtype {found.dtype.name}; expected real numbers")
-        sizes = {"y": setup.shape[0], "x": setup.shape[1], "shell": setup.shells.size, "direction": setup.directions}
         expected = (setup.trajectories, *(shape if shape is not None else found.shape[1:]))
         if found.shape != expected or found.ndim != 1 + len(observable.axes):
             words = ", ".join([f"T = {setup.trajectories}", *observable.axes])
             raise InvalidInputError(f"{at} returned shape {found.shape}; expected ({words})")
         for dim, length in zip(observable.axes, found.shape[1:], strict=True):
-            if sizes.get(dim, length) != length:
-                raise InvalidInputError(f"{at} has {length} values along {dim}; expected {sizes[dim]}")
+            if self._sizes.setdefault(dim, length) != length:
+                raise InvalidInputError(f"{at} has {length} values along {dim}; expected {self._sizes[dim]}")
         return found.astype(np.float64)

@@ -1,6 +1,6 @@
 """What a run records: which observables at which steps, and the fields it keeps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..analysis.equilibrium import FITTED_SHELLS
 from ..errors import BackendUnavailableError, InvalidInputError
+from ..fingerprints import fingerprint
 from ..process import VPSchedule
-from ..validation import integer, plain_array
+from ..validation import integer, real_array
+from .dimensions import model_arrays, own_coordinates, sizes_of
 from .observables import Observable, ObservableName, chosen_observables
 from .setup import Setup
 
@@ -33,6 +35,10 @@ class Recording:
         Grid indices at which observables are taken, the last one among them.
     kept
         Grid indices whose fields are kept.
+    sizes
+        Lengths of the dataset's dimensions; of those of observables only where a coordinate gives it.
+    coordinates
+        Those that observables bring along, variables of xarray.
     """
 
     fused: tuple[str, ...]
@@ -40,6 +46,8 @@ class Recording:
     every: int
     steps: tuple[int, ...]
     kept: tuple[int, ...]
+    sizes: Mapping[str, int]
+    coordinates: Mapping[str, Any]
 
     @classmethod
     def of(
@@ -62,7 +70,10 @@ class Recording:
         every = integer(record_every, "record_every", minimum=1)
         kept = _snapshot_steps(snapshots, setup.times, setup.model.schedule)
         steps = (*range(0, setup.last, every), setup.last)
-        return cls(tuple(fused), tuple(others), every, steps, tuple(kept))
+        arrays = model_arrays(setup.model)
+        sizes = sizes_of(setup, len(steps), len(kept), arrays)
+        coordinates = own_coordinates(others, setup.shape, sizes, arrays)
+        return cls(fused, others, every, steps, tuple(kept), sizes, coordinates)
 
     @property
     def lengths(self) -> bool:
@@ -79,6 +90,11 @@ class Recording:
         return {
             "records": [list(self.steps), list(self.kept), setup.shells.tolist(), setup.diagonal],
             "observables": [*self.fused, *([observable.name, *observable.axes] for observable in self.others)],
+            **{
+                f"the function of observable {observable.name!r}": fingerprint(observable.function)
+                for observable in self.others
+                if not observable.is_built_in
+            },
         }
 
 
@@ -94,7 +110,7 @@ def _snapshot_steps(snapshots: int | ArrayLike, times: NDArray[np.float64], sche
             nearest = int(np.abs(alpha - level).argmin())
             kept.append(min(max(nearest, kept[-1] + 1 if kept else 0), len(times) - count + place))
         return kept
-    wanted = plain_array(snapshots, "snapshots").astype(np.float64)
+    wanted = real_array(snapshots, "snapshots")
     if wanted.ndim != 1 or not ((wanted >= times[-1]) & (wanted <= times[0])).all():
         raise InvalidInputError(
             f"snapshots is {wanted.tolist()}; expected a number or times from {times[-1]} to {times[0]}"

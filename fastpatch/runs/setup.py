@@ -11,11 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInputError
 from ..memory import require_memory, run_memory
+from ..messages import reason
 from ..models.base import Model
 from ..models.identity import model_identity
 from ..noise import MAX_COUNT, NoiseStream, standard_normals
 from ..process import log_time_grid
-from ..validation import floating_dtype, integer, lattice_shape, shell_numbers, time_grid
+from ..validation import boolean, floating_dtype, integer, lattice_shape, shell_numbers, time_grid
 from .backends import resolve_backend
 from .solvers import EulerMaruyama, Solver, SolverName, resolve_solver
 from .stability import check_first_step
@@ -56,10 +57,9 @@ class Setup:
         diagonal: bool = False,
     ) -> "Setup":
         """Check every argument of a run, once; they are those of `fastpatch.simulate`."""
-        if not isinstance(model, Model):
-            raise InvalidInputError(
-                f"model is a {type(model).__name__}; expected an object with schedule, score and drift"
-            )
+        if isinstance(model, type) or not isinstance(model, Model):
+            found = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+            raise InvalidInputError(f"model is {found}; expected an object with schedule, score and drift")
         lattice = lattice_shape(shape)
         check_lattice = getattr(model, "check_lattice", None)
         if check_lattice is not None:
@@ -71,11 +71,12 @@ class Setup:
         scheme = resolve_solver(solver)
         if isinstance(scheme, EulerMaruyama):
             check_first_step(model.schedule, grid)
-        if diagonal and lattice[0] != lattice[1]:
+        with_diagonal = boolean(diagonal, "diagonal")
+        if with_diagonal and lattice[0] != lattice[1]:
             raise InvalidInputError(f"shape is {lattice}; expected a square lattice for diagonal modes")
         return cls(
             model, lattice, count, grid, number, scheme, resolve_backend(backend), floating_dtype(dtype), first,
-            shell_numbers(shells), bool(diagonal),
+            shell_numbers(shells), with_diagonal,
         )  # fmt: skip
 
     @property
@@ -90,7 +91,10 @@ class Setup:
 
     @cached_property
     def identity(self) -> str:
-        """JSON of all that determines the states; machine, threads and batching are not among it."""
+        """JSON of all that determines the states; machine, threads and batching are not among it.
+
+        Raises `InvalidInputError` for a model that says of itself what JSON cannot hold.
+        """
         rates = self.model.schedule.rate(self.times)
         parts = {
             "model": model_identity(self.model),
@@ -106,7 +110,13 @@ class Setup:
             # The rate enters by its values on the grid: a callable has no other identity that outlives its process.
             "times_sha256": hashlib.sha256(np.array([self.times, rates], dtype="<f8").tobytes()).hexdigest(),
         }
-        return json.dumps(parts, sort_keys=True)
+        try:
+            return json.dumps(parts, sort_keys=True)
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(
+                f"describe() or parameters of {type(self.model).__name__} hold what JSON cannot ({reason(error)}); "
+                "expected numbers, text, lists and dictionaries of Python's own"
+            ) from None
 
     def require_memory(self, *, snapshots: int = 0, records: int = 0) -> None:
         """Raise `InvalidInputError` where a run in one piece that keeps so much exceeds the free memory."""

@@ -17,7 +17,7 @@ from ..results import open_text
 from .backends import Backend
 from .checkpoint import RunCheckpoint, interruptible
 from .compilation import announced, compile_run
-from .dataset import labelled
+from .dataset import labelled, provenance_of
 from .engines.base import Engine
 from .engines.choice import engine_of
 from .engines.patch import PatchEngine
@@ -81,8 +81,9 @@ def simulate(
     observables
         What to record: names ("xi_x", "mode_derivative", "xi_eq", "magnetization", which are the default,
         "structure_factor", "order_parameter_moments", "domain_wall_density"), functions ``f(x, t)`` of states
-        (T, L1, L2), which is read-only, to numbers (T,), and `Observable` for others. One that fails at the first time
-        raises; one that fails later warns once (`ObservableWarning`) and is NaN from there on.
+        (T, L1, L2), which is read-only and valid during the call only (copy to keep), to numbers (T,), and `Observable`
+        for others. One that fails at the first time raises; one that fails later warns once (`ObservableWarning`) and
+        is NaN from there on.
     backend
         "auto", which is the CPU, "cpu", "cuda", a `PatchModel` on an NVIDIA GPU, or "dask", a `PatchModel` on a lattice
         in chunks, see the notes. The states of one step agree between CPU and GPU to rounding, between "cpu" and
@@ -97,7 +98,8 @@ def simulate(
         grid time in log t.
     checkpoint
         A file that holds the run so far, states and records: written now and then and on Ctrl-C, and read by the same
-        call, which goes on from it, equal bit for bit to an undisturbed run. It is left where it is at the end.
+        call, which goes on from it, equal bit for bit to an undisturbed run. It is left where it is at the end. Models
+        and functions that were edited since are refused.
     progress
         Show a progress bar on standard error.
     shells, diagonal
@@ -153,6 +155,7 @@ def simulate(
         first_trajectory=first_trajectory, shells=shells, diagonal=diagonal,
     )  # fmt: skip
     recording = Recording.of(setup, observables, record_every, snapshots)
+    identity = json.loads(setup.identity)
     # Engines measure the derivatives along the modes that they are given.
     moved = setup if recording.derivatives else replace(setup, shells=np.empty(0, dtype=np.int64))
     about: dict[str, Any] = {"record_every": recording.every, "backend": setup.backend}
@@ -168,7 +171,7 @@ def simulate(
                 raise InvalidInputError(f"{name} is {value!r} for backend {backend!r}; expected it for 'dask' alone")
         setup.require_memory(snapshots=len(recording.kept), records=len(recording.steps))
     if checkpoint is not None:
-        whole = json.loads(setup.identity) | recording.identity(setup)
+        whole = identity | recording.identity(setup)
         file = RunCheckpoint(Path(checkpoint), json.dumps(whole, sort_keys=True))
         saved = file.load()
     engine: Engine
@@ -180,15 +183,14 @@ def simulate(
     elif saved is None:
         engine = engine_of(moved, setup.initial())
     else:
-        engine = engine_of(moved, saved[1].pop("x"), saved[0])
+        engine = engine_of(moved, saved[1]["x"], saved[0])
     buffer = RecordBuffer(setup, recording, engine)
     if saved is not None:
-        buffer.snapshots[...] = saved[1].pop("snapshots")
-        buffer.arrays |= saved[1]
+        buffer.restore(saved[1])
 
     def save() -> None:
         if file is not None:
-            file.save(engine.step, {"x": engine.x, "snapshots": buffer.snapshots, **buffer.arrays})
+            file.save(engine.step, {"x": engine.x, **buffer.saved()})
 
     if progress and isinstance(engine, PatchEngine):
         with announced(sys.stderr):
@@ -208,4 +210,5 @@ def simulate(
     buffer.finish()
     if file is not None and (saved is None or saved[0] < setup.last):
         save()
-    return open_text(labelled(setup, recording, buffer.arrays, buffer.snapshots, engine.x, about))
+    provenance = provenance_of(identity, **about)
+    return open_text(labelled(setup, recording, buffer.arrays, buffer.snapshots, engine.x, provenance))

@@ -93,12 +93,13 @@ def states(
     if setup.backend == "dask":
         raise BackendUnavailableError("backend 'dask' has no states in one piece to yield; expected 'cpu' or 'cuda'")
     interval = integer(every, "every", minimum=1)
+    identity = setup.identity
     engine = engine_of(setup, *_beginning(setup, start))
     nothing = np.empty((0, setup.trajectories, *setup.shape), dtype=setup.dtype)
 
     def generate() -> Iterator[State]:
         while True:
-            yield State(engine.x.copy(), engine.step, float(setup.times[engine.step]), setup.identity)
+            yield State(engine.x.copy(), engine.step, float(setup.times[engine.step]), identity)
             if engine.step == setup.last:
                 return
             target = min((engine.step // interval + 1) * interval, setup.last)

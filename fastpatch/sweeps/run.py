@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import xarray as xr
     from distributed import Client
 
-    from .shards import Work
-
 __all__ = ["UNGUARDED", "complete", "require_main_guard", "sweep"]
 
 UNGUARDED = (
@@ -70,7 +68,7 @@ def sweep(
     ------
     InvalidInputError, DtypeError
         For a spec with unknown keys, ill-typed values or impossible points, naming file and line; for a design beyond
-        its budget; for a spec other than the one in ``out``; for workers of several threads.
+        its budget; for a spec other than the one in ``out``; for a client that is none, or workers of several threads.
     ResultFileError
         For a spec that cannot be read, or a sweep in ``out`` of another version of fastpatch.
     OutputError
@@ -112,30 +110,36 @@ def complete(
     directory = Path(out).absolute()
     known = read_json(SweepFiles(directory).manifest)
     store = SweepStore.plan(directory, spec, extend=extend, over_budget=over_budget)
-    with store.files.in_use():
+    with store.files.in_use(), ExitStack() as stack:
         # Planned before, so that an impossible sweep leaves no directory, and again where another has come between.
         if read_json(store.files.manifest) != known:
             store = SweepStore.plan(directory, spec, extend=extend, over_budget=over_budget)
+        # What is new has work to do: not before there is somebody to do it does the sweep claim the directory.
+        ready = None if store.digests else _workers(stack, client, workers)
         store = store.write()
         work = remaining(store)
         if work:
-            _compute(store, work, client, workers, progress)
+            from . import driver
+
+            driver.run(ready or _workers(stack, client, workers), store, work, progress=progress)
     return store, sum(len(part.missing) for part in work)
 
 
-def _compute(
-    store: SweepStore, work: "list[Work]", client: "Client | str | None", workers: int | None, progress: bool
-) -> None:
-    from ..runs import workers as processes
-    from . import cluster, driver
+def _workers(stack: ExitStack, client: "Client | str | None", workers: int | None) -> "Client":
+    """The client of suitable workers, for as long as ``stack`` is open."""
+    from distributed import Client
 
-    with ExitStack() as stack:
-        if client is None:
-            client = stack.enter_context(cluster.local_client(workers))
-        elif isinstance(client, str):
-            client = stack.enter_context(cluster.connect(client))
-        processes.require_suitable(client)
-        driver.run(client, store, work, progress=progress)
+    from ..runs.workers import require_suitable
+    from . import cluster
+
+    if client is None:
+        client = stack.enter_context(cluster.local_client(workers))
+    elif isinstance(client, str):
+        client = stack.enter_context(cluster.connect(client))
+    elif not isinstance(client, Client):
+        raise InvalidInputError(f"client is a {type(client).__name__}; expected a Client, or a scheduler's address")
+    require_suitable(client)
+    return client
 
 
 def require_main_guard() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ...neural import Samples
     from ...neural.edm2 import EDM2Network
 
-__all__ = ["sample"]
+__all__ = ["sample", "sample_report"]
 
 
 def sample(
@@ -89,7 +89,7 @@ def sample(
         }
         dataset = _dataset(net, made, labels, seeds, settings)
         dataset.attrs["title"] = common.title(net, weights)
-        publish(dataset, directory, _report, begin=begin, simulated=simulated)
+        publish(dataset, directory, sample_report, begin=begin, simulated=simulated)
 
 
 def _dataset(net: "EDM2Network", made: "Samples", labels: Any, seeds: Any, settings: dict[str, Any]) -> "xr.Dataset":
@@ -115,7 +115,8 @@ def _dataset(net: "EDM2Network", made: "Samples", labels: Any, seeds: Any, setti
     )
 
 
-def _report(dataset: "xr.Dataset") -> str:
+def sample_report(dataset: "xr.Dataset") -> str:
+    """How many samples there are, and what they took, as an aligned table."""
     counts = {
         "samples": dataset.sizes["trajectory"],
         "network evaluations a sample": dataset.attrs["evaluations"],

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from ...errors import InvalidInputError
 from .. import options
 from .common import Images, Threshold, training_images
 
@@ -23,7 +24,10 @@ def run(
     boundary: Annotated[
         Literal["periodic", "interior"], typer.Option(help="Patches that wrap around, or only those within an image.")
     ] = "periodic",
-    shape: Annotated[tuple[int, int] | None, typer.Option(help="Lattice sides L1 L2; the images' by default.")] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(help="Lattice sides, as 80 or 200x120; the images' by default.", metavar="L or L1xL2"),
+    ] = None,
     t_max: options.TMax = 50.0,
     t_min: options.TMin = 1e-3,
     steps: options.Steps = 250,
@@ -58,8 +62,16 @@ def run(
 
     set_threads(threads)
     found = training_images(images, threshold, data)
+    own = (found.shape[1], found.shape[2])
+    lattice = own if shape is None else options.sides(shape)
+    beside_network = unet and images is None and lattice == own
+    if weights is not None and not beside_network:
+        raise InvalidInputError(
+            "--weights is given for a run without the U-Net; expected none with --images, another --shape or --no-unet"
+        )
+    # Now, so that weights that are none do not end the job when the rest of it is done.
+    network = _unet(weights) if beside_network else None
     dictionary = PatchDictionary.from_images(found, patch_size, boundary)
-    lattice = (found.shape[1], found.shape[2]) if shape is None else shape
     model = PatchModel(dictionary)
     arguments: dict[str, Any] = {
         "shape": lattice,
@@ -80,9 +92,9 @@ def run(
         runs = {MACHINE: dataset, NULL: simulate(GaussianModel.from_dictionary(dictionary, lattice), **beside)}
         save(runs[NULL], out / "null.nc")
         written = [out / "null.nc"]
-        if unet and images is None and lattice == (found.shape[1], found.shape[2]):
+        if network is not None:
             beside["record_every"] = max(record_every, -(-steps // _NETWORK_RECORDS))
-            runs[NETWORK] = simulate(_unet(weights), checkpoint=out / "unet.checkpoint", **beside)
+            runs[NETWORK] = simulate(network, checkpoint=out / "unet.checkpoint", **beside)
             save(runs[NETWORK], out / "unet.nc")
             written.append(out / "unet.nc")
             (out / "unet.checkpoint").unlink(missing_ok=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-__all__ = ["loss"]
+__all__ = ["loss", "loss_table"]
 
 
 def loss(
@@ -54,14 +54,14 @@ def loss(
     nets = {name: given.load_denoiser(source, device, null_label) for name, source in _named(sources).items()}
     if clean is None:
         clean, classes = _test_images(sources, next(iter(nets.values())), grey, data)
-    with exclusive_directory(out, "a comparison of losses") as directory:
+    with exclusive_directory(out, "comparison of losses") as directory:
         dataset = held_out_loss(
             nets, clean, classes, levels=levels, count=count, seed=seed, batch=batch,
             progress=not quiet and sys.stderr.isatty(),
         )  # fmt: skip
         save(dataset, directory / "result.nc")
         figures.save_figure(figures.draw_held_out(dataset), directory / "loss.png")
-    print(_table(dataset))
+    print(loss_table(dataset))
     print(f"wrote {out / 'result.nc'}, {out / 'loss.png'}")
 
 
@@ -96,7 +96,8 @@ def _test_images(
     return pad_images(load_images("test", variants.pop(), data), height), load_labels("test", data).astype(np.int64)
 
 
-def _table(dataset: "xr.Dataset") -> str:
+def loss_table(dataset: "xr.Dataset") -> str:
+    """The losses by noise level and network, as an aligned table."""
     from ...analysis.figures.held_out import loss_curves
     from ...analysis.statistics import standard_error
 

@@ -1,6 +1,7 @@
 """States of a lattice on disk, a file a chunk, so that no lattice need be in memory at once."""
 
 import os
+import re
 import shutil
 import tempfile
 import weakref
@@ -18,7 +19,10 @@ from ...locks import is_free, open_regular, take
 
 __all__ = ["Scratch"]
 
-_PREFIX = "fastpatch-"
+# What is removed unasked has a name and a lock that nothing else of this package has.
+_PREFIX = "fastpatch-scratch-"
+_NAME = re.compile(rf"{_PREFIX}[a-z0-9_]{{8}}")
+_LOCK = ".scratch-lock"
 
 
 class Scratch:
@@ -30,12 +34,12 @@ class Scratch:
 
     def __init__(self, directory: str | Path | None) -> None:
         parent = writable_directory(directory or dask.config.get("temporary-directory", None) or tempfile.gettempdir())
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)).absolute()
-        if directory is None:
-            _remove_abandoned(parent)
-            descriptor = open_regular(self.path / ".lock", os.O_RDWR | os.O_CREAT)
-            take(descriptor)
-            weakref.finalize(self, _remove, self.path, descriptor)
+        if directory is not None:
+            self.path = _new(parent)
+            return
+        _remove_abandoned(parent)
+        self.path, descriptor = _new_locked(parent)
+        weakref.finalize(self, _remove, self.path, descriptor)
 
     def write(self, state: da.Array, name: str) -> da.Array:
         """Tasks that write the chunks of a state (T, L1, L2), one True each, to be computed before it is read."""
@@ -54,18 +58,35 @@ class Scratch:
         shutil.rmtree(self.path / name, ignore_errors=True)
 
 
+def _new(parent: Path) -> Path:
+    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)).absolute()
+
+
+def _new_locked(parent: Path) -> tuple[Path, int]:
+    """A new directory, and the descriptor of its lock, which is held."""
+    while True:
+        path = _new(parent)
+        descriptor = open_regular(path / _LOCK, os.O_RDWR | os.O_CREAT)
+        take(descriptor, wait=True)
+        if os.fstat(descriptor).st_nlink:
+            return path, descriptor
+        os.close(descriptor)  # taken for an abandoned one before it was locked
+
+
 def _remove(path: Path, descriptor: int) -> None:
     shutil.rmtree(path, ignore_errors=True)
     os.close(descriptor)
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Remove temporary directories of this user's processes that were killed: those whose lock nobody holds."""
+    """Remove scratch directories of this user's processes that were killed: those whose lock nobody holds."""
     for path in parent.glob(f"{_PREFIX}*"):
+        if not _NAME.fullmatch(path.name):
+            continue
         try:
             if path.is_symlink() or path.stat().st_uid != os.getuid():
                 continue
-            descriptor = open_regular(path / ".lock", os.O_RDWR)
+            descriptor = open_regular(path / _LOCK, os.O_RDWR)
         except (OSError, AttributeError):  # another's, still without a lock, or Windows
             continue
         try:

@@ -1,6 +1,6 @@
 """How a state becomes the next: the solvers of a run, by name.
 
-A solver of your own is any object with ``name``, ``order`` and ``step`` as `base.Solver` has them.
+A solver of your own is any object with ``name`` and ``step`` as `base.Solver` has them.
 """
 
 from .ancestral import Ancestral
