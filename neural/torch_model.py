@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..analysis import directional_derivatives, distinct_modes, finite_difference_step
 from ..errors import InvalidInputError
+from ..fingerprints import fingerprint
 from ..process import VPSchedule
 from ..validation import floating_field, integer, positive_time, shell_numbers
 from .devices import Precision, evaluating, resolve_device
@@ -85,11 +86,13 @@ class TorchModel:
         self._of_tensor = score
 
     def describe(self) -> dict[str, Any]:
-        """JSON-ready identity for provenance: what is known of the score, and what evaluates it."""
-        name = getattr(self._of_tensor, "__qualname__", type(self._of_tensor).__name__)
+        """JSON-ready identity: the score, by its name and by what it is made of, and what evaluates it."""
+        return {**self._evaluation(), "score_sha256": fingerprint(self._of_tensor)}
+
+    def _evaluation(self) -> dict[str, Any]:
         return {
             "type": type(self).__name__,
-            "score": name,
+            "score": getattr(self._of_tensor, "__qualname__", type(self._of_tensor).__name__),
             "beta": self.schedule.name,
             "derivatives": self.method,
             "network_dtype": str(self._dtype).removeprefix("torch."),

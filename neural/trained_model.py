@@ -58,5 +58,6 @@ class TrainedModel(TorchModel):
         """The network of a file, and its card."""
 
     def describe(self) -> dict[str, Any]:
+        """JSON-ready identity: architecture and digest of the weights, their card, and what evaluates them."""
         trained: dict[str, Any] = {name: self.card[name] for name in ("variant", "epochs") if name in self.card}
-        return {**super().describe(), **network_identity(self.net), **trained}
+        return {**self._evaluation(), **network_identity(self.net), **trained}

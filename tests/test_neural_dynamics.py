@@ -1,6 +1,8 @@
 """Torch scores under the project's own dynamics: the patch machine written in torch must be the patch machine."""
 
 import json
+import subprocess
+import sys
 import time
 import warnings
 
@@ -266,6 +268,30 @@ def test_loading_leaves_the_callers_generator_alone():
         torch.manual_seed(0)
         load()
         assert torch.equal(torch.rand(1), expected)
+
+
+def test_a_run_goes_on_in_another_process_and_not_under_another_score(tmp_path):
+    convolution = torch.nn.Conv2d(1, 1, 3, padding=1)
+    model = TorchModel(lambda x, t: convolution(x))
+    code = (
+        "import json, torch\n"
+        "from fastpatch.models.identity import model_identity\n"
+        "from fastpatch.neural import TorchModel\n"
+        "from fastpatch.neural.unet import UNetModel\n"
+        "torch.manual_seed(0)\n"
+        "net = torch.nn.Conv2d(1, 1, 3)\n"
+        "print(json.dumps([model_identity(m) for m in (UNetModel.shipped(), TorchModel(lambda x, t: net(x)))]))\n"
+    )
+    found = [subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(2)]
+    assert found[0] == found[1]
+    run = {"shape": (8, 8), "trajectories": 1, "times": fp.log_time_grid(2.0, 0.5, 8), "checkpoint": tmp_path / "run"}
+    first = fp.simulate(model, **run)
+    np.testing.assert_array_equal(fp.simulate(model, **run)["final"], first["final"])
+    with torch.no_grad():
+        convolution.weight *= 2.0
+    for other in (model, TorchModel(lambda x, t: -convolution(x))):
+        with pytest.raises(InvalidInputError, match="belongs to another run"):
+            fp.simulate(other, **run)
 
 
 def test_unet_refuses_other_lattices_before_it_runs(unet):

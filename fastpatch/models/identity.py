@@ -11,13 +11,14 @@ __all__ = ["model_identity"]
 def model_identity(model: Model) -> dict[str, Any]:
     """JSON-ready identity of a model.
 
-    What the class says of itself, its ``describe()`` or ``parameters``; for a class that says nothing, or a subclass
-    that may differ from what its base says, its name and a `fingerprint` of its attributes and code besides. Attributes
-    that cannot be pickled are identified within this process only: such runs cannot be resumed in another.
+    What the class says of itself, its ``describe()`` or ``parameters``; for a class that says nothing, or a user's
+    subclass that may differ from what its base says, its name and a `fingerprint` of its attributes and code besides.
+    Attributes that cannot be pickled are identified within this process only: such runs cannot be resumed in another.
     """
     describe, kind = getattr(model, "describe", None), type(model)
     found: dict[str, Any] = {} if describe is None else dict(describe())
-    speaks_for_itself = "describe" in vars(kind)
+    own = kind.__module__.startswith(f"{__package__.partition('.')[0]}.")
+    speaks_for_itself = describe is not None if own else "describe" in vars(kind)
     parameters = getattr(model, "parameters", None)
     if parameters is not None:
         found |= {"parameters": parameters}
