@@ -64,7 +64,7 @@ class PosteriorMeanModel(FrozenArrays):
         The forward process, ``VPSchedule()`` unless the subclass sets another.
     parameters : dict, optional
         JSON-ready values that tell this model from others of its class, for provenance and for resuming; by default a
-        digest of the pickled attributes takes their place.
+        fingerprint of attributes and code takes their place.
 
     Methods raise `DtypeError` for fields of another dtype than float32 or float64, and `InvalidInputError` for NaN or
     infinite entries, ``t`` outside (0, inf) or so small that a result leaves the range of its dtype, or a posterior

@@ -75,7 +75,16 @@ def first_difference(found: object, expected: str) -> str:
         theirs = None
     if not isinstance(theirs, dict):
         return "its identity is none"
-    for key, ours in json.loads(expected).items():
-        if theirs.get(key) != ours:
-            return f"{key} is {theirs.get(key)} in the checkpoint and {ours} here"
+    # What fits into a sentence comes first, and digests and lists last: other steps are other records, too.
+    different = [(key, theirs.get(key), ours) for key, ours in json.loads(expected).items() if theirs.get(key) != ours]
+    for key, other, ours in sorted(different, key=lambda one: (isinstance(one[2], list), "sha256" in one[0])):
+        if isinstance(other, dict) and isinstance(ours, dict):
+            part = next(name for name in [*ours, *other] if other.get(name) != ours.get(name))
+            key, other, ours = f"{part} of the {key}", other.get(part), ours.get(part)
+        return f"{key} is {_shortened(other)} in the checkpoint and {_shortened(ours)} here"
     return "another format"
+
+
+def _shortened(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:50]} ..."
