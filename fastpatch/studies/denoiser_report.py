@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -88,11 +89,12 @@ def draw_denoisers(dataset: "xr.Dataset") -> Figure:
     baseline = dataset["mse"].sel(denoiser="Wiener" if "Wiener" in names else names[0])
     times = dataset["time"].to_numpy()
     with house_style():
-        figure = new_figure(10.0, 4.2)
+        figure = new_figure(10.0, 5.0)
         panels = figure.subplots(1, 2) if "pearson" in dataset else [figure.subplots()]
         lines = ["-", "--", "-.", ":"]
+        colours = mpl.colormaps["turbo"](np.linspace(0.05, 0.95, len(names)))
         for n, name in enumerate(names):
-            style: dict[str, Any] = {"linestyle": lines[n % 4], "color": f"C{n % 10}", "label": name}
+            style: dict[str, Any] = {"linestyle": lines[n % 4], "color": colours[n], "label": name}
             error = dataset["mse"].sel(denoiser=name)
             panels[0].plot(times, error.mean("image") / baseline.where(error.notnull()).mean("image"), **style)
             if "pearson" in dataset:
@@ -105,7 +107,9 @@ def draw_denoisers(dataset: "xr.Dataset") -> Figure:
             panels[1].set(xscale="log", xlabel=TIME_LABEL, ylabel=dataset["pearson"].attrs["long_name"])
         for axes in panels:
             axes.invert_xaxis()
-        panels[-1].legend(fontsize=7.0)
+        handles = panels[0].get_legend_handles_labels()[0]
+        # Long enough to show how a line is broken.
+        figure.legend(handles=handles, loc="outside lower center", ncols=4, handlelength=3.0)
     return figure
 
 

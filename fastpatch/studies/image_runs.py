@@ -110,12 +110,19 @@ def draw_runs(runs: "Mapping[str, xr.Dataset]", predicted: float, title: str) ->
         if finite.size:
             # xi_eq diverges where lambda_0 vanishes.
             equilibrium.set_ylim(0.0, max(1.3 * float(np.quantile(finite, 0.97)), 0.1))
-        labels = (r"$\xi_x$ (sites)", r"$-d\xi_x/d\log t$", r"$\lambda_0$", r"$\xi_\mathrm{eq}$ before locking (sites)")
+        labels = (
+            r"$\xi_x$ (sites)",
+            r"$d\xi_x/d\log(1/t)$ (sites)",
+            r"$\lambda_0$ (1 / time)",
+            r"$\xi_\mathrm{eq}$ before locking (sites)",
+        )
         first, last = (runs[MACHINE]["time"].to_numpy()[n] for n in (0, -1))
         for axes, label in zip(panels.ravel(), labels, strict=True):
             axes.set(xscale="log", xlabel=TIME_LABEL, ylabel=label, xlim=(first, last))
             if not math.isnan(predicted):
-                axes.axvline(predicted, color=GREY, linestyle=(0, (4, 3)), linewidth=1.0)
-        lengths.legend()
+                line = axes.axvline(predicted, color=GREY, linestyle=(0, (4, 3)), linewidth=1.0)
+                line.set_label(f"$\\lambda_0 = 0$, predicted (closure): $t$ = {predicted:.3g}")
+        handles = lengths.get_legend_handles_labels()[0]
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
         figure.suptitle(title, fontsize="large")
     return figure

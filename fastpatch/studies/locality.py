@@ -108,7 +108,7 @@ def draw_locality_test(dataset: "xr.Dataset", title: str) -> Figure:
             distance = part["distance"].sel(denoiser=_NETWORK).mean("image")
             right.plot(times, distance, color=RED, linestyle="--", label="squared distance of the outputs")
             left.set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel=f"squared error, {split} images")
-            right.set(xscale="log", xlabel=TIME_LABEL, ylabel="a pixel")
+            right.set(xscale="log", xlabel=TIME_LABEL, ylabel="squared difference a pixel")
             # An error of 1e-16 is none.
             left.set_ylim(bottom=max(1e-5, left.get_ylim()[0]))
             for axes in (left, right):
