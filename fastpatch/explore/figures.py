@@ -70,7 +70,7 @@ class Figures:
             line = Span(location=time, dimension="height", line_dash="dotted", line_color="grey", name="predicted")
             text = Label(
                 x=time, y=8 + 14 * number, y_units="screen", text=name, text_font_size="10px", name="predicted",
-                text_color="grey", x_offset=3,
+                text_color="grey", x_offset=3, background_fill_color="white", background_fill_alpha=0.8,
             )  # fmt: skip
             self.growth.add_layout(line)
             self.growth.add_layout(text)
@@ -125,7 +125,7 @@ def draw(settings: Settings, *, side: int, width: int, height: int, tools: str) 
     length.line(x="time", y="xi_x", source=curves, line_width=2)
     growth = figure(
         title=f"{look.derivative}ₙ, n = 0 … {SHELLS - 1}"
-        + ("; dotted: predicted t_c" if isinstance(settings, MachineSettings) else ""),
+        + ("; dotted: predicted zeros of λ₀" if isinstance(settings, MachineSettings) else ""),
         x_axis_type="log", x_range=Range1d(look.begin, look.softened), y_range=Range1d(*look.derivatives),
         x_axis_label=clock, **options,
     )  # fmt: skip
