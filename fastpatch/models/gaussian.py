@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..dictionary import PatchDictionary
 from ..errors import DtypeError, InvalidInputError
 from ..process import VPSchedule
-from ..validation import floating_field, lattice_shape, plain_array
+from ..validation import floating_field, lattice_shape, plain_array, real_array
 from .closed_form import ClosedFormModel
 
 __all__ = ["GaussianModel"]
@@ -60,7 +60,7 @@ class GaussianModel(ClosedFormModel):
             raise InvalidInputError("spectrum differs between k and -k in its first column; expected an even spectrum")
         if schedule is not None and not isinstance(schedule, VPSchedule):
             raise DtypeError(f"schedule is a {type(schedule).__name__}; expected a VPSchedule")
-        centre = plain_array(mean, "mean").astype(np.float64)
+        centre = real_array(mean, "mean")
         if not np.isfinite(centre).all():
             raise InvalidInputError("mean holds NaN or infinite values; expected finite numbers")
         fits = centre.ndim == 0 or (centre.ndim == 2 and _half_plane(centre.shape) == S_0.shape)

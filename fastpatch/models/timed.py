@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DtypeError, InvalidInputError
-from ..validation import plain_array, positive_time
+from ..validation import positive_time, real_array
 from .base import PosteriorMeanModel
 from .identity import model_identity
 
@@ -29,7 +29,7 @@ class TimedModel(PosteriorMeanModel):
     """
 
     def __init__(self, models: Sequence[PosteriorMeanModel], until: ArrayLike) -> None:
-        limits = np.atleast_1d(plain_array(until, "until").astype(np.float64))
+        limits = np.atleast_1d(real_array(until, "until"))
         if len(models) == 0 or limits.shape != (len(models) - 1,):
             raise InvalidInputError(
                 f"until has shape {limits.shape} for {len(models)} models; expected one time fewer than models"

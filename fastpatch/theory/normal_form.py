@@ -17,7 +17,7 @@ from scipy.optimize import brentq
 
 from ..errors import InvalidInputError
 from ..process import VPSchedule
-from ..validation import finite_float, plain_array, positive_time
+from ..validation import finite_float, positive_time, real_array
 from ._inputs import PAPER_SCHEDULE, noise_levels
 
 __all__ = ["Pitchfork", "pitchfork", "pitchfork_eq5", "projected_drift", "projected_equilibrium"]
@@ -33,7 +33,7 @@ class Pitchfork:
 
     def rate(self, m: ArrayLike) -> Any:
         """The deterministic right-hand side dm/dtau of eq. 5, in generation time tau = -t."""
-        amplitude = plain_array(m, "m").astype(np.float64)
+        amplitude = real_array(m, "m")
         return -self.g2 * self.r * amplitude - self.u * amplitude**3
 
     @property
@@ -84,7 +84,7 @@ def projected_drift(m: ArrayLike, squared_norm: float, t: float, *, schedule: VP
     """
     norm2 = _squared_norm(squared_norm)
     alpha, sigma2, g2 = noise_levels(positive_time(t), schedule)
-    amplitude = plain_array(m, "m").astype(np.float64)
+    amplitude = real_array(m, "m")
     pull = alpha / sigma2 * np.tanh(alpha / sigma2 * norm2 * amplitude)
     return g2 * (pull - (1.0 / sigma2 - 0.5) * amplitude)
 
