@@ -89,6 +89,25 @@ def test_what_a_run_lacks_is_said_on_the_page(monkeypatch, tmp_path):
         tab.refresh()
 
 
+def test_a_run_that_is_stopped_has_ended_when_the_page_is_left(monkeypatch, tmp_path):
+    left = []
+
+    def endless(_):
+        try:
+            while True:
+                yield None
+        finally:
+            left.append(True)
+
+    tab = page_module._machine(tmp_path)
+    monkeypatch.setattr(view_module, "frames", endless)
+    tab.start()
+    assert not left
+    tab.stop()
+    tab.join(30.0)
+    assert left == [True]
+
+
 def test_what_was_saved_stands_beside_the_frame(monkeypatch, tmp_path):
     tab = page_module._machine(tmp_path)
     monkeypatch.setattr(view_module, "frames", lambda _: [])

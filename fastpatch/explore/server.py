@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from weakref import WeakSet
 
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
@@ -11,8 +12,12 @@ from bokeh.server.server import Server
 from ..errors import OutputError
 from ..validation import integer
 from .page import build
+from .view import View
 
 __all__ = ["serve"]
+
+# Seconds for a run to come to its next frame.
+_PATIENCE = 10.0
 
 
 def serve(
@@ -30,8 +35,10 @@ def serve(
     """
     number = integer(port, "port", minimum=0, maximum=65535)
 
+    views: WeakSet[View] = WeakSet()
+
     def fill(document: Document) -> None:
-        build(document, Path(out))
+        views.update(build(document, Path(out)))
 
     application = Application(FunctionHandler(fill))
     try:
@@ -51,3 +58,8 @@ def serve(
         pass
     finally:
         server.stop()
+        left = list(views)
+        for view in left:
+            view.stop()
+        for view in left:
+            view.join(_PATIENCE)

@@ -38,6 +38,7 @@ class View:
         self._model: Any = None
         self._null: Any = None
         self._stop = threading.Event()
+        self._runs: list[threading.Thread] = []
         # Why there is no run, and what has become of saving one.
         self._message = self._saving = ""
         self._following = True
@@ -78,11 +79,18 @@ class View:
         self._figures.clear(self.settings)
         self._listing.text = self.settings.code()
         self.play.active = False
-        threading.Thread(target=self._run, args=(self.settings, self._frames, self._stop), daemon=True).start()
+        run = threading.Thread(target=self._run, args=(self.settings, self._frames, self._stop), daemon=True)
+        self._runs = [*(earlier for earlier in self._runs if earlier.is_alive()), run]
+        run.start()
 
     def stop(self) -> None:
-        """End the run's thread with the session."""
+        """End the run with the session."""
         self._stop.set()
+
+    def join(self, timeout: float) -> None:
+        """Wait for runs that were stopped to have noticed: torch aborts a process that ends while a thread is in it."""
+        for run in self._runs:
+            run.join(timeout)
 
     @property
     def shown(self) -> int:
