@@ -1,6 +1,7 @@
 """Settings and results that several test files share."""
 
 import os
+import signal
 
 # Two threads exist on a machine with one core, so that results can be
 # compared between numbers of threads everywhere; idle ones sleep, so that tests running side by side do not starve.
@@ -16,6 +17,14 @@ from fastpatch.errors import BackendUnavailableError
 
 settings.register_profile("fastpatch", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.load_profile("fastpatch")
+
+
+@pytest.fixture(autouse=True)
+def signals():
+    """The command line's answer to SIGTERM ends with the test: a forked child that had it might not die of one."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(params=BACKENDS)

@@ -140,7 +140,7 @@ def test_without_random_patterns_all_mass_is_uniform():
 def test_the_static_page_holds_all_it_needs(tmp_path):
     scrubbing_page(tmp_path / "page.html", SMALL, stride=20)
     text = (tmp_path / "page.html").read_text()
-    assert "predicted zeros of λ₀" in text
+    assert "predicted zeros of" in text
     assert not re.findall(r"<(?:script|link)[^>]+(?:src|href)=\"https?:", text)
 
 

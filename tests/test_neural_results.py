@@ -123,7 +123,7 @@ def test_analyze_writes_table_figures_and_data(garments, tmp_path, capsys):
     model = UNetModel.load(shipped_weights())
     assert analysis_report(dataset, model) in result.output
     # The Gaussian of the same images: lambda_v = -1/2 + v^T (sigma^2 + alpha^2 C)^-1 v, v the uniform mode.
-    covariance, t = np.cov(images[:, 0].reshape(40, 784).T.astype(np.float64), bias=True), dataset["time"].to_numpy()
+    covariance, t = np.cov(images[:, 0].reshape(40, 784).T.astype(np.float64)), dataset["time"].to_numpy()
     along = [np.linalg.inv((1.0 - a) * np.eye(784) + a * covariance).sum() / 784 for a in np.exp(-t)]
     exact = -0.5 + np.array(along)
     np.testing.assert_allclose(dataset["null_mode_derivative"].sel(shell=0, direction="y"), exact, rtol=1e-4)
