@@ -12,11 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from . import image_patches, sign_patterns
 from .atomic import atomic_path
 from .dictionary_file import read_patterns
-from .errors import DtypeError, InvalidInputError
+from .errors import InvalidInputError
 from .frozen import FrozenArrays
 from .html_repr import fields_html
+from .priors import checked_prior, frequencies
 from .random_patterns import random_patterns
-from .validation import integer, plain_array
+from .validation import finite_array, integer, plain_array
 
 __all__ = ["PatchDictionary"]
 
@@ -54,7 +55,7 @@ class PatchDictionary(FrozenArrays):
     size: int
 
     def __init__(self, patterns: ArrayLike, prior: ArrayLike | None = None) -> None:
-        entries = _numbers(patterns, "patterns")
+        entries = finite_array(patterns, "patterns")
         if entries.ndim != 3 or entries.shape[1] != entries.shape[2]:
             raise InvalidInputError(f"patterns has shape {entries.shape}; expected (K, P, P) with square patterns")
         count, size, _ = entries.shape
@@ -62,7 +63,7 @@ class PatchDictionary(FrozenArrays):
             raise InvalidInputError(f"patterns has shape {entries.shape}; expected K >= 1 patterns of odd size P")
         self.size = size
         self.patterns = np.array(entries)
-        self.prior = _checked_prior(prior, count)
+        self.prior = checked_prior(prior, count)
         self.patterns.setflags(write=False)
 
     @classmethod
@@ -81,7 +82,7 @@ class PatchDictionary(FrozenArrays):
             )
         if not ((given >= 0) & (given < 2.0 ** (side * side)) & (given == np.floor(given))).all():
             raise InvalidInputError(f"codes reach outside the whole numbers from 0 to 2^{side * side} - 1")
-        return cls._of_codes(given.astype(sign_patterns.code_dtype(side)), side, _checked_prior(prior, given.size))
+        return cls._of_codes(given.astype(sign_patterns.code_dtype(side)), side, checked_prior(prior, given.size))
 
     @classmethod
     def _of_codes(cls, codes: NDArray[Any], size: int, prior: NDArray[np.float64]) -> "PatchDictionary":
@@ -174,8 +175,8 @@ class PatchDictionary(FrozenArrays):
             patterns, counts = image_patches.padded_patches(found, side)
         else:
             codes, counts = image_patches.coded_patches(found, side, boundary)
-            return cls._of_codes(codes, side, _frequencies(counts))
-        return cls(patterns, _frequencies(counts))
+            return cls._of_codes(codes, side, frequencies(counts))
+        return cls(patterns, frequencies(counts))
 
     @cached_property
     def patterns(self) -> NDArray[np.float64]:
@@ -295,42 +296,3 @@ class PatchDictionary(FrozenArrays):
                 yield sign_patterns.decode(self.__dict__["codes"][block], self.size)
             else:
                 yield self.patterns[block]
-
-
-def _frequencies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Counts (K,) as probabilities, divided twice, so that their sum is nearer to 1 than one rounding leaves it."""
-    once = counts / counts.sum()
-    return np.asarray(once / once.sum())
-
-
-def _checked_prior(prior: ArrayLike | None, count: int) -> NDArray[np.float64]:
-    """Read-only positive probabilities (count,) that add up to one."""
-    if prior is None:
-        uniform = np.full(count, 1.0 / count)
-        weights = uniform / uniform.sum()
-    else:
-        weights = _numbers(prior, "prior")
-    if weights.shape != (count,):
-        raise InvalidInputError(f"prior has shape {weights.shape}; expected ({count},), one entry a pattern")
-    if not (weights > 0.0).all():
-        at = int(np.argmin(weights))
-        raise InvalidInputError(f"prior[{at}] is {weights[at]}; expected positive probabilities")
-    total = float(weights.sum())
-    if abs(total - 1.0) > 1e-6:
-        raise InvalidInputError(f"prior sums to {total}; expected 1")
-    # Left alone where rounding explains the difference: a dictionary made of another one's arrays is the same.
-    rounding = count * np.finfo(np.float64).eps
-    found: NDArray[np.float64] = weights if abs(total - 1.0) <= rounding else weights / total
-    found.setflags(write=False)
-    return found
-
-
-def _numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
-    found = plain_array(values, name)
-    if found.dtype.kind not in "iuf":
-        raise DtypeError(f"{name} has dtype {found.dtype.name}; expected real numbers")
-    numbers: NDArray[np.float64] = found.astype(np.float64)
-    if not np.isfinite(numbers).all():
-        at = tuple(map(int, np.argwhere(~np.isfinite(numbers))[0]))
-        raise InvalidInputError(f"{name} holds {numbers[at]} at index {at}; expected finite numbers")
-    return numbers

@@ -13,6 +13,7 @@ from .errors import DtypeError, InvalidInputError
 
 __all__ = [
     "boolean",
+    "finite_array",
     "finite_float",
     "floating_dtype",
     "floating_field",
@@ -74,6 +75,20 @@ def real_array(values: ArrayLike, name: str) -> NDArray[np.float64]:
     if found.dtype.kind not in "biuf":
         raise DtypeError(f"{name} has dtype {found.dtype.name}; expected real numbers")
     return found.astype(np.float64, copy=False)
+
+
+def finite_array(values: ArrayLike, name: str, *, minimum_ndim: int = 0) -> NDArray[np.float64]:
+    """``values`` as a new float64 array of finite numbers, with ``minimum_ndim`` of so many axes, none empty."""
+    found = plain_array(values, name)
+    if found.dtype.kind not in "iuf":
+        raise DtypeError(f"{name} has dtype {found.dtype.name}; expected real numbers")
+    if found.ndim < minimum_ndim or (minimum_ndim and found.size == 0):
+        raise InvalidInputError(f"{name} has shape {found.shape}; expected at least {minimum_ndim} axes, none empty")
+    numbers: NDArray[np.float64] = found.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        at = tuple(map(int, np.argwhere(~np.isfinite(numbers))[0]))
+        raise InvalidInputError(f"{name} holds {numbers[at]} at index {at}; expected finite numbers")
+    return numbers
 
 
 def floating_field(x: ArrayLike, name: str = "x", *, minimum_ndim: int = 2) -> NDArray[Any]:

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["show"]
 
-# Numbers of steps for which a guidance window is given.
-_STEPS = (20, 50)
-
 
 def show(
     file: Annotated[Path, typer.Argument(help="A result.nc written by fastpatch.")],
@@ -50,10 +47,10 @@ def _report(dataset: "xr.Dataset", file: Path) -> tuple[str, dict[str, Any] | No
     if "total_rate" in dataset:
         with options.packages_for("the report of a window"):
             from ..neural.window import guidance_window
-        from .network_commands.window import window_lines
+        from .network_commands.window import STEPS, window_lines
 
         window = guidance_window(dataset)
-        return "\n".join(window_lines(window, _STEPS)), window.to_dict(_STEPS)
+        return "\n".join(window_lines(window)), window.to_dict(STEPS)
     if "loss" in dataset:
         from .network_commands.loss import loss_table
 

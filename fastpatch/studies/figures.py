@@ -120,10 +120,14 @@ def _(study: PriorMass, title: str | None = None) -> Figure:
     with house_style():
         figure = new_figure(9.6, 4.8)
         times, deviations = figure.subplots(1, 2)
-        for number, dictionary in enumerate(np.unique(dictionaries)):
-            own, marker = np.flatnonzero(dictionaries == dictionary), _MARKERS[number % len(_MARKERS)]
+        each = [
+            (dictionary, np.flatnonzero(dictionaries == dictionary), _MARKERS[number % len(_MARKERS)])
+            for number, dictionary in enumerate(np.unique(dictionaries))
+        ]
+        for dictionary, own, marker in each:
             zeros = [study.zero_time[int(k)] for k in own]
             _points(times, masses[own], zeros, BLUE, marker, f"measured, dictionary {dictionary}")
+        for number, (_, own, marker) in enumerate(each):
             for name, (colour, line, label) in styles.items():
                 look = {"color": colour, "linestyle": line, "linewidth": 1.0}
                 first = label if number == 0 else None
@@ -138,9 +142,7 @@ def _(study: PriorMass, title: str | None = None) -> Figure:
         deviations.set_title("Distance from each prediction")
         for axes in (times, deviations):
             axes.set_xlabel("prior mass of the uniform patterns")
-        handles, labels = times.get_legend_handles_labels()
-        order = sorted(range(len(labels)), key=lambda at: labels[at] in {label for _, _, label in styles.values()})
-        figure.legend([handles[at] for at in order], [labels[at] for at in order], loc="outside lower center", ncols=3)
+        figure.legend(handles=times.get_legend_handles_labels()[0], loc="outside lower center", ncols=3)
         if title:
             figure.suptitle(title, fontsize="large")
     return figure

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DtypeError, InvalidInputError
 from ..process import VPSchedule
-from ..validation import plain_array
+from ..validation import finite_array, plain_array
 
 PAPER_SCHEDULE = VPSchedule(beta=1.0)
 
@@ -40,22 +40,9 @@ def levels_at(integrated_rate: float) -> NoiseLevels:
     return NoiseLevels(np.exp(-0.5 * integrated_rate), -np.expm1(-integrated_rate), 1.0)
 
 
-def real_array(values: ArrayLike, name: str, *, minimum_ndim: int) -> NDArray[np.float64]:
-    """``values`` as a float64 array of finite numbers with at least ``minimum_ndim`` axes, none of them empty."""
-    found = plain_array(values, name)
-    if found.dtype.kind not in "iuf":
-        raise DtypeError(f"{name} has dtype {found.dtype.name}; expected real numbers")
-    if found.ndim < minimum_ndim or found.size == 0:
-        raise InvalidInputError(f"{name} has shape {found.shape}; expected at least {minimum_ndim} axes, none empty")
-    if not np.isfinite(found).all():
-        at = tuple(map(int, np.argwhere(~np.isfinite(found))[0]))
-        raise InvalidInputError(f"{name} holds {found[at]} at index {at}; expected finite numbers")
-    return found.astype(np.float64)
-
-
 def wave_vectors(k: ArrayLike, d: int | None = None) -> NDArray[np.float64]:
     """``k`` as a float64 array (..., d); any d if none is asked for."""
-    vectors = real_array(k, "k", minimum_ndim=1)
+    vectors = finite_array(k, "k", minimum_ndim=1)
     if d is not None and vectors.shape[-1] != d:
         raise InvalidInputError(f"k has shape {vectors.shape}; expected (..., {d}), one component a lattice axis")
     return vectors

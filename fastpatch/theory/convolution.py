@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInputError
-from ..validation import finite_float, integer, positive_time
-from ._inputs import real_array, wave_vectors
+from ..validation import finite_array, finite_float, integer, positive_time
+from ._inputs import wave_vectors
 
 __all__ = ["impulse_kernel", "kernel_from_dispersion", "kernel_symbol"]
 
 
 def odd_kernel(kernel: ArrayLike) -> NDArray[np.float64]:
     """``kernel`` as a float64 array of finite numbers with odd sides; `InvalidInputError` otherwise."""
-    found = real_array(kernel, "kernel", minimum_ndim=1)
+    found = finite_array(kernel, "kernel", minimum_ndim=1)
     if any(side % 2 == 0 for side in found.shape):
         raise InvalidInputError(f"kernel has shape {found.shape}; expected odd sides, with u = 0 at the centre")
     return found
@@ -49,7 +49,7 @@ def kernel_from_dispersion(dispersion: ArrayLike) -> NDArray[np.float64]:
     that between the given k the symbol is their smoothest even interpolation.
     Raises `InvalidInputError` unless lambda(-k) = lambda(k) within 1e-6 of the spread of its values.
     """
-    values = real_array(dispersion, "dispersion", minimum_ndim=1)
+    values = finite_array(dispersion, "dispersion", minimum_ndim=1)
     axes = tuple(range(values.ndim))
     odd_part = np.abs(values - np.roll(np.flip(values), 1, axes)).max()
     if odd_part > 1e-6 * np.ptp(values):
@@ -86,7 +86,7 @@ def impulse_kernel(
     sides = tuple(integer(side, "a side of shape", minimum=1) for side in shape)
     impulse = np.zeros(sides)
     impulse[(0,) * len(sides)] = epsilon
-    plus, minus = (real_array(drift(x, time), "drift(x, t)", minimum_ndim=1) for x in (impulse, -impulse))
+    plus, minus = (finite_array(drift(x, time), "drift(x, t)", minimum_ndim=1) for x in (impulse, -impulse))
     if plus.shape != sides:
         raise InvalidInputError(f"drift(x, t) has shape {plus.shape}; expected {sides}, the shape of x")
     response = (plus - minus) / (2.0 * epsilon)

@@ -14,8 +14,8 @@ from scipy.special import softmax
 
 from ..errors import InvalidInputError
 from ..process import VPSchedule
-from ..validation import positive_time
-from ._inputs import PAPER_SCHEDULE, noise_levels, real_array
+from ..validation import finite_array, positive_time
+from ._inputs import PAPER_SCHEDULE, noise_levels
 
 __all__ = [
     "LowRankSpectrum",
@@ -50,7 +50,7 @@ def log_density_eq3(x: ArrayLike, mu: ArrayLike, t: float, *, schedule: VPSchedu
     The constant left out is :math:`-\frac N2\log(2\pi\sigma^2) - \|\mu\|^2/(2\sigma^2)`. ``mu`` has alpha(t) absorbed.
     ``x`` and ``mu`` are fields of the same shape; raises `InvalidInputError` if they are not, or for ``t <= 0``.
     """
-    field, mean = real_array(x, "x", minimum_ndim=1), real_array(mu, "mu", minimum_ndim=1)
+    field, mean = finite_array(x, "x", minimum_ndim=1), finite_array(mu, "mu", minimum_ndim=1)
     if field.shape != mean.shape:
         raise InvalidInputError(f"x has shape {field.shape}; expected {mean.shape}, the shape of mu")
     sigma2 = noise_levels(positive_time(t), schedule).sigma2
@@ -63,7 +63,7 @@ def jacobian_eq4(mu: ArrayLike, t: float, *, schedule: VPSchedule = PAPER_SCHEDU
 
     ``mu`` has alpha(t) absorbed; see the module's note on signs. Raises `InvalidInputError` for ``t <= 0``.
     """
-    return jacobian_eq6(real_array(mu, "mu", minimum_ndim=1)[None], t, schedule=schedule)
+    return jacobian_eq6(finite_array(mu, "mu", minimum_ndim=1)[None], t, schedule=schedule)
 
 
 def jacobian_eq6(prototypes: ArrayLike, t: float, *, schedule: VPSchedule = PAPER_SCHEDULE) -> NDArray[np.float64]:
@@ -80,12 +80,12 @@ def jacobian_eq6(prototypes: ArrayLike, t: float, *, schedule: VPSchedule = PAPE
 
 def spectrum_eq4(mu: ArrayLike, t: float, *, schedule: VPSchedule = PAPER_SCHEDULE) -> LowRankSpectrum:
     """Spectrum of `jacobian_eq4` without forming it: one eigenvalue along mu, the bulk (N - 1)-fold."""
-    return spectrum_eq6(real_array(mu, "mu", minimum_ndim=1)[None], t, schedule=schedule)
+    return spectrum_eq6(finite_array(mu, "mu", minimum_ndim=1)[None], t, schedule=schedule)
 
 
 def spectrum_eq6(prototypes: ArrayLike, t: float, *, schedule: VPSchedule = PAPER_SCHEDULE) -> LowRankSpectrum:
     """Spectrum of `jacobian_eq6` from one thin SVD of the (M, N) prototypes; ``eigenvalues`` decrease."""
-    entries = real_array(prototypes, "prototypes", minimum_ndim=2)
+    entries = finite_array(prototypes, "prototypes", minimum_ndim=2)
     sigma2 = noise_levels(positive_time(t), schedule).sigma2
     return _spectrum(_flat(entries), entries.shape[1:], bulk=-(0.5 + 1.0 / sigma2), slope=1.0 / sigma2**2)
 
@@ -138,7 +138,7 @@ def prototype_spectrum(
 
 
 def _flat(prototypes: ArrayLike) -> NDArray[np.float64]:
-    entries = real_array(prototypes, "prototypes", minimum_ndim=2)
+    entries = finite_array(prototypes, "prototypes", minimum_ndim=2)
     return entries.reshape(len(entries), -1)
 
 
@@ -146,10 +146,10 @@ def _covariance_factor(
     x: ArrayLike, prototypes: ArrayLike, weights: ArrayLike | None, alpha: float, sigma2: float
 ) -> NDArray[np.float64]:
     """F (M, N) with F^T F the posterior covariance of the prototypes at x."""
-    field, means = real_array(x, "x", minimum_ndim=1), real_array(prototypes, "prototypes", minimum_ndim=2)
+    field, means = finite_array(x, "x", minimum_ndim=1), finite_array(prototypes, "prototypes", minimum_ndim=2)
     if means.shape[1:] != field.shape:
         raise InvalidInputError(f"prototypes has shape {means.shape}; expected (M, {', '.join(map(str, field.shape))})")
-    prior = np.ones(len(means)) if weights is None else real_array(weights, "weights", minimum_ndim=1)
+    prior = np.ones(len(means)) if weights is None else finite_array(weights, "weights", minimum_ndim=1)
     if prior.shape != (len(means),) or not (prior > 0.0).all():
         raise InvalidInputError(f"weights is {prior}; expected {len(means)} positive numbers, one a prototype")
     flat = means.reshape(len(means), -1)

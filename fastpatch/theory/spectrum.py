@@ -13,8 +13,8 @@ from ..dictionary import PatchDictionary
 from ..errors import InvalidInputError
 from ..models.linear_response import central_gains
 from ..process import VPSchedule
-from ..validation import positive_time
-from ._inputs import PAPER_SCHEDULE, noise_levels, of_type, real_array, wave_vectors
+from ..validation import finite_array, positive_time
+from ._inputs import PAPER_SCHEDULE, noise_levels, of_type, wave_vectors
 from .hypercube import hypercube_symbol
 
 __all__ = ["dispersion", "dispersion_eq15", "dispersion_eq16", "drift_kernel"]
@@ -30,7 +30,7 @@ def dispersion_eq15(k: ArrayLike, t: ArrayLike, offsets: ArrayLike, *, schedule:
     Returns float64 (...), real because Omega is symmetric.
     Raises `InvalidInputError` for ``t <= 0`` or an Omega that is not symmetric or lists a site twice.
     """
-    sites = real_array(offsets, "offsets", minimum_ndim=2)
+    sites = finite_array(offsets, "offsets", minimum_ndim=2)
     vectors = wave_vectors(k, sites.shape[-1])
     listed = {tuple(u) for u in sites}
     if len(listed) != len(sites) or {tuple(-u) for u in sites} != listed:

@@ -1,5 +1,6 @@
 """Trained networks of one neighbourhood as safetensors files with a card."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,8 @@ def load_weights(path: str | Path) -> tuple[LocalNetwork, dict[str, Any]]:
         expected = LocalNetwork().architecture
         if isinstance(named, dict):
             arguments = {key: named[key] for key in ("size", "width", "depth", "prediction") if key in named}
-            try:
+            with suppress(FastpatchError):
                 net = LocalNetwork(**arguments)
-            except FastpatchError:
-                net = None
     if net is None or named != net.architecture:
         raise ResultFileError(f"{source} holds the architecture {named!r}; expected one like {expected!r}")
     return network_with(net, tensors, source, LocalNetwork.NAME), card

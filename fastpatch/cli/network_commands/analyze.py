@@ -75,7 +75,7 @@ def _report(dataset: "xr.Dataset", share: float) -> str:
     lines = [*summary(dataset).measured_lines(), f"{'derivatives':<36}{dataset.attrs['derivatives']:>14}"]
     if "total_rate" not in dataset:  # --runs 0
         return "\n".join(lines)
-    lines += window_lines(guidance_window(dataset, share), (20, 50))
+    lines += window_lines(guidance_window(dataset, share))
     if "null_class_rate" in dataset:
         rate = {"total_rate": dataset["null_total_rate"], "class_rate": dataset["null_class_rate"]}
         null = guidance_window(dataset.drop_vars([*rate, "conditional_rate"]).assign(rate), share)

@@ -15,7 +15,10 @@ from . import source as given
 if TYPE_CHECKING:
     from ...neural.window import GuidanceWindow
 
-__all__ = ["window", "window_lines"]
+__all__ = ["STEPS", "window", "window_lines"]
+
+# Numbers of sampling steps for which the steps inside a window are named, where no others are asked for.
+STEPS = (20, 50)
 
 
 def window(
@@ -79,7 +82,7 @@ def window(
         print(f"wrote {directory / 'window.json'}, {directory / 'information.png'}")
 
 
-def window_lines(found: "GuidanceWindow", counts: tuple[int, ...]) -> list[str]:
+def window_lines(found: "GuidanceWindow", counts: tuple[int, ...] = STEPS) -> list[str]:
     """The window as an aligned table, or the sentence that says why there is none."""
     lines = []
     known = found.information
